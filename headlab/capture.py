@@ -1,0 +1,140 @@
+"""From a model and tokens to the queries, keys and values of every head."""
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+
+from headlab._expect import expect, expect_whole
+from headlab.scores import attention_pattern, raw_scores
+from headlab.splitting import split_heads, split_qkv
+
+
+@dataclass(frozen=True)
+class HeadCapture:
+    """Queries, keys and values (captured layer, head, token, channel) of one text, with the scores they give.
+
+    `layers` names the captured layers: `q[i]` belongs to layer `layers[i]`. `scores` and `pattern` take the
+    model's own layer numbers.
+    Introduced in lesson 1.
+    """
+
+    q: torch.Tensor
+    k: torch.Tensor
+    v: torch.Tensor
+    layers: tuple[int, ...]
+    divisors: tuple[float, ...]  # what each captured layer divides its raw scores by: sqrt(d_head) in GPT-2
+
+    def scores(self, layer, head=None):
+        """Raw scores (query, key) of one head, or (head, query, key) of all heads of a layer."""
+        place = self._place(layer, head)
+        return raw_scores(self.q[place], self.k[place])
+
+    def pattern(self, layer, head=None):
+        """Attention pattern (query, key) of one head, or (head, query, key) of all heads of a layer."""
+        raw = self.scores(layer, head)
+        return attention_pattern(raw, self.divisors[self.layers.index(layer)] ** 2)
+
+    def _place(self, layer, head):
+        layer = expect_whole(layer, "layer", "a whole number")
+        expect(layer in self.layers, "layer", f"one of the captured layers {list(self.layers)}", layer)
+        if head is None:
+            return self.layers.index(layer)
+        n_heads = self.q.shape[1]
+        head = expect_whole(head, "head", "a whole number")
+        expect(0 <= head < n_heads, "head", f"a head from 0 to {n_heads - 1}", head)
+        return self.layers.index(layer), head
+
+
+class _Enough(Exception):
+    """Raised inside the last hook to end the forward pass; never leaves this module."""
+
+
+def capture_heads(model, input_ids, layers=None):
+    """Queries, keys and values of every head of the chosen layers, from one forward pass that then stops.
+
+    model: a GPT2LMHeadModel; input_ids (T,) or (1, T), whole numbers; layers: the layers to capture (all by
+    default). Returns a HeadCapture with q, k, v of shape (n_layers, head, token, channel). Works whatever the
+    model's attention implementation, and honours `scale_attn_weights` and `scale_attn_by_inverse_layer_idx`;
+    `reorder_and_upcast_attn` changes the order of the arithmetic, not the scores. Raises ValueError or TypeError
+    on tokens or layers that are not there.
+    Introduced in lesson 1. Source: the report.
+    """
+    ids = _checked_ids(model, input_ids)
+    layers = _checked_layers(model, layers)
+    config = model.config
+    fused = {}
+    with _hooks(model, layers, fused), torch.no_grad():
+        try:
+            model(ids, use_cache=False)
+        except _Enough:
+            pass
+    parts = [split_qkv(fused[layer]) for layer in layers]
+    q, k, v = (torch.stack([split_heads(part[i], config.n_head) for part in parts]) for i in range(3))
+    return HeadCapture(q, k, v, layers, tuple(_divisor(config, layer) for layer in layers))
+
+
+@contextmanager
+def _hooks(model, layers, fused):
+    """Hooks on c_attn that fill `fused` with (T, 3 * d_model) by layer; removed whatever happens."""
+
+    def keep(layer):
+        def hook(module, arguments, output):
+            fused[layer] = output[0].detach()
+            if layer == layers[-1]:
+                raise _Enough
+
+        return hook
+
+    handles = [model.transformer.h[layer].attn.c_attn.register_forward_hook(keep(layer)) for layer in layers]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _divisor(config, layer):
+    scale = (config.n_embd // config.n_head) ** 0.5 if config.scale_attn_weights else 1.0
+    return scale * (layer + 1) if config.scale_attn_by_inverse_layer_idx else scale
+
+
+def _checked_ids(model, input_ids):
+    """The token ids as (1, T) on the model's device, or one line on what is wrong with them."""
+    if not isinstance(input_ids, torch.Tensor):
+        raise TypeError(f"input_ids: expected a torch tensor of token ids (T,) or (1, T), got {input_ids!r:.60}")
+    shape = tuple(input_ids.shape)
+    expect(len(shape) == 1 or (len(shape) == 2 and shape[0] == 1), "input_ids", "one text (T,) or (1, T)", shape)
+    # An empty text comes from the tokenizer as floating-point numbers, so its length is looked at first.
+    expect(shape[-1] >= 1, "input_ids", "at least one token", "none (is the text empty?)")
+    if input_ids.dtype not in (torch.int64, torch.int32):
+        raise TypeError(f"input_ids: expected whole numbers (torch.int64), got {input_ids.dtype}")
+    limit, vocabulary = model.config.n_positions, model.config.vocab_size
+    expect(shape[-1] <= limit, "input_ids", f"at most {limit} tokens for this model (shorten the text)", shape[-1])
+    low, high = input_ids.min().item(), input_ids.max().item()
+    expect(
+        low >= 0 and high < vocabulary,
+        "input_ids",
+        f"ids from 0 to {vocabulary - 1} (does the tokenizer belong to this model?)",
+        f"{low} to {high}",
+    )
+    return input_ids.reshape(1, -1).to(model.device)
+
+
+def _checked_layers(model, layers):
+    """The layers to capture in rising order, or one line on what is wrong with them."""
+    n_layers = model.config.n_layer
+    if layers is None:
+        return tuple(range(n_layers))
+    expected = f"layers from 0 to {n_layers - 1}, each once, such as [0, 2]"
+    try:
+        numbers = [expect_whole(layer, "layers", expected) for layer in layers]
+    except TypeError:
+        raise TypeError(f"layers: expected {expected}, got {layers!r:.60}") from None
+    expect(
+        numbers and len(set(numbers)) == len(numbers) and all(0 <= n < n_layers for n in numbers),
+        "layers",
+        expected,
+        numbers,
+    )
+    return tuple(sorted(numbers))

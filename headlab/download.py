@@ -1,0 +1,144 @@
+"""GPT-2's files from the Hugging Face hub into its own cache: resumed after an interruption, whole or not at all."""
+
+import errno
+import hashlib
+import os
+import re
+import threading
+from pathlib import Path
+from typing import NamedTuple
+
+from filelock import FileLock
+from huggingface_hub import constants, get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
+from huggingface_hub.errors import EntryNotFoundError
+from huggingface_hub.file_download import http_get, repo_folder_name
+
+WEIGHTS = "model.safetensors"
+REQUIRED = ("config.json", "tokenizer.json", WEIGHTS)
+OPTIONAL = ("tokenizer_config.json",)
+SHORT_NAMES = {name: f"openai-community/{name}" for name in ("gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl")}
+
+
+class Pin(NamedTuple):
+    """One exact version of a model: its revision and its weights' size in bytes and SHA-256."""
+
+    revision: str
+    size: int
+    sha256: str
+
+
+PINS = {
+    "openai-community/gpt2": Pin(
+        revision="607a30d783dfa663caf39e06633721c8d4cfcd7e",
+        size=548_105_171,
+        sha256="248dfc3911869ec493c76e65bf2fcf7f615828b0254c12b473182f0f81d3a707",
+    )
+}
+
+
+def find(repo):
+    """Folder of a model in the hub's cache, or None where a file is missing. Asks no network."""
+    files = [try_to_load_from_cache(repo, name, revision=_revision(repo)) for name in REQUIRED]
+    return Path(files[0]).parent if all(isinstance(f, str) for f in files) else None
+
+
+def hub_answers(seconds=3.0):
+    """True where the hub tells within so many seconds what GPT-2's weights are."""
+    if constants.HF_HUB_OFFLINE:
+        return False
+    url, answers = hf_hub_url(SHORT_NAMES["gpt2"], WEIGHTS, revision=_revision(SHORT_NAMES["gpt2"])), []
+
+    def ask():
+        try:
+            answers.append(get_hf_file_metadata(url, timeout=seconds).size)
+        except Exception:  # Whatever keeps the hub from answering, the answer is no.
+            return
+
+    # A thread of its own, because looking up the hub's name can outlast any timeout given to the request.
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(seconds)
+    return bool(answers)
+
+
+def download(repo):
+    """Bring a model's files into the hub's cache, with a progress bar, and return their folder.
+
+    repo: an id such as "openai-community/gpt2". Weights are safetensors only, resumed after an interruption, and
+    renamed into place once their size and SHA-256 are right. Raises ConnectionError or OSError in one line.
+    """
+    try:
+        # The weights come last, so that a folder that has them has everything.
+        for name in OPTIONAL + REQUIRED[:-1]:
+            try:
+                hf_hub_download(repo, name, revision=_revision(repo))
+            except EntryNotFoundError:
+                if name in REQUIRED:
+                    raise
+        _download_weights(repo)
+        return Path(hf_hub_download(repo, WEIGHTS, revision=_revision(repo))).parent
+    except Exception as error:  # The hub's client raises some twenty kinds; a reader needs one line.
+        raise _one_line(repo, error) from error
+
+
+def check_weights(path, pin, remedy):
+    """Raise ValueError in one line unless the file has the pinned size and SHA-256; `remedy` says what to do."""
+    size = path.stat().st_size
+    if size != pin.size:
+        raise ValueError(f"{path}: expected {pin.size:,} bytes, got {size:,}; {remedy}")
+    digest = _sha256(path)
+    if digest != pin.sha256:
+        raise ValueError(f"{path}: expected SHA-256 {pin.sha256[:12]}..., got {digest[:12]}...; {remedy}")
+
+
+def _one_line(repo, error):
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return OSError(f"{repo}: expected room in {constants.HF_HUB_CACHE}, got a full disk; free some, then run again")
+    if isinstance(error, PermissionError):
+        return OSError(f"{repo}: expected a folder that can be written, got {error.filename}; set HF_HOME to one")
+    reason = " ".join(str(error).split())[:200] or type(error).__name__
+    return ConnectionError(f"{repo}: expected the hub to send it, got: {reason}; run again to resume")
+
+
+def _revision(repo):
+    return PINS[repo].revision if repo in PINS else "main"
+
+
+def _sha256(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _download_weights(repo):
+    """The weights as a blob of the hub's cache, where its own client then finds them.
+
+    The hub's client starts again from nothing after an interruption, hence this part file of our own.
+    """
+    metadata = get_hf_file_metadata(hf_hub_url(repo, WEIGHTS, revision=_revision(repo)))
+    pin = PINS.get(repo, Pin(metadata.commit_hash, metadata.size, metadata.etag))
+    if (metadata.size, metadata.etag) != (pin.size, pin.sha256):
+        raise ValueError(f"the hub offers {metadata.size} bytes with tag {metadata.etag}, not the pinned weights")
+    if not re.fullmatch("[0-9a-f]{64}", pin.sha256):
+        raise ValueError(f"the hub gives no SHA-256 for {WEIGHTS}, so a damaged file could not be told")
+    blob = Path(constants.HF_HUB_CACHE, repo_folder_name(repo_id=repo, repo_type="model"), "blobs", pin.sha256)
+    part = blob.with_name(blob.name + ".headlab-part")
+    blob.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{part}.lock"):  # A second notebook waits here, then finds the file.
+        if blob.exists() or find(repo):
+            return
+        with open(part, "ab") as file:
+            if file.tell() > pin.size:
+                file.truncate(0)
+            http_get(
+                metadata.location,
+                file,
+                resume_size=file.tell(),
+                expected_size=pin.size,
+                displayed_filename=f"{repo} {WEIGHTS}",
+            )
+        try:
+            check_weights(part, pin, "the download was damaged")
+        except ValueError:
+            part.unlink()
+            raise
+        os.replace(part, blob)

@@ -1,0 +1,18 @@
+"""Checks for the exercises: each runs a reader's function and says, in one line, what is wrong with it."""
+
+from headlab.exercises import lesson1
+from headlab.exercises.engine import Exercise, Verdict, judge
+
+EXERCISES: dict[str, Exercise] = {**lesson1.EXERCISES}
+
+
+def check(number, function):
+    """Run a reader's function on an exercise's cases and say what is right or wrong with it.
+
+    number: the exercise, such as "1.2"; function: the reader's own. Returns a Verdict, which a notebook shows as
+    one line. Raises ValueError where there is no such exercise.
+    Introduced in lesson 1.
+    """
+    if number not in EXERCISES:
+        raise ValueError(f"number: expected one of {', '.join(EXERCISES)}, got {number!r:.40}")
+    return Verdict(number, *judge(EXERCISES[number], function))

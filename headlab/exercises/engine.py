@@ -1,0 +1,165 @@
+"""How a check works: cases, the right answer, and the wrong ones that readers are likely to give."""
+
+import ctypes
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+SECONDS = 2.0  # the longest that a reader's function may run on one case
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """An exercise: `answer` solves it, `cases` are the arguments it is tried on, `mistakes` are likely wrong answers.
+
+    A mistake is a whole function whose docstring is what to tell the reader who makes it, so that a test can hand
+    in each of them and see that it is named.
+    """
+
+    answer: Callable
+    cases: tuple
+    mistakes: tuple[Callable, ...]
+    tolerance: float = 1e-5
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a check found: status is "passed", "not yet" or "not attempted"; the message says why."""
+
+    number: str
+    status: str
+    message: str
+
+    def __repr__(self):
+        mark = {"passed": "✓", "not yet": "✗", "not attempted": "…"}[self.status]
+        return f"{mark} Exercise {self.number}: {self.message}"
+
+
+class _TooLong(Exception):
+    pass
+
+
+def judge(exercise, function):
+    """(status, message) for a reader's function."""
+    if not callable(function):
+        return "not yet", f"hand in the function itself, without brackets; this is a {type(function).__name__}"
+    results = []
+    for case in exercise.cases:
+        arguments = _copy(case)
+        try:
+            result = _call(function, arguments)
+        except _TooLong:
+            return "not yet", f"your function ran for more than {SECONDS:.0f} s; does a loop never end?"
+        except Exception as error:
+            return "not yet", f"your function stopped with {type(error).__name__}: {' '.join(str(error).split())[:160]}"
+        if result is None:
+            break
+        if not _same(arguments, case, 0.0):
+            return "not yet", "your function changed its input; work on a copy (clone) or without in-place operations"
+        results.append(result)
+    if not results:
+        return "not attempted", "not attempted yet"
+    if len(results) < len(exercise.cases):
+        return "not yet", "your function returns nothing for some inputs; does every path end in return?"
+    if _matches(results, exercise.answer, exercise):
+        return "passed", "right"
+    for mistake in exercise.mistakes:
+        if _matches(results, mistake, exercise):
+            return "not yet", mistake.__doc__
+    return "not yet", _difference(results, exercise)
+
+
+def _call(function, arguments):
+    """The function's result, or _TooLong after SECONDS. An exception is set in this thread: that works anywhere."""
+    thread = ctypes.c_ulong(threading.get_ident())
+    lock, done = threading.Lock(), False
+
+    def stop():
+        with lock:
+            if not done:
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, ctypes.py_object(_TooLong))
+
+    timer = threading.Timer(SECONDS, stop)
+    timer.start()
+    try:
+        return function(*arguments)
+    finally:
+        with lock:
+            done = True
+        timer.cancel()
+
+
+def _matches(results, function, exercise):
+    try:
+        expected = [function(*_copy(case)) for case in exercise.cases]
+    except Exception:  # A planted mistake may well fail on some case; then it is not this one.
+        return False
+    return all(_same(r, e, exercise.tolerance) for r, e in zip(results, expected, strict=True))
+
+
+def _copy(value):
+    if isinstance(value, torch.Tensor):
+        return value.clone()
+    if isinstance(value, np.ndarray):
+        return value.copy()
+    return tuple(_copy(v) for v in value) if isinstance(value, tuple | list) else value
+
+
+def _same(a, b, tolerance):
+    """True where two results agree in structure, shape, kind and value; NaN and infinities count as values."""
+    if isinstance(b, tuple | list):
+        alike = isinstance(a, tuple | list) and len(a) == len(b)
+        return alike and all(_same(x, y, tolerance) for x, y in zip(a, b, strict=True))
+    if isinstance(b, torch.Tensor | np.ndarray | float | int | np.generic):
+        try:
+            x, y = _array(a), _array(b)
+        except (TypeError, ValueError, RuntimeError):
+            return False
+        if x.shape != y.shape or (x.dtype == bool) != (y.dtype == bool):
+            return False
+        return bool(np.allclose(x, y, rtol=tolerance, atol=tolerance, equal_nan=True))
+    return type(a) is type(b) and a == b
+
+
+def _array(value):
+    value = value.detach().cpu() if isinstance(value, torch.Tensor) else value
+    value = value.float() if isinstance(value, torch.Tensor) and value.dtype == torch.bfloat16 else value
+    array = np.asarray(value)
+    if array.dtype == object:
+        raise TypeError
+    return array
+
+
+def _difference(results, exercise):
+    """The first thing in which the results differ from the answer: kind, shape or value."""
+    for case, result in zip(exercise.cases, results, strict=True):
+        expected = exercise.answer(*_copy(case))
+        if _same(result, expected, exercise.tolerance):
+            continue
+        if isinstance(expected, tuple | list):
+            if not isinstance(result, tuple | list) or len(result) != len(expected):
+                return f"expected {len(expected)} results, got {_describe(result)}"
+            pairs = zip(result, expected, strict=True)
+            result, expected = next((r, e) for r, e in pairs if not _same(r, e, exercise.tolerance))
+        if _describe(result) != _describe(expected):
+            return f"expected {_describe(expected)}, got {_describe(result)}"
+        if not isinstance(expected, torch.Tensor | np.ndarray):
+            return f"expected {expected}, got {result}"
+        x, y = _array(result), _array(expected)
+        wrong = ~np.isclose(x, y, rtol=exercise.tolerance, atol=exercise.tolerance, equal_nan=True)
+        place = tuple(int(i) for i in np.argwhere(wrong)[0])
+        where = f" at index {place}" if place else ""
+        return f"the shape is right, a value is not: expected {y[place]:.4g}{where}, got {x[place]:.4g}"
+    raise AssertionError("judge calls this only where a result differs")
+
+
+def _describe(value):
+    if isinstance(value, torch.Tensor | np.ndarray):
+        kind = "True and False" if _array(value).dtype == bool else "numbers"
+        return f"{kind} of shape {tuple(value.shape)}"
+    if isinstance(value, bool):
+        return "True or False"
+    return "a number" if isinstance(value, int | float | np.generic) else type(value).__name__

@@ -1,0 +1,165 @@
+"""Where a model comes from: GPT-2 from the hub, the mini that ships with headlab, or an untrained control."""
+
+import json
+import os
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
+from transformers.utils import logging
+
+from headlab import download
+from headlab._expect import expect
+
+MINI = Path(__file__).parent / "data" / "mini"
+RANDOM_SEED = 0
+
+
+def load_model(name="auto"):
+    """A GPT-2 language model, ready to look into, and its tokenizer.
+
+    name: "gpt2" (GPT-2 small, one fixed version), another GPT-2 id or a local folder; "mini", the small trained
+    model that ships with headlab; "random", GPT-2 small's shape with seeded, untrained weights and mini's
+    tokenizer: the control; or "auto", which takes the environment variable HEADLAB_MODEL where it is set, else
+    gpt2 where it is on this machine or the hub answers within seconds, else mini, and says which in one line.
+    Returns (GPT2LMHeadModel in evaluation mode, float32, eager attention; tokenizer). Raises ValueError where a
+    name, a folder or its weights are not what they should be, OSError where a download fails.
+    Introduced in lesson 1.
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"name: expected a model's name such as 'mini', got {name!r:.60}")
+    if name == "auto":
+        name = _choose()
+        _announce(name)
+    if name == "random":
+        return _random_model(), _load_tokenizer(MINI)
+    folder = _folder(name)
+    return _load_weights(folder), _load_tokenizer(folder)
+
+
+def token_strings(tokenizer, input_ids):
+    """Each token as a short printable label, a leading space shown as a middle dot: "·the".
+
+    input_ids (T,) or (1, T). Introduced in lesson 1.
+    """
+    labels = []
+    for token in torch.as_tensor(input_ids).flatten().tolist():
+        text = tokenizer.decode([token])
+        if "\ufffd" in text:  # Part of a character that takes several bytes: show the byte-level name.
+            text = tokenizer.convert_ids_to_tokens(token)
+        labels.append(text.replace(" ", "·").replace("\n", "⏎"))
+    return labels
+
+
+def _choose():
+    """The name that "auto" stands for on this machine, now."""
+    wish = os.environ.get("HEADLAB_MODEL", "").strip()
+    if wish and wish != "auto":
+        return wish
+    if download.find(download.SHORT_NAMES["gpt2"]):
+        return "gpt2"
+    if not download.hub_answers():
+        return "mini"
+    try:
+        download.download(download.SHORT_NAMES["gpt2"])
+    except OSError as error:
+        print(error)
+        return "mini"
+    return "gpt2"
+
+
+def _announce(name):
+    if name == "mini":
+        print(
+            "Model: mini, the small GPT-2 that ships with headlab, not GPT-2 itself "
+            "(to get that: connect once, run `headlab download gpt2`, leave HEADLAB_MODEL unset)."
+        )
+    else:
+        print(f"Model: {name}.")
+
+
+def _folder(name):
+    """The folder that holds a model's files, downloaded first where need be."""
+    if name == "mini":
+        return MINI
+    repo = download.SHORT_NAMES.get(name, name)
+    if Path(name).is_dir() and name not in download.SHORT_NAMES:
+        return Path(name)
+    # An id is owner/name; anything else with a slash was meant as a folder.
+    owner, slash, rest = repo.partition("/")
+    is_id = slash and rest and "/" not in rest and not owner.startswith((".", "~")) and owner.isprintable()
+    expected = "'auto', 'gpt2', 'mini', 'random', a GPT-2 id such as 'gpt2-medium' or a folder that is there"
+    expect(is_id, "name", expected, repr(name)[:80])
+    return download.find(repo) or download.download(repo)
+
+
+def _load_weights(folder):
+    _check_folder(folder)
+    with _quiet():
+        try:
+            model, report = GPT2LMHeadModel.from_pretrained(
+                folder,
+                dtype=torch.float32,
+                attn_implementation="eager",
+                use_safetensors=True,
+                local_files_only=True,
+                output_loading_info=True,
+            )
+        except (SafetensorError, OSError, RuntimeError, ValueError) as error:
+            reason = " ".join(str(error).split())[:120]
+            raise ValueError(f"{folder}: expected whole GPT-2 weights, got: {reason}; download it again") from error
+    # transformers would fill what a file lacks with random numbers and only warn.
+    for problem in ("missing_keys", "mismatched_keys"):
+        lacking = sorted(str(key) for key in report[problem])
+        expect(not lacking, folder, "weights for every part of the model", f"{problem}: {', '.join(lacking)[:120]}")
+    return model.eval()
+
+
+def _check_folder(folder):
+    """Raise ValueError in one line unless the folder holds a GPT-2 as safetensors, and the right one where pinned."""
+    weights, config = folder / download.WEIGHTS, folder / "config.json"
+    try:
+        model_type = json.loads(config.read_text(encoding="utf-8")).get("model_type")
+    except (OSError, ValueError, AttributeError):
+        model_type = "no readable config.json"
+    expect(model_type == "gpt2", folder, "a GPT-2, with model_type gpt2 in config.json", model_type)
+    expect(weights.is_file(), folder, f"{download.WEIGHTS} (headlab opens no pickle files)", "none")
+    if folder == MINI:
+        size, digest = (MINI / "weights.sha256").read_text().split()
+        download.check_weights(weights, download.Pin("", int(size), digest), "install headlab again")
+    for pin in download.PINS.values():
+        if folder.name == pin.revision:
+            remedy = "delete this file, then run `headlab download gpt2`"
+            download.check_weights(weights.resolve(), pin, remedy)
+
+
+def _load_tokenizer(folder):
+    with _quiet():
+        try:
+            return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        except Exception as error:  # tokenizers raises a bare Exception for a file it cannot read.
+            reason = " ".join(str(error).split())[:120]
+            raise ValueError(f"{folder}: expected a tokenizer.json of GPT-2's kind, got: {reason}") from error
+
+
+def _random_model():
+    """GPT-2 small's shape with untrained weights, the same on every call; the caller's random state stays."""
+    with torch.random.fork_rng(devices=[]), _quiet():
+        torch.manual_seed(RANDOM_SEED)
+        return GPT2LMHeadModel(GPT2Config(attn_implementation="eager")).eval()
+
+
+@contextmanager
+def _quiet():
+    """transformers without progress bars and warnings, which would land on stderr in every notebook."""
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()

@@ -1,0 +1,75 @@
+"""One figure per function; each draws on the axes it is given, or on new ones, and returns them."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+
+from headlab._expect import expect, expect_finite, expect_square
+
+
+def plot_mask(mask, tokens, ax=None):
+    """Which keys (columns) each query (row) may see: bool (T, T) and its T token labels.
+
+    Introduced in lesson 1.
+    """
+    ax = _heatmap(mask.float(), tokens, ax, cmap="cividis", vmin=0, vmax=1, colorbar=False)
+    for i, j in np.ndindex(*mask.shape):
+        ax.text(j, i, "yes" if mask[i, j] else "no", ha="center", va="center", color="black" if mask[i, j] else "white")
+    return ax
+
+
+def plot_scores(scores, tokens, ax=None, label="raw score q·k", limit=None):
+    """Scores (query, key) on a diverging map centred on zero; masked entries (-inf) are left grey.
+
+    limit: the largest absolute score of the colour scale, by default that of these scores.
+    Introduced in lesson 1.
+    """
+    expect_square(scores)
+    visible = scores[scores.isfinite()]
+    limit = limit or visible.abs().max().item() or 1.0
+    values = scores.masked_fill(scores.isneginf(), torch.nan)
+    return _heatmap(values, tokens, ax, cmap="PuOr", vmin=-limit, vmax=limit, label=label)
+
+
+def plot_pattern(pattern, tokens, ax=None):
+    """An attention pattern (query, key): each row's shares of one, from 0 to 1.
+
+    Introduced in lesson 1.
+    """
+    expect_square(pattern, "pattern")
+    expect_finite(pattern, "pattern")
+    return _heatmap(pattern, tokens, ax, cmap="viridis", vmin=0, vmax=1, label="share of attention (row sums to 1)")
+
+
+def plot_head_grid(values, ax=None, label="", vmin=None, vmax=None):
+    """One number for each head, (layer, head), as a grid of layers by heads.
+
+    Introduced in lesson 1.
+    """
+    values = np.asarray(values)
+    expect(values.ndim == 2, "values", "(layer, head)", f"shape {values.shape}")
+    ax = ax or plt.subplots(figsize=(6.4, 1.2 + 0.45 * len(values)), layout="constrained")[1]
+    image = ax.imshow(values, cmap="viridis", vmin=vmin, vmax=vmax, aspect="auto")
+    for (i, j), value in np.ndenumerate(values):
+        dark = image.norm(value) < 0.6
+        ax.text(j, i, f"{value:.2f}", ha="center", va="center", fontsize=8, color="white" if dark else "black")
+    ax.set(xlabel="head", ylabel="layer", xticks=range(values.shape[1]), yticks=range(values.shape[0]))
+    ax.figure.colorbar(image, ax=ax, label=label)
+    return ax
+
+
+def _heatmap(values, tokens, ax, label="", colorbar=True, **style):
+    """Queries down, keys across, both labelled with their tokens."""
+    n_tokens = len(values)
+    expect(len(tokens) == n_tokens, "tokens", f"{n_tokens} labels, one for each token", len(tokens))
+    ax = ax or plt.subplots(figsize=(5.6, 4.6), layout="constrained")[1]
+    ax.set_facecolor("0.85")
+    image = ax.imshow(np.asarray(values.detach().float()), **style)
+    # "$" would start a formula in a label.
+    labels = [token.replace("$", r"\$") for token in tokens]
+    ax.set_xticks(range(n_tokens), labels, rotation=90 if n_tokens > 6 else 0)
+    ax.set_yticks(range(n_tokens), labels)
+    ax.set(xlabel="key (the token looked at)", ylabel="query (the token that looks)")
+    if colorbar:
+        ax.figure.colorbar(image, ax=ax, label=label, shrink=0.85)
+    return ax
