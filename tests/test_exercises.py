@@ -1,0 +1,102 @@
+"""Every exercise of every lesson: the answer passes, and each planted mistake is named."""
+
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from headlab.exercises import EXERCISES, check
+from headlab.exercises.engine import Exercise, judge
+
+PLANTED = [(number, mistake) for number, exercise in EXERCISES.items() for mistake in exercise.mistakes]
+
+
+@pytest.mark.parametrize("number", EXERCISES)
+def test_the_answer_passes(number):
+    verdict = check(number, EXERCISES[number].answer)
+    assert (verdict.status, verdict.message) == ("passed", "right")
+
+
+@pytest.mark.parametrize(("number", "mistake"), PLANTED, ids=lambda value: getattr(value, "__name__", value))
+def test_a_planted_mistake_is_named(number, mistake):
+    verdict = check(number, mistake)
+    assert (verdict.status, verdict.message) == ("not yet", mistake.__doc__)
+
+
+@pytest.mark.parametrize("number", EXERCISES)
+def test_at_least_three_mistakes_and_their_words(number):
+    mistakes = EXERCISES[number].mistakes
+    assert len(mistakes) >= 3
+    for mistake in mistakes:
+        assert mistake.__doc__ and "\n" not in mistake.__doc__
+
+
+@pytest.mark.parametrize("number", EXERCISES)
+def test_a_stub_is_not_attempted(number):
+    def stub(*arguments): ...
+
+    assert repr(check(number, stub)) == f"… Exercise {number}: not attempted yet"
+
+
+def double(x):
+    """Stand-in answer."""
+    return 2 * x
+
+
+TOY = Exercise(answer=double, cases=((torch.ones(2, 3),), (torch.arange(4.0),)), mistakes=())
+
+
+def in_place(x):
+    x *= 2
+    return x / 2
+
+
+def endless(x):
+    while True:
+        pass
+
+
+def sometimes(x):
+    return 2 * x if x.ndim == 2 else None
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        (lambda x: x / 0 if x.sum() else 1 / 0, "the shape is right, a value is not: expected 2 at index (0, 0), got inf"),
+        (lambda x: (_ for _ in ()).throw(KeyError("gone")), "stopped with KeyError: 'gone'"),
+        (lambda x, y: x, "stopped with TypeError"),
+        (in_place, "changed its input"),
+        (sometimes, "returns nothing for some inputs"),
+        (lambda x: 2 * x[..., :1], "expected numbers of shape (2, 3), got numbers of shape (2, 1)"),
+        (lambda x: x > 0, "expected numbers of shape (2, 3), got True and False of shape (2, 3)"),
+        (lambda x: "two", "expected numbers of shape (2, 3), got str"),
+        (lambda x: x * float("nan"), "got nan"),
+        (torch.ones(2), "hand in the function itself, without brackets; this is a Tensor"),
+    ],
+)
+def test_what_else_goes_wrong_is_said(function, said):
+    status, message = judge(TOY, function)
+    assert status == "not yet"
+    assert said in message
+    assert "\n" not in message
+
+
+def test_an_endless_loop_is_stopped():
+    start = time.monotonic()
+    status, message = judge(TOY, endless)
+    assert (status, message) == ("not yet", "your function ran for more than 2 s; does a loop never end?")
+    assert time.monotonic() - start < 10
+
+
+def test_numpy_and_torch_answers_count_alike():
+    assert judge(TOY, lambda x: 2 * x.numpy()) == ("passed", "right")
+    numbers = Exercise(answer=lambda x: float(np.mean(x)), cases=((np.arange(3.0),),), mistakes=())
+    assert judge(numbers, lambda x: torch.tensor(1.0)) == ("passed", "right")
+    assert judge(numbers, lambda x: 1.1) == ("not yet", "expected 1.0, got 1.1")
+
+
+def test_an_exercise_that_is_not_there():
+    with pytest.raises(ValueError, match="^number: expected one of 1.1, .*, got '9.9'$"):
+        check("9.9", double)
