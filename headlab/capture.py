@@ -126,7 +126,7 @@ def _checked_layers(model, layers):
     n_layers = model.config.n_layer
     if layers is None:
         return tuple(range(n_layers))
-    expected = f"layers from 0 to {n_layers - 1}, each once, such as [0, 2]"
+    expected = f"layers from 0 to {n_layers - 1}, each once"
     try:
         numbers = [expect_whole(layer, "layers", expected) for layer in layers]
     except TypeError:

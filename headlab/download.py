@@ -12,11 +12,13 @@ from filelock import FileLock
 from huggingface_hub import constants, get_hf_file_metadata, hf_hub_download, hf_hub_url, try_to_load_from_cache
 from huggingface_hub.errors import EntryNotFoundError
 from huggingface_hub.file_download import http_get, repo_folder_name
+from huggingface_hub.utils import logging
 
 WEIGHTS = "model.safetensors"
 REQUIRED = ("config.json", "tokenizer.json", WEIGHTS)
 OPTIONAL = ("tokenizer_config.json",)
-SHORT_NAMES = {name: f"openai-community/{name}" for name in ("gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl")}
+SHORT_NAMES = ("gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl")
+GPT2 = "openai-community/gpt2"
 
 
 class Pin(NamedTuple):
@@ -28,12 +30,22 @@ class Pin(NamedTuple):
 
 
 PINS = {
-    "openai-community/gpt2": Pin(
+    GPT2: Pin(
         revision="607a30d783dfa663caf39e06633721c8d4cfcd7e",
         size=548_105_171,
         sha256="248dfc3911869ec493c76e65bf2fcf7f615828b0254c12b473182f0f81d3a707",
     )
 }
+
+
+def repo_of(name):
+    """The hub's id, owner/name, of a short name such as "gpt2" or of an id; ValueError where it is neither."""
+    if name in SHORT_NAMES:
+        return f"openai-community/{name}"
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", name, re.ASCII):
+        known = ", ".join(SHORT_NAMES)
+        raise ValueError(f"name: expected one of {known}, an id owner/name or a folder that is there, got {name!r:.80}")
+    return name
 
 
 def find(repo):
@@ -43,14 +55,15 @@ def find(repo):
 
 
 def hub_answers(seconds=3.0):
-    """True where the hub tells within so many seconds what GPT-2's weights are."""
+    """True where the hub offers GPT-2's pinned weights within so many seconds; a login page does not count."""
     if constants.HF_HUB_OFFLINE:
         return False
-    url, answers = hf_hub_url(SHORT_NAMES["gpt2"], WEIGHTS, revision=_revision(SHORT_NAMES["gpt2"])), []
+    answers = []
 
     def ask():
         try:
-            answers.append(get_hf_file_metadata(url, timeout=seconds).size)
+            metadata = _weights_metadata(GPT2, seconds)
+            answers.append((metadata.size, metadata.etag) == PINS[GPT2][1:])
         except Exception:  # Whatever keeps the hub from answering, the answer is no.
             return
 
@@ -58,7 +71,7 @@ def hub_answers(seconds=3.0):
     asking = threading.Thread(target=ask, daemon=True)
     asking.start()
     asking.join(seconds)
-    return bool(answers)
+    return any(answers)
 
 
 def download(repo):
@@ -67,7 +80,11 @@ def download(repo):
     repo: an id such as "openai-community/gpt2". Weights are safetensors only, resumed after an interruption, and
     renamed into place once their size and SHA-256 are right. Raises ConnectionError or OSError in one line.
     """
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()  # the client's own retries, or it writes a line about each
     try:
+        # The hub is asked once before anything is fetched, so that no connection means no long row of retries.
+        metadata = _weights_metadata(repo, seconds=10)
         # The weights come last, so that a folder that has them has everything.
         for name in OPTIONAL + REQUIRED[:-1]:
             try:
@@ -75,10 +92,12 @@ def download(repo):
             except EntryNotFoundError:
                 if name in REQUIRED:
                     raise
-        _download_weights(repo)
+        _download_weights(repo, metadata)
         return Path(hf_hub_download(repo, WEIGHTS, revision=_revision(repo))).parent
     except Exception as error:  # The hub's client raises some twenty kinds; a reader needs one line.
         raise _one_line(repo, error) from error
+    finally:
+        logging.set_verbosity(verbosity)
 
 
 def check_weights(path, pin, remedy):
@@ -109,12 +128,15 @@ def _sha256(path):
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _download_weights(repo):
+def _weights_metadata(repo, seconds):
+    return get_hf_file_metadata(hf_hub_url(repo, WEIGHTS, revision=_revision(repo)), timeout=seconds)
+
+
+def _download_weights(repo, metadata):
     """The weights as a blob of the hub's cache, where its own client then finds them.
 
     The hub's client starts again from nothing after an interruption, hence this part file of our own.
     """
-    metadata = get_hf_file_metadata(hf_hub_url(repo, WEIGHTS, revision=_revision(repo)))
     pin = PINS.get(repo, Pin(metadata.commit_hash, metadata.size, metadata.etag))
     if (metadata.size, metadata.etag) != (pin.size, pin.sha256):
         raise ValueError(f"the hub offers {metadata.size} bytes with tag {metadata.etag}, not the pinned weights")
@@ -136,9 +158,7 @@ def _download_weights(repo):
                 expected_size=pin.size,
                 displayed_filename=f"{repo} {WEIGHTS}",
             )
-        try:
-            check_weights(part, pin, "the download was damaged")
-        except ValueError:
+        if _sha256(part) != pin.sha256:
             part.unlink()
-            raise
+            raise ValueError("a damaged file, which is deleted")
         os.replace(part, blob)

@@ -58,12 +58,12 @@ def _choose():
     wish = os.environ.get("HEADLAB_MODEL", "").strip()
     if wish and wish != "auto":
         return wish
-    if download.find(download.SHORT_NAMES["gpt2"]):
+    if download.find(download.GPT2):
         return "gpt2"
     if not download.hub_answers():
         return "mini"
     try:
-        download.download(download.SHORT_NAMES["gpt2"])
+        download.download(download.GPT2)
     except OSError as error:
         print(error)
         return "mini"
@@ -84,14 +84,9 @@ def _folder(name):
     """The folder that holds a model's files, downloaded first where need be."""
     if name == "mini":
         return MINI
-    repo = download.SHORT_NAMES.get(name, name)
-    if Path(name).is_dir() and name not in download.SHORT_NAMES:
+    if name not in download.SHORT_NAMES and Path(name).is_dir():
         return Path(name)
-    # An id is owner/name; anything else with a slash was meant as a folder.
-    owner, slash, rest = repo.partition("/")
-    is_id = slash and rest and "/" not in rest and not owner.startswith((".", "~")) and owner.isprintable()
-    expected = "'auto', 'gpt2', 'mini', 'random', a GPT-2 id such as 'gpt2-medium' or a folder that is there"
-    expect(is_id, "name", expected, repr(name)[:80])
+    repo = download.repo_of(name)
     return download.find(repo) or download.download(repo)
 
 

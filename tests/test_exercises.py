@@ -64,7 +64,10 @@ def sometimes(x):
 @pytest.mark.parametrize(
     ("function", "said"),
     [
-        (lambda x: x / 0 if x.sum() else 1 / 0, "the shape is right, a value is not: expected 2 at index (0, 0), got inf"),
+        (
+            lambda x: x / 0 if x.sum() else 1 / 0,
+            "the shape is right, a value is not: expected 2 at index (0, 0), got inf",
+        ),
         (lambda x: (_ for _ in ()).throw(KeyError("gone")), "stopped with KeyError: 'gone'"),
         (lambda x, y: x, "stopped with TypeError"),
         (in_place, "changed its input"),

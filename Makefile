@@ -1,0 +1,47 @@
+# What each target does can be done by hand: see "By hand" in README.md.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+# The saved outputs come from mini; with the network off, nothing else can be taken by chance.
+OFFLINE := HEADLAB_MODEL=mini HF_HUB_OFFLINE=1
+
+.PHONY: lab test notebooks lock clean
+
+lab: $(VENV)/.lab
+	$(BIN)/headlab download gpt2 --if-reachable
+	$(BIN)/jupyter lab --notebook-dir=notebooks notebooks/01_causal_masking.ipynb
+
+test: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python tools/build_notebooks.py --check
+	$(BIN)/python -m pytest --durations=10
+	$(OFFLINE) $(BIN)/python -m pytest --nbval -p no:cacheprovider -o addopts= -o filterwarnings= -o timeout=600 notebooks
+
+notebooks: $(VENV)/.test
+	$(BIN)/python tools/build_notebooks.py
+
+# The package is installed as a link to this folder, so only a change of what it needs asks for pip again.
+$(VENV)/.lab: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install -q -c constraints.txt -e .
+	touch $@
+
+$(VENV)/.test: $(VENV)/.lab
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[test]"
+	touch $@
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# The whole set of packages for Python 3.11 to 3.13 on Linux, macOS and Windows. torch's CUDA packages stay out:
+# torch pins them itself where its CUDA build is wanted.
+lock:
+	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade --no-header --no-annotate \
+		--constraint tools/lock-torch.txt --output-file .lock.part
+	(cat tools/lock-torch.txt; grep -vE '^(torch|triton|nvidia-|cuda-)|emscripten' .lock.part) > constraints.txt
+	rm .lock.part
+
+clean:
+	rm -rf $(VENV) screenshots .pytest_cache .ruff_cache .hypothesis

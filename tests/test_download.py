@@ -1,0 +1,203 @@
+"""Downloads from a hub that behaves and from hubs that do not; a local server plays them all."""
+
+import errno
+import hashlib
+import shutil
+import socket
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from fake_hub import serving
+from huggingface_hub import constants
+
+from headlab import download, models
+from headlab.cli import main
+
+REPO = "someone/tiny-gpt2"
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """The files of a small but real GPT-2: mini's own."""
+    return {name: (models.MINI / name).read_bytes() for name in download.REQUIRED + download.OPTIONAL}
+
+
+@pytest.fixture
+def hub(files, tmp_path, monkeypatch):
+    """A running hub that serves the small GPT-2, an empty cache, and a client that goes to them."""
+    with serving(dict(files)) as hub:
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+        monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+        template = hub.url + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        for pinned in (REPO, download.GPT2):
+            pin = download.Pin(
+                "a" * 40, len(files[download.WEIGHTS]), hashlib.sha256(files[download.WEIGHTS]).hexdigest()
+            )
+            monkeypatch.setitem(download.PINS, pinned, pin)
+        yield hub
+
+
+def cache():
+    return Path(constants.HF_HUB_CACHE)
+
+
+def partial_files():
+    return [path for path in cache().rglob("*") if "part" in path.name or "incomplete" in path.name]
+
+
+def test_a_download_arrives_whole_and_loads(hub, files):
+    assert download.find(REPO) is None
+    folder = download.download(REPO)
+    assert download.find(REPO) == folder
+    assert (folder / download.WEIGHTS).read_bytes() == files[download.WEIGHTS]
+    assert not [path for path in partial_files() if not path.name.endswith(".lock")]
+    model, tokenizer = models.load_model(REPO)
+    assert model.config.n_layer == 4 and len(tokenizer) == 2000
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.99])
+def test_an_interrupted_download_loads_nothing_and_is_resumed(hub, files, share, monkeypatch):
+    monkeypatch.setattr("time.sleep", lambda seconds: None)  # the client waits between its own retries
+    whole = len(files[download.WEIGHTS])
+    hub.drop_after = int(whole * share)
+    # The hub hangs up at once after the first part, so that the client's own retries bring nothing more.
+    real_answer, sent = hub.RequestHandlerClass.answer, []
+
+    def once(handler, with_body):
+        if with_body and handler.path.endswith(".safetensors"):
+            sent.append(1)
+            hub.drop_after = int(whole * share) if len(sent) == 1 else 0
+        real_answer(handler, with_body)
+
+    monkeypatch.setattr(hub.RequestHandlerClass, "answer", once)
+    with pytest.raises(ConnectionError, match="run again to resume$") as caught:
+        download.download(REPO)
+    assert "\n" not in str(caught.value)
+    assert download.find(REPO) is None
+    monkeypatch.setattr(hub.RequestHandlerClass, "answer", real_answer)
+    hub.drop_after = None
+    hub.requests.clear()
+    download.download(REPO)
+    ranges = [wanted for method, name, wanted in hub.requests if method == "GET" and name == download.WEIGHTS]
+    # The client writes in pieces of DOWNLOAD_CHUNK_SIZE; what had arrived of the last piece is fetched again.
+    kept = int(whole * share) // constants.DOWNLOAD_CHUNK_SIZE * constants.DOWNLOAD_CHUNK_SIZE
+    assert len(ranges) == 1
+    assert (ranges[0] or "bytes=0-").startswith(f"bytes={kept}-")
+    assert (download.find(REPO) / download.WEIGHTS).read_bytes() == files[download.WEIGHTS]
+
+
+def test_a_flipped_bit_never_arrives(hub, files):
+    hub.flip = True
+    with pytest.raises(ConnectionError, match="got: a damaged file, which is deleted; run again to resume$"):
+        download.download(REPO)
+    assert download.find(REPO) is None
+    hub.flip = False
+    download.download(REPO)
+    assert (download.find(REPO) / download.WEIGHTS).read_bytes() == files[download.WEIGHTS]
+
+
+def test_a_login_page_is_no_model(hub):
+    hub.html = True
+    with pytest.raises(ConnectionError, match="^someone/tiny-gpt2: expected the hub to send it, got: .+; run again"):
+        download.download(REPO)
+    assert download.find(REPO) is None
+    assert not download.hub_answers()
+
+
+def test_other_weights_than_the_pinned_ones_are_refused(hub, files):
+    hub.files[download.WEIGHTS] = files[download.WEIGHTS] + b"more"
+    with pytest.raises(ConnectionError, match="not the pinned weights"):
+        download.download(REPO)
+    assert download.find(REPO) is None
+
+
+def test_a_full_disk_is_told_in_one_line(hub, monkeypatch):
+    def full(url, file, **rest):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(download, "http_get", full)
+    with pytest.raises(OSError, match="^someone/tiny-gpt2: expected room in .*, got a full disk; free some"):
+        download.download(REPO)
+    assert download.find(REPO) is None
+
+
+def test_two_downloads_at_once_fetch_the_weights_once(hub, files):
+    errors = []
+
+    def get():
+        try:
+            download.download(REPO)
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=get) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert sum(method == "GET" and name == download.WEIGHTS for method, name, _ in hub.requests) == 1
+
+
+def test_auto_downloads_where_the_hub_answers(hub, monkeypatch, capsys):
+    monkeypatch.delenv("HEADLAB_MODEL", raising=False)
+    models.load_model("auto")
+    assert capsys.readouterr().out == "Model: gpt2.\n"
+    hub.requests.clear()
+    models.load_model("gpt2")
+    assert hub.requests == []  # the second time nobody is asked
+
+
+def test_auto_falls_back_where_a_download_breaks(hub, monkeypatch, capsys):
+    monkeypatch.delenv("HEADLAB_MODEL", raising=False)
+    hub.flip = True
+    model, _ = models.load_model("auto")
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) == 2 and "a damaged file" in said[0] and said[1].startswith("Model: mini,")
+
+
+def test_a_damaged_cache_says_which_file_to_delete(hub, files):
+    folder = download.download(REPO)
+    weights = (folder / download.WEIGHTS).resolve()
+    weights.write_bytes(files[download.WEIGHTS][:-100])
+    with pytest.raises(ValueError, match=f"^{weights}: expected .* bytes, got .*; delete this file, then run"):
+        models.load_model(REPO)
+    damaged = bytearray(files[download.WEIGHTS])
+    damaged[-5] ^= 64
+    weights.write_bytes(damaged)
+    with pytest.raises(ValueError, match=f"^{weights}: expected SHA-256 .*; delete this file, then run"):
+        models.load_model(REPO)
+    shutil.rmtree(cache())
+
+
+def test_a_hub_that_hangs_is_given_up_within_seconds(monkeypatch, tmp_path):
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        monkeypatch.setattr(constants, "ENDPOINT", url)
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", url + "/{repo_id}/{revision}/{filename}")
+        start = time.monotonic()
+        assert not download.hub_answers()
+        assert time.monotonic() - start < 5
+
+
+def test_the_command_downloads_once(hub, capsys):
+    assert main(["download", REPO]) == 0
+    assert "is on this machine now" in capsys.readouterr().out
+    assert main(["download", REPO]) == 0
+    assert capsys.readouterr().out.startswith(f"{REPO} is on this machine: ")
+    hub.html = True
+    assert main(["download", "someone/else"]) == 1
+    assert main(["download", "nonsense"]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2 and lines[1].startswith("name: expected one of gpt2, gpt2-medium,")
+
+
+def test_if_reachable_never_fails(hub, capsys):
+    hub.html = True
+    assert main(["download", "gpt2", "--if-reachable"]) == 0
+    assert capsys.readouterr().out.startswith("Note: the Hugging Face hub does not answer;")
