@@ -200,4 +200,4 @@ def test_the_command_downloads_once(hub, capsys):
 def test_if_reachable_never_fails(hub, capsys):
     hub.html = True
     assert main(["download", "gpt2", "--if-reachable"]) == 0
-    assert capsys.readouterr().out.startswith("Note: the Hugging Face hub does not answer;")
+    assert capsys.readouterr().out.startswith("Note: the Hugging Face hub does not answer, so")

@@ -1,6 +1,6 @@
 """Train "mini", the small GPT-2 that ships with headlab, on a folder of plain-text books.
 
-    python tools/train_mini.py --corpus DIR [--run runs/mini] [--steps N]
+    python tools/train_mini.py --corpus DIR [--run runs/mini] [--steps N] [--bfloat16]
 
 The last book (in name order) is held out whole: no part of it reaches the tokenizer or the weights. The run
 folder keeps the tokenizer, a checkpoint to resume from, a log of the losses and a float16 snapshot at each of
@@ -24,12 +24,12 @@ END_OF_TEXT = "<|endoftext|>"
 VOCABULARY = 2000
 N_POSITIONS = 256
 SEED = 20
-BATCH = 4  # windows of N_POSITIONS tokens: 1,024 tokens a step
-LR_MATRICES, LR_REST = 8e-4, 2e-3
-REPEATS_FROM, REPEATS = 2750, 2  # from this step on, so many windows of a batch repeat a short passage
-WARMUP, DECAY_SHARE = 200, 0.4  # steps; share of the run in which the rate falls to zero
-CHECKPOINT_EVERY = EVALUATE_EVERY = 250
-SNAPSHOTS = (0, 50, 100, 200, 400, 800, 1500, 2500, 3500, 4500, 6000)  # and the last step
+BATCH = 16  # windows of N_POSITIONS tokens: 4,096 tokens a step
+LR_MATRICES, LR_REST = 2e-3, 2e-3
+REPEATS_FROM, REPEATS = 200, 3  # from this step on, this many windows of a batch repeat a short passage
+WARMUP, DECAY_SHARE = 40, 0.4  # steps; share of the run in which the rate falls to zero
+CHECKPOINT_EVERY = EVALUATE_EVERY = 50
+SNAPSHOTS = (0, 20, 50, 100, 150, 200, 300, 400, 600, 800, 1000, 1400, 1800, 2300)  # and the last step
 
 
 def read_books(corpus):
@@ -82,18 +82,34 @@ def new_model():
         eos_token_id=0,
         attn_implementation="sdpa",
     )
-    return GPT2LMHeadModel(config)
+    model = GPT2LMHeadModel(config)
+    model.transformer.wpe.weight.data = sinusoids(N_POSITIONS, config.n_embd) * config.initializer_range * 2**0.5
+    return model
 
 
-def new_optimizer(model):
-    """AdamW with weight decay on the blocks' matrices and a higher rate, without decay, on all the rest."""
+def sinusoids(n_positions, width):
+    """Positions as sines and cosines of falling frequency (Vaswani et al. 2017, section 3.5): (n_positions, width).
+
+    GPT-2's position embeddings start as noise, and each is met once a window; a short training is not enough to find
+    that neighbours belong together. GPT-2's own, once trained, are such smooth waves. This start has the same spread
+    as the noise, so the scores at step 0 are as symmetric as with it.
+    """
+    frequency = float(n_positions) ** -torch.linspace(0, 1, width // 2)
+    angle = torch.arange(n_positions)[:, None] * frequency
+    return torch.cat([angle.sin(), angle.cos()], dim=1)
+
+
+def new_optimizers(model):
+    """Muon for the blocks' matrices, AdamW without decay for all the rest, as Muon's authors advise.
+
+    Muon makes each update orthogonal, in bfloat16; a step costs more than AdamW's and fewer are needed.
+    """
     matrices = [p for n, p in model.named_parameters() if ".h." in n and p.ndim == 2]
     rest = [p for n, p in model.named_parameters() if not (".h." in n and p.ndim == 2)]
-    groups = [
-        {"params": matrices, "lr": LR_MATRICES, "peak": LR_MATRICES, "weight_decay": 0.1},
-        {"params": rest, "lr": LR_REST, "peak": LR_REST, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, betas=(0.9, 0.95), fused=True)
+    return (
+        torch.optim.Muon(matrices, lr=LR_MATRICES, weight_decay=0.1, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(rest, lr=LR_REST, weight_decay=0.0, betas=(0.9, 0.95), fused=True),
+    )
 
 
 def rate(step, steps):
@@ -149,7 +165,7 @@ def save_snapshot(model, run, step):
     save_aside({name: tensor.half() for name, tensor in model.state_dict().items()}, path)
 
 
-def train(corpus, run, steps):
+def train(corpus, run, steps, bfloat16):
     """Train from the last checkpoint in `run`, or from the start, to `steps`."""
     books = read_books(corpus)
     *train_names, held_out_name = books
@@ -161,32 +177,37 @@ def train(corpus, run, steps):
     held_out = encode(tokenizer, books[held_out_name])
 
     model = new_model()
-    optimizer = new_optimizer(model)
+    optimizers = new_optimizers(model)
+    peaks = [optimizer.param_groups[0]["lr"] for optimizer in optimizers]
     first, checkpoint = 0, run / "checkpoint.pt"
     if checkpoint.exists():
         saved = torch.load(checkpoint, weights_only=True)
         model.load_state_dict(saved["model"])
-        optimizer.load_state_dict(saved["optimizer"])
+        for optimizer, state in zip(optimizers, saved["optimizers"], strict=True):
+            optimizer.load_state_dict(state)
         first = saved["step"]
     else:
         save_snapshot(model, run, 0)
 
     progress = tqdm(range(first, steps), initial=first, total=steps, unit="step")
     for step in progress:
-        for group in optimizer.param_groups:
-            group["lr"] = group["peak"] * rate(step, steps)
-        loss = loss_of(model, batch(ids, step))
-        optimizer.zero_grad()
+        for optimizer, peak in zip(optimizers, peaks, strict=True):
+            optimizer.param_groups[0]["lr"] = peak * rate(step, steps)
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            loss = loss_of(model, batch(ids, step))
+        model.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
+        for optimizer in optimizers:
+            optimizer.step()
         progress.set_postfix(loss=f"{loss.item():.3f}")
 
         done = step + 1
         if done in SNAPSHOTS or done == steps:
             save_snapshot(model, run, done)
         if done % CHECKPOINT_EVERY == 0 or done == steps:
-            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": done}
+            states = [optimizer.state_dict() for optimizer in optimizers]
+            state = {"model": model.state_dict(), "optimizers": states, "step": done}
             save_aside(state, checkpoint)
         if done % EVALUATE_EVERY == 0 or done == steps:
             with open(run / "log.csv", "a", newline="") as log:
@@ -199,6 +220,11 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--corpus", required=True, type=Path, help="folder of plain-text books, the last held out")
     parser.add_argument("--run", default=Path("runs/mini"), type=Path, help="working folder of this run")
-    parser.add_argument("--steps", default=7500, type=int, help="optimizer steps of 1,024 tokens")
+    parser.add_argument("--steps", default=3000, type=int, help="optimizer steps of 4,096 tokens")
+    parser.add_argument(
+        "--bfloat16",
+        action="store_true",
+        help="multiply matrices in bfloat16: 2.6 times faster where the processor can, far slower where not",
+    )
     arguments = parser.parse_args()
-    train(arguments.corpus, arguments.run, arguments.steps)
+    train(arguments.corpus, arguments.run, arguments.steps, arguments.bfloat16)

@@ -1,0 +1,268 @@
+"""Where models come from: the shipped one, the control, local folders good and bad, and what "auto" does offline."""
+
+import csv
+import hashlib
+import json
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from headlab import models
+from headlab.capture import capture_heads
+from headlab.models import MINI, load_model, token_strings
+
+TEXT = "The old man looked at the little white house by the sea."
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A copy of mini that a test may spoil."""
+    return shutil.copytree(MINI, tmp_path / "model")
+
+
+def test_mini_has_the_attention_of_gpt2_small(mini):
+    model, tokenizer = mini
+    config = model.config
+    assert (config.n_layer, config.n_head, config.n_embd, config.n_positions) == (4, 12, 768, 256)
+    assert model.transformer.h[0].attn.c_attn.weight.shape == (768, 2304)
+    assert type(model).__name__ == "GPT2LMHeadModel" and not model.training
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+    assert len(tokenizer) == config.vocab_size
+    assert tokenizer.decode(tokenizer(TEXT).input_ids) == TEXT
+
+
+def test_mini_ships_small_whole_and_in_half_precision():
+    size, digest = (MINI / "weights.sha256").read_text().split()
+    weights = MINI / "model.safetensors"
+    assert (weights.stat().st_size, hashlib.sha256(weights.read_bytes()).hexdigest()) == (int(size), digest)
+    assert sum(path.stat().st_size for path in MINI.iterdir()) <= 32e6
+    assert {t.dtype for t in load_file(weights).values()} == {torch.float16}
+
+
+def held_out_numbers():
+    """Loss in nats a token, (bigram, mini), as mini's card states them."""
+    rows = [line.split("|") for line in (MINI / "README.md").read_text(encoding="utf-8").splitlines() if "|" in line]
+    numbers = {row[1].split()[0]: float(row[2]) for row in rows if row[2].strip()[:1].isdigit()}
+    return numbers["bigram"], numbers["mini,"]
+
+
+def test_the_card_beats_the_bigram():
+    bigram, mini = held_out_numbers()
+    assert mini <= bigram - 0.3
+
+
+def test_mini_has_learned_english(mini):
+    """Far better than chance (7.6 nats a token) on prose that was written for this test."""
+    model, tokenizer = mini
+    text = "She opened the door and looked out into the garden, but there was nobody to be seen. "
+    ids = tokenizer(text + "He had been waiting for a long time.", return_tensors="pt").input_ids
+    with torch.no_grad():
+        assert model(ids, labels=ids).loss.item() < 4.5
+
+
+def test_mini_has_a_previous_token_head(mini):
+    model, tokenizer = mini
+    ids = tokenizer(
+        "The old lighthouse stood at the end of the narrow road, and every evening the keeper climbed the stone stairs "
+        "to light the lamp. His daughter carried the oil, the matches and a small basket of bread.",
+        return_tensors="pt",
+    ).input_ids
+    capture = capture_heads(model, ids)
+    patterns = torch.stack([capture.pattern(layer) for layer in capture.layers])
+    assert patterns[..., 2:, :].diagonal(1, -2, -1).mean(-1).max() >= 0.5
+
+
+def test_the_trajectory_goes_from_symmetric_to_shifted():
+    with open(MINI / "trajectory.csv") as file:
+        rows = list(csv.DictReader(file))
+    steps = sorted({int(row["step"]) for row in rows})
+    assert steps[0] == 0 and len(steps) >= 10 and len(rows) == 4 * len(steps)
+
+    def negative(step):
+        shares = [float(row["fraction_negative"]) for row in rows if int(row["step"]) == step]
+        return sum(shares) / len(shares)
+
+    assert abs(negative(0) - 0.5) < 0.1
+    assert negative(steps[-1]) > 0.6
+
+
+def test_the_control_is_untrained_full_size_and_the_same_each_time(control):
+    model, tokenizer = control
+    config = model.config
+    assert (config.n_layer, config.n_head, config.n_embd, config.vocab_size) == (12, 12, 768, 50257)
+    state = torch.get_rng_state()
+    again, _ = load_model("random")
+    assert torch.equal(torch.get_rng_state(), state)
+    for ours, theirs in zip(model.parameters(), again.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+    assert model.transformer.h[5].attn.c_attn.weight.std().item() == pytest.approx(0.02, rel=0.01)
+
+
+def test_a_local_folder_loads(folder, mini):
+    model, tokenizer = load_model(str(folder))
+    ids = tokenizer(TEXT, return_tensors="pt").input_ids
+    assert torch.equal(capture_heads(model, ids).q, capture_heads(mini[0], ids).q)
+
+
+def truncate(folder):
+    with open(folder / "model.safetensors", "r+b") as file:
+        file.truncate(1_000_000)
+
+
+def empty(folder):
+    (folder / "model.safetensors").write_bytes(b"")
+
+
+def drop_a_weight(folder):
+    weights = load_file(folder / "model.safetensors")
+    del weights["transformer.h.2.attn.c_attn.weight"]
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+
+
+def cut_a_weight(folder):
+    weights = load_file(folder / "model.safetensors")
+    weights["transformer.h.2.attn.c_attn.weight"] = weights["transformer.h.2.attn.c_attn.weight"][:, :768].contiguous()
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+
+
+def other_architecture(folder):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "model_type": "llama"}))
+
+
+def no_config(folder):
+    (folder / "config.json").unlink()
+
+
+def broken_config(folder):
+    (folder / "config.json").write_text("{")
+
+
+def broken_tokenizer(folder):
+    (folder / "tokenizer.json").write_text("{")
+
+
+class Trap:
+    """Unpickling this would write a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (str(self.path), "w"))
+
+
+def only_a_pickle(folder):
+    (folder / "model.safetensors").unlink()
+    (folder / "pytorch_model.bin").write_bytes(pickle.dumps(Trap(folder / "sprung")))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (truncate, "expected whole GPT-2 weights, got: "),
+        (empty, "expected whole GPT-2 weights, got: "),
+        (drop_a_weight, "expected weights for every part of the model, got missing_keys: transformer.h.2.attn"),
+        (cut_a_weight, "h.2.attn.c_attn.weight"),
+        (other_architecture, "expected a GPT-2, with model_type gpt2 in config.json, got llama"),
+        (no_config, "expected a GPT-2, with model_type gpt2 in config.json, got no readable config.json"),
+        (broken_config, "got no readable config.json"),
+        (broken_tokenizer, "expected a tokenizer.json of GPT-2's kind, got: "),
+        (only_a_pickle, "expected model.safetensors (headlab opens no pickle files), got none"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_a_folder_that_is_no_whole_gpt2_is_refused_in_one_line(folder, spoil, said, capfd):
+    spoil(folder)
+    with pytest.raises(ValueError) as caught:
+        load_model(str(folder))
+    assert str(caught.value).startswith(f"{folder}: ")
+    assert said in str(caught.value) and "\n" not in str(caught.value)
+    assert not (folder / "sprung").exists()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_damaged_mini_is_refused(folder, monkeypatch):
+    weights = bytearray((folder / "model.safetensors").read_bytes())
+    weights[-3] ^= 1
+    (folder / "model.safetensors").write_bytes(weights)
+    monkeypatch.setattr(models, "MINI", folder)
+    with pytest.raises(ValueError, match="expected SHA-256 .*; install headlab again$"):
+        load_model("mini")
+
+
+@pytest.mark.parametrize("name", ["nonsense", "", "/no/such/folder", "./gone", "a/b/c", "gpt2 ", "../x", "a\nb/c"])
+def test_a_name_that_means_nothing(name):
+    with pytest.raises(ValueError, match="^name: expected one of gpt2, .* or a folder that is there, got ") as caught:
+        load_model(name)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_name_that_is_no_name():
+    with pytest.raises(TypeError, match="^name: expected a model's name such as 'mini', got 3$"):
+        load_model(3)
+
+
+NO_SOCKETS = """
+import socket, sys
+def refuse(*arguments, **settings):
+    raise OSError("no network in this test")
+socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
+"""
+
+
+def run_without_network(code, tmp_path, **variables):
+    """A fresh Python whose sockets do not work and whose cache is empty; the hub's variable is not set."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "HEADLAB_MODEL"))}
+    environment |= {"HF_HOME": str(tmp_path / "hf"), **variables}
+    return subprocess.run([sys.executable, "-c", NO_SOCKETS + code], capture_output=True, text=True, env=environment)
+
+
+def test_auto_without_a_network_takes_mini_says_so_and_is_quick(tmp_path):
+    code = (
+        "import time\nimport headlab.models as models\nstart = time.monotonic()\nmodel, _ = models.load_model()\n"
+        "print(model.config.n_layer, time.monotonic() - start)"
+    )
+    done = run_without_network(code, tmp_path)
+    note, numbers = done.stdout.splitlines()
+    assert done.stderr == ""
+    assert note.startswith("Model: mini, the small GPT-2 that ships with headlab, not GPT-2 itself")
+    assert "headlab download gpt2" in note
+    layers, seconds = numbers.split()
+    assert layers == "4" and float(seconds) < 5
+
+
+def test_auto_takes_the_model_that_the_environment_names(tmp_path):
+    code = "import headlab.models as models\nmodel, _ = models.load_model()\nprint(model.config.n_layer)"
+    done = run_without_network(code, tmp_path, HEADLAB_MODEL="random")
+    assert (done.stdout, done.stderr) == ("Model: random.\n12\n", "")
+
+
+def test_gpt2_without_a_network_is_one_line(tmp_path):
+    code = "import headlab.models as models\ntry:\n    models.load_model('gpt2')\nexcept OSError as error:\n    print(error)"
+    start = time.monotonic()
+    done = run_without_network(code, tmp_path)
+    assert done.stdout.startswith("openai-community/gpt2: expected the hub to send it, got: ")
+    assert done.stdout.count("\n") == 1 and done.stderr == ""
+    assert time.monotonic() - start < 60
+
+
+def test_tokens_as_labels(mini):
+    _, tokenizer = mini
+    ids = tokenizer("the old\nman", return_tensors="pt").input_ids
+    labels = token_strings(tokenizer, ids)
+    assert "".join(labels) == "the·old⏎man"
+    assert token_strings(tokenizer, ids[0]) == labels
+
+
+def test_part_of_a_character_has_a_label(mini):
+    _, tokenizer = mini
+    labels = token_strings(tokenizer, tokenizer("🙂", return_tensors="pt").input_ids)
+    assert len(labels) > 1 and all(label and "\ufffd" not in label for label in labels)
