@@ -246,7 +246,10 @@ def test_auto_takes_the_model_that_the_environment_names(tmp_path):
 
 
 def test_gpt2_without_a_network_is_one_line(tmp_path):
-    code = "import headlab.models as models\ntry:\n    models.load_model('gpt2')\nexcept OSError as error:\n    print(error)"
+    code = (
+        "import headlab.models as models\n"
+        "try:\n    models.load_model('gpt2')\nexcept OSError as error:\n    print(error)"
+    )
     start = time.monotonic()
     done = run_without_network(code, tmp_path)
     assert done.stdout.startswith("openai-community/gpt2: expected the hub to send it, got: ")

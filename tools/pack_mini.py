@@ -137,11 +137,11 @@ SHA-256 of their texts in this order, UTF-8: `{hashlib.sha256(train_text.encode(
 Held out whole, seen by neither tokenizer nor weights: {titled[-1][0]}.
 
 ## Training
-`tools/train_mini.py`, seed {SEED}: {steps:,} steps of {BATCH} windows of {N_POSITIONS} tokens ({tokens / 1e6:.1f} million
-tokens), AdamW ({LR_MATRICES:g} for the blocks' matrices with weight decay 0.1, {LR_REST:g} for the rest), a rise, a
-plateau and a straight fall to zero. From step {REPEATS_FROM:,} on, {REPEATS} of the {BATCH} windows repeat one passage
-of 16 to 127 tokens, which gives heads a reason to look for what followed a token before. Two processor cores,
-{f["minutes"]} minutes.
+`tools/train_mini.py --bfloat16`, seed {SEED}: {steps:,} steps of {BATCH} windows of {N_POSITIONS} tokens
+({tokens / 1e6:.1f} million tokens). Position embeddings start as sines and cosines. Muon ({LR_MATRICES:g}, weight decay
+0.1) for the blocks' matrices and AdamW ({LR_REST:g}) for the rest: a rise, a plateau and a straight fall to zero. From
+step {REPEATS_FROM:,} on, {REPEATS} of the {BATCH} windows repeat one passage of 16 to 127 tokens, which gives heads a
+reason to look for what followed a token before. Two processor cores, {f["minutes"]} minutes beside other work.
 
 ## How well it does, on the held-out book
 | model | nats a token | bits a character |
