@@ -114,7 +114,7 @@ def _key_of_head(x, weight, bias, n_heads, head):
 
 
 def _whole_heads_in_a_row(x, weight, bias, n_heads, head):
-    """cut as if each head's q, k and v stood side by side: all of Q comes first, and head h's columns begin at h * d_head"""
+    """cut as if each head's q, k and v stood side by side: all of Q comes first, head after head"""
     return _heads_before_thirds(x @ weight + bias, n_heads)[0][head]
 
 
