@@ -75,17 +75,17 @@ def plot_fused(matrix, n_heads, head, ax=None, ylabel="input channel", label="we
     image = ax.imshow(values, extent=(0, columns, len(values), 0), **style)
     d_model, d_head = columns // 3, columns // 3 // n_heads
     starts = [third * d_model + head * d_head for third in range(3)]
-    for name, third, start, following in zip("QKV", range(3), starts, [*starts[1:], columns], strict=True):
-        if third == 0:
-            ax.axvspan(0, start, color="white", alpha=0.6, lw=0)
-        ax.axvspan(start + d_head, following, color="white", alpha=0.6, lw=0)
-        for edge in (start, start + d_head):
-            ax.axvline(edge, color="black", lw=1)
-        ax.axvline(third * d_model, color="black", lw=1, ls=":")
-        above = {"xycoords": ax.get_xaxis_transform(), "textcoords": "offset points", "ha": "center"}
-        ax.annotate(f"{start}–{start + d_head - 1}", (start + d_head / 2, 1), (0, 3), fontsize=8, **above)
-        ax.annotate(name, ((third + 0.5) * d_model, 1), (0, 15), fontsize=12, **above)
-    ax.set(xlabel=f"output column (head {head} in full colour)", ylabel=ylabel, xticks=range(0, columns + 1, d_model))
+    for left, right in zip([0, *(start + d_head for start in starts)], [*starts, columns], strict=True):
+        ax.axvspan(left, right, color="white", alpha=0.6, lw=0)
+    for start in starts:
+        ax.axvline(start, color="black", lw=1)
+        ax.axvline(start + d_head, color="black", lw=1)
+    ax.vlines((d_model, 2 * d_model), 0, len(values), color="black", lw=1, ls=":")
+    bands = ", ".join(f"{start}–{start + d_head - 1}" for start in starts)
+    ax.set(xlabel=f"output column (in full colour: {bands}, head {head}'s)", ylabel=ylabel)
+    ax.set_xticks(range(0, columns + 1, d_model))
+    ax.set_xticks([d_model * (third + 0.5) for third in range(3)], ["Q", "K", "V"], minor=True, fontsize=12)
+    ax.tick_params(which="minor", length=0)
     ax.figure.colorbar(image, ax=ax, label=label, extend="both", pad=0.01)
     return ax
 

@@ -139,8 +139,7 @@ with torch.no_grad():
 orders = {"Q, K, V": (q_all, k_all), "K, Q, V": (k_all, q_all)}
 for order, (first, second) in orders.items():
     pattern = attention_pattern(raw_scores(first[:, :d_head], second[:, :d_head]), d_head)
-    gap = (pattern - attentions[0]).abs().max().item()
-    print(f"read as {order}: head 0's pattern is {'the model`s own' if gap < 1e-5 else 'not the model`s'}")
+    print(f"read as {order}: equal to the model's own pattern:", torch.allclose(pattern, attentions[0], atol=1e-5))
 
 # %%
 pattern = attention_pattern(raw_scores(q_all[:, :d_head], k_all[:, :d_head]), d_head)
@@ -180,8 +179,8 @@ print("three ways, one result:", tuple(viewed.shape))
 # %%
 head = 5
 fig, axes = plt.subplots(2, 1, figsize=(11, 6.6), layout="constrained", height_ratios=(2, 1))
-plot_fused(weight, n_heads, head, axes[0]).set_title(f"weight of layer {layer}", loc="left")
-plot_fused(fused, n_heads, head, axes[1], ylabel="token", label="output").set_title("output for this text", loc="left")
+plot_fused(weight, n_heads, head, axes[0]).set_title(f"The weight of c_attn in layer {layer}")
+plot_fused(fused, n_heads, head, axes[1], ylabel="token", label="output").set_title("Its output for this text")
 plt.show()
 
 # %% [markdown]
