@@ -58,6 +58,52 @@ def plot_head_grid(values, ax=None, label="", vmin=None, vmax=None):
     return ax
 
 
+def plot_fused(matrix, n_heads, head, ax=None, ylabel="input channel", label="weight"):
+    """A fused matrix (rows, 3 * d_model) with the three bands of columns that belong to one head in full colour.
+
+    matrix: the weight of c_attn, or its output for a text (tokens, 3 * d_model). The colour scale ends at the 99th
+    percentile of the absolute values. Introduced in lesson 2.
+    """
+    columns = matrix.shape[-1]
+    expect(matrix.ndim == 2 and columns % (3 * n_heads) == 0, "matrix", "(rows, 3 x d_model)", tuple(matrix.shape))
+    expect(0 <= head < n_heads, "head", f"a head from 0 to {n_heads - 1}", head)
+    values = np.asarray(matrix.detach().float())
+    limit = np.quantile(np.abs(values), 0.99) or 1.0
+    ax = ax or plt.subplots(figsize=(11, 4), layout="constrained")[1]
+    style = {"cmap": "PuOr", "vmin": -limit, "vmax": limit, "aspect": "auto", "interpolation": "nearest"}
+    # Pixel edges at whole numbers, so that a band's edges are its column numbers.
+    image = ax.imshow(values, extent=(0, columns, len(values), 0), **style)
+    d_model, d_head = columns // 3, columns // 3 // n_heads
+    starts = [third * d_model + head * d_head for third in range(3)]
+    for left, right in zip([0, *(start + d_head for start in starts)], [*starts, columns], strict=True):
+        ax.axvspan(left, right, color="white", alpha=0.6, lw=0)
+    for start in starts:
+        ax.axvline(start, color="black", lw=1)
+        ax.axvline(start + d_head, color="black", lw=1)
+    ax.vlines((d_model, 2 * d_model), 0, len(values), color="black", lw=1, ls=":")
+    bands = ", ".join(f"{start}–{start + d_head - 1}" for start in starts)
+    ax.set(xlabel=f"output column (in full colour: {bands}, head {head}'s)", ylabel=ylabel)
+    ax.set_xticks(range(0, columns + 1, d_model))
+    ax.set_xticks([d_model * (third + 0.5) for third in range(3)], ["Q", "K", "V"], minor=True, fontsize=12)
+    ax.tick_params(which="minor", length=0)
+    ax.figure.colorbar(image, ax=ax, label=label, extend="both", pad=0.01)
+    return ax
+
+
+def plot_distances(distances, ax=None):
+    """How far apart each two heads' patterns are, (head, head), from 0 (the same) to 1 (no key in common).
+
+    Introduced in lesson 3.
+    """
+    expect(distances.ndim == 2, "distances", "(head, head)", f"shape {tuple(distances.shape)}")
+    heads = range(len(distances))
+    ax = ax or plt.subplots(figsize=(5.6, 4.6), layout="constrained")[1]
+    image = ax.imshow(np.asarray(distances.detach().float()), cmap="cividis", vmin=0, vmax=1)
+    ax.set(xlabel="head", ylabel="head", xticks=heads, yticks=heads)
+    ax.figure.colorbar(image, ax=ax, label="share of attention that would have to move", shrink=0.85)
+    return ax
+
+
 def _heatmap(values, tokens, ax, label="", colorbar=True, **style):
     """Queries down, keys across, both labelled with their tokens."""
     n_tokens = len(values)

@@ -1,10 +1,14 @@
-"""Lesson 3: raw scores of each head and the pattern they become."""
+"""Lesson 3: raw scores of each head, the pattern they become, and what a head does with it."""
 
 import math
 import numbers
 
+import torch
+
 from headlab._expect import expect, expect_finite, expect_float_tensor, expect_square
 from headlab.masking import mask_scores, softmax
+
+ROUNDING = 1e-3  # how far a share may lie outside 0 to 1
 
 
 def raw_scores(q, k):
@@ -36,3 +40,116 @@ def attention_pattern(raw, d_head):
         raise TypeError(f"d_head: expected a number of channels > 0, got {d_head!r:.60}")
     expect(d_head > 0, "d_head", "a number of channels > 0", d_head)
     return softmax(mask_scores(raw / math.sqrt(d_head)))
+
+
+def head_outputs(pattern, v):
+    """What each head writes at each query: the values of the keys it looks at, in their shares.
+
+    pattern (..., query, key) and v (..., T, d_head) of one dtype; returns (..., query, d_head), in the head's own
+    channels. Raises where their shapes or dtypes differ, where pattern holds anything but shares from 0 to 1, or
+    where v is not finite.
+    Introduced in lesson 3. Source: Vaswani et al. 2017, equation 1.
+    """
+    _expect_pattern(pattern)
+    expect_float_tensor(v, "v", "(..., T, D)")
+    expect(v.ndim >= 2 and v.shape[:-1] == pattern.shape[:-1], "v", _like(pattern.shape[:-1], "D"), tuple(v.shape))
+    expect(v.dtype == pattern.dtype, "v", f"the dtype of pattern {pattern.dtype}", v.dtype)
+    expect_finite(v.detach(), "v")
+    return pattern @ v
+
+
+def project_heads(outputs, weight, bias):
+    """What each head adds to the residual stream: its outputs times its own rows of the output matrix W_o.
+
+    outputs (..., head, T, d_head); weight (n_heads * d_head, d_model) and bias (d_model,) as in GPT-2's
+    `attn.c_proj`. Returns (..., head, T, d_model); their sum over heads plus the bias is the attention block's
+    output. The bias belongs to no head: it is only checked here, so that the sum can be completed with it. Raises
+    where sizes or dtypes do not fit or an output is not finite.
+    Introduced in lesson 3. Source: the report; Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits".
+    """
+    expect_float_tensor(outputs, "outputs", "(..., H, T, D)")
+    expect(outputs.ndim >= 3, "outputs", "(..., H, T, D)", f"shape {tuple(outputs.shape)}")
+    n_heads, _, d_head = outputs.shape[-3:]
+    width = n_heads * d_head
+    for name, x in (("weight", weight), ("bias", bias)):
+        expect_float_tensor(x, name, "as in c_proj")
+        expect(x.dtype == outputs.dtype, name, f"the dtype of outputs {outputs.dtype}", x.dtype)
+    fits = weight.ndim == 2 and weight.shape[0] == width
+    expect(fits, "weight", f"({n_heads} x {d_head} = {width}, d_model)", tuple(weight.shape))
+    expect(bias.shape == weight.shape[1:], "bias", f"({weight.shape[1]},)", tuple(bias.shape))
+    expect_finite(outputs.detach(), "outputs")
+    return outputs @ weight.unflatten(0, (n_heads, d_head))
+
+
+def token_pairs(input_ids):
+    """The (query, key) pairs that each known type of head looks at in a text, by the type's name.
+
+    input_ids (T,) or (1, T), whole numbers. Returns bool (T, T) for each of "previous" (the token just before),
+    "first" (the first token), "same" (earlier copies of the query's token) and "induction" (what came right after
+    those copies). No token counts for itself, and key 0 only as "first", since sinks look there whatever it is.
+    Introduced in lesson 3. Source: Elhage et al. 2021; Olsson et al. 2022, "In-context Learning and Induction Heads".
+    """
+    expected = "token ids (T,) or (1, T) with T >= 1"
+    if not isinstance(input_ids, torch.Tensor) or input_ids.is_floating_point():
+        raise TypeError(f"input_ids: expected a torch tensor of {expected}, got {input_ids!r:.60}")
+    shape = tuple(input_ids.shape)
+    expect(len(shape) in (1, 2) and shape[:-1] in ((), (1,)) and shape[-1] >= 1, "input_ids", expected, shape)
+    ids = input_ids.flatten()
+    position = torch.arange(len(ids), device=ids.device)
+    distance = position[:, None] - position[None, :]  # (query, key): how far back the key lies
+    equal = ids[:, None] == ids[None, :]
+    past = (distance > 0) & (position > 0)  # without key 0
+    return {
+        "previous": past & (distance == 1),
+        "first": (distance > 0) & (position == 0),
+        "same": past & equal,
+        "induction": past & equal.roll(1, dims=1),  # column j now tells whether the query equals token j - 1
+    }
+
+
+def mean_share(pattern, pairs):
+    """How much of its attention a query gives to its marked keys, averaged over the queries that have any.
+
+    pattern (..., query, key); pairs bool (T, T), such as one of `token_pairs`. Returns shares of 1 (...), one for
+    each head. Raises where no pair is marked or one lies in the future.
+    Introduced in lesson 3. Source: Olsson et al. 2022 ("prefix matching score" for the induction pairs).
+    """
+    _expect_pattern(pattern)
+    if not isinstance(pairs, torch.Tensor) or pairs.dtype != torch.bool:
+        raise TypeError(f"pairs: expected True and False (T, T), got {getattr(pairs, 'dtype', type(pairs).__name__)}")
+    expect(pairs.shape == pattern.shape[-2:], "pairs", tuple(pattern.shape[-2:]), tuple(pairs.shape))
+    expect(not pairs.triu(1).any(), "pairs", "no pair whose key lies in the query's future", "some")
+    counted = pairs.any(-1)
+    expect(counted.any(), "pairs", "at least one marked pair", "none (does the text hold what you look for?)")
+    return (pattern * pairs).sum(-1)[..., counted].mean(-1)
+
+
+def pattern_distances(pattern):
+    """How far apart the patterns of each two heads are: the share of attention that would have to move.
+
+    pattern (..., head, T, T); returns (..., head, head), the total variation distance averaged over the queries but
+    the first, who has no choice: 0 for the same pattern, 1 for heads that never look at the same key. Raises where
+    there is but one token.
+    Introduced in lesson 3. Source: total variation distance, half the sum of absolute differences.
+    """
+    _expect_pattern(pattern)
+    expect(pattern.ndim >= 3 and pattern.shape[-1] >= 2, "pattern", "(..., H, T, T) with T >= 2", tuple(pattern.shape))
+    later = pattern[..., 1:, :]
+    return (later.unsqueeze(-3) - later.unsqueeze(-4)).abs().sum(-1).mean(-1) / 2
+
+
+def _expect_pattern(pattern):
+    """Raise unless pattern (..., T, T) holds shares: scores in its place would pass unseen."""
+    expect_square(pattern, "pattern")
+    values = pattern.detach()
+    expect_finite(values, "pattern")
+    wrong = ((values < -ROUNDING) | (values > 1 + ROUNDING)).nonzero()
+    if len(wrong):
+        place = tuple(wrong[0].tolist())
+        received = f"{values[place].item():.4g} at index {place}"
+        raise ValueError(f"pattern: expected shares from 0 to 1 (are these scores?), got {received}")
+
+
+def _like(shape, last):
+    """A shape in words, such as (3, 5, D)."""
+    return f"({', '.join(map(str, shape))}, {last})"

@@ -86,6 +86,27 @@ def test_what_else_goes_wrong_is_said(function, said):
     assert "\n" not in message
 
 
+def left_hook(model, layer, input_ids):
+    seen = []
+    c_attn = model.transformer.h[layer].attn.c_attn
+    c_attn.register_forward_hook(lambda module, arguments, output: seen.append(output[0].detach()))
+    model(input_ids)
+    return seen[0]
+
+
+def spoiled_weight(model, layer, input_ids):
+    result = EXERCISES["2.1"].answer(model, layer, input_ids)
+    with torch.no_grad():
+        model.transformer.h[layer].attn.c_attn.weight += 1
+    return result
+
+
+def test_a_hook_that_stays_and_a_spoiled_model_are_told_and_do_not_last():
+    assert "your hook is still on the model" in check("2.1", left_hook).message
+    assert "changed its input" in check("2.1", spoiled_weight).message
+    assert check("2.1", EXERCISES["2.1"].answer).status == "passed"
+
+
 def test_an_endless_loop_is_stopped():
     start = time.monotonic()
     status, message = judge(TOY, endless)

@@ -1,5 +1,6 @@
 """How a check works: cases, the right answer, and the wrong ones that readers are likely to give."""
 
+import copy
 import ctypes
 import threading
 from collections.abc import Callable
@@ -57,6 +58,11 @@ def judge(exercise, function):
             return "not yet", f"your function stopped with {type(error).__name__}: {' '.join(str(error).split())[:160]}"
         if result is None:
             break
+        if any(_hooks_left(argument) for argument in arguments):
+            return (
+                "not yet",
+                "your hook is still on the model: keep what register_forward_hook returns, call its remove()",
+            )
         if not _same(arguments, case, 0.0):
             return "not yet", "your function changed its input; work on a copy (clone) or without in-place operations"
         results.append(result)
@@ -100,11 +106,18 @@ def _matches(results, function, exercise):
     return all(_same(r, e, exercise.tolerance) for r, e in zip(results, expected, strict=True))
 
 
+def _hooks_left(value):
+    modules = value.modules() if isinstance(value, torch.nn.Module) else ()
+    return any(module._forward_hooks or module._forward_pre_hooks for module in modules)
+
+
 def _copy(value):
     if isinstance(value, torch.Tensor):
         return value.clone()
     if isinstance(value, np.ndarray):
         return value.copy()
+    if isinstance(value, torch.nn.Module):
+        return copy.deepcopy(value)
     return tuple(_copy(v) for v in value) if isinstance(value, tuple | list) else value
 
 
@@ -121,6 +134,8 @@ def _same(a, b, tolerance):
         if x.shape != y.shape or (x.dtype == bool) != (y.dtype == bool):
             return False
         return bool(np.allclose(x, y, rtol=tolerance, atol=tolerance, equal_nan=True))
+    if isinstance(b, torch.nn.Module):
+        return all(torch.equal(x, y) for x, y in zip(a.parameters(), b.parameters(), strict=True))
     return type(a) is type(b) and a == b
 
 
