@@ -1,9 +1,9 @@
 """Checks for the exercises: each runs a reader's function and says, in one line, what is wrong with it."""
 
-from headlab.exercises import lesson1
+from headlab.exercises import lesson1, lesson4
 from headlab.exercises.engine import Exercise, Verdict, judge
 
-EXERCISES: dict[str, Exercise] = {**lesson1.EXERCISES}
+EXERCISES: dict[str, Exercise] = {**lesson1.EXERCISES, **lesson4.EXERCISES}
 
 
 def check(number, function):
