@@ -93,7 +93,8 @@ def count_negative(raw, drop_first_key=False):
 def bootstrap_fraction(n_negative, n_scores, level=0.95, n_resamples=2000, seed=0):
     """Confidence interval of a fraction, from resampled rows: scores of a row share a query and are not independent.
 
-    n_negative (..., rows) and n_scores (rows,), as count_negative gives them; rows of several texts may be joined.
+    n_negative (..., rows) and n_scores (rows,), as count_negative gives them; rows of several texts may be joined, and
+    another unit, such as heads, may stand in the rows' place.
     Returns (low, high), numpy arrays of shape (...): the percentile interval of the fraction, the sum of the one over
     the sum of the other, when whole rows are drawn with replacement. Raises where the counts do not fit each other.
     Introduced in lesson 4. Source: Efron and Tibshirani 1993, chapter 13; rows as the unit, as in a cluster bootstrap.
@@ -191,10 +192,11 @@ def gpt2_reference():
     `top_share`, `first_share`, `previous_share` (share of the largest, the first and the previous key) and
     `mean_step_back` (tokens from query back to key).
 
-    Of the sixth prompt, whose layer inputs are recorded: `terms` (12, 12, 4), the mean over its causal pairs of each of
-    `term_names` (those of ScoreTerms); `terms_first_key`, of column 0 alone, and `terms_other_keys`, of the rest;
-    `first_share_without` and `effective_tokens_without` (5, 12, 12), from the third query on, when nothing (the first
-    entry) or one of the terms is removed; `pattern_change_without` (5, 12, 12), the largest change of any share.
+    Of the sixth prompt, whose layer inputs are recorded: its `tokens` (9,); `terms` (12, 12, 4), the mean over its
+    causal pairs of each of `term_names` (those of ScoreTerms); `terms_by_key` (12, 12, 9, 4), the same for the pairs of
+    each key, and `terms_other_keys` (12, 12, 4), for all pairs but the first key's; `first_share_without` and
+    `effective_tokens_without` (5, 12, 12), from the third query on, when nothing (the first entry) or one of the terms
+    is removed; `pattern_change_without` (5, 12, 12), the largest change of any share.
 
     Prompt by prompt, over the causal raw scores of a layer's 12 heads: `prompt_median` and `prompt_fraction_negative`
     (6, 12).

@@ -15,6 +15,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from headlab.masking import causal_mask
+from headlab.plots import plot_score_histogram, plot_terms
 from headlab.scores import attention_pattern
 from headlab.shift import (
     ScoreTerms,
@@ -404,12 +405,65 @@ def test_the_shipped_figures_are_what_the_tool_measures(reference, monkeypatch):
             assert np.array_equal(value, shipped[name]), name
 
 
+def test_the_shipped_terms_equal_loops(terms):
+    figures = gpt2_reference()
+    for layer, head, name in ((0, 3, "content"), (4, 0, "query_bias"), (11, 11, "key_bias")):
+        term, column = getattr(terms, name)[layer, head].double(), ScoreTerms._fields.index(name)
+        by_key = [statistics.mean(term[i, j].item() for i in range(j, 9)) for j in range(9)]
+        assert figures["terms_by_key"][layer, head, :, column] == pytest.approx(by_key, rel=1e-4, abs=1e-4)
+        for shipped, drop in (("terms", False), ("terms_other_keys", True)):
+            mean = statistics.mean(term[i, j].item() for i, j in pairs(9, drop))
+            assert figures[shipped][layer, head, column] == pytest.approx(mean, rel=1e-4, abs=1e-4)
+    raw = sum(terms).double()
+    others = [raw, *(raw - term for term in terms)]
+    for place, other in enumerate(others):
+        pattern = attention_pattern(other[6, 2], 64)
+        share = statistics.mean(pattern[i, 0].item() for i in range(2, 9))
+        assert figures["first_share_without"][place, 6, 2] == pytest.approx(share, abs=1e-4)
+        tokens = statistics.mean(effective_tokens(pattern)[2:])
+        assert figures["effective_tokens_without"][place, 6, 2] == pytest.approx(tokens, abs=1e-3)
+        change = (pattern - attention_pattern(raw[6, 2], 64)).abs().max().item()
+        assert figures["pattern_change_without"][place, 6, 2] == pytest.approx(change, abs=1e-3)
+
+
+def test_the_shipped_figures_of_each_prompt_equal_loops(prompts, terms):
+    figures = gpt2_reference()
+    for place, raw in enumerate([*prompts, sum(terms)]):
+        values = [v for i, j in pairs(raw.shape[-1]) for v in raw[7, :, i, j].tolist()]
+        assert figures["prompt_median"][place, 7] == pytest.approx(statistics.median(values), rel=1e-4)
+        assert figures["prompt_fraction_negative"][place, 7] == pytest.approx(np.mean(np.array(values) < 0), rel=1e-6)
+
+
 def test_the_shipped_texts_are_the_recorded_ones(reference):
     with safe_open(reference / "prompts.safetensors", "pt") as file:
         recorded = json.loads(file.metadata()["prompts"])
     figures = gpt2_reference()
     assert list(figures["prompts"][:5]) == [prompt["text"] for prompt in recorded]
     assert list(figures["n_tokens"]) == [len(prompt["tokens"]) for prompt in recorded] + [9]
+    assert "".join(figures["tokens"]).replace("·", " ") == figures["prompts"][5]
+
+
+# The plots
+
+
+def test_the_histogram_shows_shares_and_a_second_sample_beside_the_first():
+    counts, edges = np.array([1, 3, 0, 4]), np.array([-4, -2, 0, 2, 4])
+    ax = plot_score_histogram(counts, edges, label="one")
+    assert plot_score_histogram(2 * counts, edges, ax, label="two") is ax
+    for patch in ax.patches:
+        values, drawn_edges, _ = patch.get_data()
+        assert np.allclose(values, [1 / 16, 3 / 16, 0, 4 / 16]) and np.array_equal(drawn_edges, edges)
+    assert len(ax.patches) == 2 and len(ax.lines) == 1 and ax.get_xlabel() and ax.get_ylabel()
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["one", "two"]
+
+
+def test_each_term_is_a_line_of_its_own():
+    means = np.arange(12.0).reshape(3, 4)
+    ax = plot_terms(means, ScoreTerms._fields)
+    lines = {line.get_label(): line for line in ax.lines}
+    for column, name in enumerate(ScoreTerms._fields):
+        assert np.array_equal(lines[name.replace("_", " ")].get_ydata(), means[:, column])
+    assert len({(lines[n.replace("_", " ")].get_color(), n) for n in ScoreTerms._fields}) == 4
 
 
 # Bad input
@@ -448,6 +502,16 @@ X, WEIGHT, BIAS = odd_layer()
             lambda: bootstrap_fraction([1, 2], [2, 2, 2]),
             ValueError,
             "n_negative: expected (..., 3) rows, got shape (2,)",
+        ),
+        (
+            lambda: plot_score_histogram([1, 2], [0, 1]),
+            ValueError,
+            "edges: expected (3,), one more than counts, got (2,)",
+        ),
+        (
+            lambda: plot_terms(np.ones((3, 3)), ScoreTerms._fields),
+            ValueError,
+            "means: expected (layer, 4), one column for each term, got (3, 3)",
         ),
         (
             lambda: bootstrap_fraction([1], [2]),

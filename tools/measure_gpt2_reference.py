@@ -17,6 +17,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from headlab.masking import causal_mask
 from headlab.scores import attention_pattern
 from headlab.shift import (
     REFERENCE,
@@ -35,12 +36,13 @@ QUANTILE_LEVELS = [0.05, 0.25, 0.5, 0.75, 0.95]
 
 
 def read(folder):
-    """The six recorded texts, the raw scores (layer, head, query, key) of five, and the terms of the sixth."""
+    """The six texts, the tokens of the sixth, raw scores (layer, head, query, key) of five and terms of the sixth."""
     prompts = load_file(folder / "prompts.safetensors")
     with safe_open(folder / "prompts.safetensors", "pt") as file:
         texts = [prompt["text"] for prompt in json.loads(file.metadata()["prompts"])]
     with safe_open(folder / "john_smith.safetensors", "pt") as file:
         texts.append(file.metadata()["text"])
+        tokens = json.loads(file.metadata()["tokens"])
         inputs = file.get_tensor("ln_1").double()
     weights = load_file(folder / "attention_weights.safetensors")
     layers = []
@@ -48,7 +50,7 @@ def read(folder):
         weight, bias = (weights[f"h.{layer}.attn.c_attn.{name}"].double() for name in ("weight", "bias"))
         layers.append(decompose_scores(inputs[layer], weight, bias, N_HEADS))
     raw = [prompts[f"attn_scores.{i}"].double() for i in range(len(texts) - 1)]
-    return texts, raw, ScoreTerms(*(torch.stack(parts) for parts in zip(*layers, strict=True)))
+    return texts, tokens, raw, ScoreTerms(*(torch.stack(parts) for parts in zip(*layers, strict=True)))
 
 
 def measure_scores(raw, drop_first_key, suffix):
@@ -103,6 +105,12 @@ def measure_patterns(raw):
     return means
 
 
+def by_key(term):
+    """The mean of a term over the queries that see each key: (layer, head, key)."""
+    visible = causal_mask(term.shape[-1])
+    return ((term * visible).sum(-2) / visible.sum(-2)).numpy()
+
+
 def measure_terms(terms):
     """The mean of each term, and what removing each does to the pattern."""
     raw = sum(terms)
@@ -112,7 +120,7 @@ def measure_terms(terms):
     return {
         "term_names": np.array(ScoreTerms._fields),
         "terms": np.stack([shift_stats(term).mean for term in terms], -1),
-        "terms_first_key": np.stack([term[..., 0].mean(-1).numpy() for term in terms], -1),
+        "terms_by_key": np.stack([by_key(term) for term in terms], -1),
         "terms_other_keys": np.stack([shift_stats(term, drop_first_key=True).mean for term in terms], -1),
         "first_share_without": np.stack([q["first_share"].mean(-1) for q in queries]),
         "effective_tokens_without": np.stack([q["effective_tokens"].mean(-1) for q in queries]),
@@ -122,11 +130,12 @@ def measure_terms(terms):
 
 def measure(folder):
     """All that ships, as {name: numpy array}."""
-    texts, raw, terms = read(folder)
+    texts, tokens, raw, terms = read(folder)
     every = [*raw, sum(terms)]
     layers = [describe_scores(causal_scores(r).reshape(N_LAYERS, -1)) for r in every]
     measured = {
         "prompts": np.array(texts),
+        "tokens": np.array([token.replace(" ", "·") for token in tokens]),
         "n_tokens": np.array([r.shape[-1] for r in every]),
         **measure_scores(raw, False, ""),
         **measure_scores(raw, True, "_no_first_key"),
