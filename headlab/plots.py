@@ -6,6 +6,9 @@ import torch
 
 from headlab._expect import expect, expect_finite, expect_square
 
+# Okabe and Ito's colours, which readers with any colour vision tell apart, each with a marker of its own.
+TERM_STYLES = (("o", "#0072B2"), ("s", "#D55E00"), ("^", "#009E73"), ("x", "#555555"))
+
 
 def plot_mask(mask, tokens, ax=None):
     """Which keys (columns) each query (row) may see: bool (T, T) and its T token labels.
@@ -101,6 +104,40 @@ def plot_distances(distances, ax=None):
     image = ax.imshow(np.asarray(distances.detach().float()), cmap="cividis", vmin=0, vmax=1)
     ax.set(xlabel="head", ylabel="head", xticks=heads, yticks=heads)
     ax.figure.colorbar(image, ax=ax, label="share of attention that would have to move", shrink=0.85)
+    return ax
+
+
+def plot_score_histogram(counts, edges, ax=None, label=None):
+    """Scores counted in bins, counts (bins,) between edges (bins + 1,), as shares so that samples compare.
+
+    Call it again with the same `ax` to lay another sample over it. Introduced in lesson 4.
+    """
+    counts, edges = np.asarray(counts), np.asarray(edges)
+    expect(counts.ndim == 1 and counts.sum() > 0, "counts", "(bins,), not all zero", f"shape {counts.shape}")
+    expect(edges.shape == (len(counts) + 1,), "edges", f"({len(counts) + 1},), one more than counts", edges.shape)
+    ax = ax or plt.subplots(figsize=(7, 3.4), layout="constrained")[1]
+    ax.stairs(counts / counts.sum() / np.diff(edges), edges, fill=True, alpha=0.45, label=label)
+    if not ax.lines:
+        ax.axvline(0, color="black", lw=1, ls="--")
+    ax.set(xlabel="raw score q·k", ylabel="share of the scores per unit")
+    if label:
+        ax.legend(frameon=False)
+    return ax
+
+
+def plot_terms(means, names, ax=None):
+    """The mean of each term of the raw scores, layer by layer: means (layer, 4) and the names of ScoreTerms.
+
+    Introduced in lesson 4.
+    """
+    means = np.asarray(means)
+    expect(means.ndim == 2 and means.shape[1] == 4, "means", "(layer, 4), one column for each term", means.shape)
+    ax = ax or plt.subplots(figsize=(7, 3.8), layout="constrained")[1]
+    ax.axhline(0, color="black", lw=1, ls="--")
+    for column, name, (marker, colour) in zip(means.T, names, TERM_STYLES, strict=True):
+        ax.plot(column, marker=marker, color=colour, label=name.replace("_", " "))
+    ax.set(xlabel="layer", ylabel="mean of the term (raw score, q·k)", xticks=range(len(means)))
+    ax.legend(frameon=False)
     return ax
 
 

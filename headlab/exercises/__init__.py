@@ -1,9 +1,10 @@
 """Checks for the exercises: each runs a reader's function and says, in one line, what is wrong with it."""
 
-from headlab.exercises import lesson1, lesson2, lesson3
+from headlab.exercises import lesson1, lesson2, lesson3, lesson4
 from headlab.exercises.engine import Exercise, Verdict, judge
 
-EXERCISES: dict[str, Exercise] = {**lesson1.EXERCISES, **lesson2.EXERCISES, **lesson3.EXERCISES}
+LESSONS = (lesson1, lesson2, lesson3, lesson4)
+EXERCISES: dict[str, Exercise] = {number: exercise for lesson in LESSONS for number, exercise in lesson.EXERCISES.items()}
 
 
 def check(number, function):

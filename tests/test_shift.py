@@ -1,0 +1,591 @@
+"""Lesson 4's statistics, against numpy written the slow way, and real GPT-2's figures, against the recordings."""
+
+import importlib
+import json
+import math
+import statistics
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors import safe_open
+from safetensors.torch import load_file
+
+from headlab.masking import causal_mask
+from headlab.plots import plot_score_histogram, plot_terms
+from headlab.scores import attention_pattern
+from headlab.shift import (
+    ScoreTerms,
+    bootstrap_fraction,
+    causal_scores,
+    count_negative,
+    decompose_scores,
+    describe_scores,
+    effective_tokens,
+    gpt2_reference,
+    row_contrast,
+    shift_stats,
+)
+
+TOOLS = Path(__file__).parents[1] / "tools"
+MINI_TEXT = "The old man looked at the little white house by the sea."
+
+
+def scores_of(*shape, seed=0, dtype=torch.float32):
+    """Scores whose future is far off, so that counting it shows."""
+    scores = 4 * torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) - 1
+    return torch.where(causal_mask(shape[-1]), scores, 1000.0).to(dtype)
+
+
+def pairs(n, drop_first_key=False):
+    return [(i, j) for i in range(n) for j in range(int(drop_first_key), i + 1)]
+
+
+# Statistics of the scores
+
+
+@given(heads=st.integers(1, 3), n=st.integers(2, 9), seed=st.integers(0, 99), drop=st.booleans())
+def test_statistics_equal_loops_over_the_causal_pairs(heads, n, seed, drop):
+    raw = scores_of(heads, n, n, seed=seed)
+    before = raw.clone()
+    stats = shift_stats(raw, drop_first_key=drop)
+    for h in range(heads):
+        values = [raw[h, i, j].item() for i, j in pairs(n, drop)]
+        assert stats.n[h] == len(values)
+        assert stats.mean[h] == pytest.approx(sum(values) / len(values), abs=1e-9)
+        assert stats.median[h] == pytest.approx(statistics.median(values), abs=1e-9)
+        assert stats.std[h] == pytest.approx(statistics.pstdev(values), abs=1e-9)
+        assert stats.fraction_negative[h] == sum(v < 0 for v in values) / len(values)
+        assert sorted(causal_scores(raw, drop)[h]) == sorted(values)
+    assert torch.equal(raw, before)
+
+
+@given(shape=st.sampled_from([(), (2,), (3, 2)]), seed=st.integers(0, 99))
+def test_leading_axes_stay_and_heads_keep_to_themselves(shape, seed):
+    raw = scores_of(*shape, 5, 5, seed=seed)
+    every = shift_stats(raw)
+    for values in every:
+        assert values.shape == shape
+    for place in np.ndindex(*shape):
+        for whole, one in zip(every, shift_stats(raw[place]), strict=True):
+            assert whole[place] == pytest.approx(one, rel=1e-12, abs=1e-12)
+
+
+def test_permuted_heads_give_permuted_results():
+    raw, order = scores_of(4, 6, 6), [2, 0, 3, 1]
+    pattern = attention_pattern(scores_of(4, 6, 6).clamp(max=9), 4)
+    for function, value in ((shift_stats, raw), (row_contrast, raw), (lambda p: (effective_tokens(p),), pattern)):
+        for before, after in zip(function(value), function(value[order]), strict=True):
+            assert np.array_equal(before[order], after)
+
+
+def test_one_token():
+    stats = shift_stats(torch.tensor([[-3.0]]))
+    assert [float(v) for v in stats] == [1, -3, -3, 0, 1]
+    assert effective_tokens(torch.tensor([[1.0]])).tolist() == [1]
+
+
+def test_all_scores_equal():
+    stats = shift_stats(torch.zeros(5, 5))
+    assert (stats.mean, stats.median, stats.std, stats.fraction_negative) == (0, 0, 0, 0)  # zero is not negative
+    assert row_contrast(torch.full((5, 5), -7.0)) == (0, 0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_half_precision_neither_overflows_nor_loses_digits(dtype):
+    raw = torch.full((40, 40), -6e4 if dtype == torch.float16 else -1e5).to(dtype)
+    stats = shift_stats(raw)
+    assert stats.mean == pytest.approx(raw[0, 0].item()) and stats.std == 0 and stats.mean.dtype == np.float64
+
+
+def test_what_is_above_the_diagonal_does_not_matter():
+    raw = scores_of(3, 5, 5)
+    for future in (-math.inf, math.nan, 0.0):
+        other = raw.masked_fill(~causal_mask(5), future)
+        for ours, theirs in zip(shift_stats(raw), shift_stats(other), strict=True):
+            assert np.array_equal(ours, theirs)
+
+
+@given(n=st.integers(2, 9), seed=st.integers(0, 99), drop=st.booleans())
+def test_counts_by_row_equal_loops(n, seed, drop):
+    raw = scores_of(2, n, n, seed=seed)
+    negative, total = count_negative(raw, drop)
+    rows = range(int(drop), n)
+    for place, i in enumerate(rows):
+        keys = range(int(drop), i + 1)
+        assert total[place] == len(keys)
+        for h in range(2):
+            assert negative[h, place] == sum(raw[h, i, j] < 0 for j in keys)
+    assert len(total) == len(rows)
+    assert np.allclose(negative.sum(-1) / total.sum(), shift_stats(raw, drop).fraction_negative)
+
+
+# The interval
+
+
+def test_the_interval_equals_resampling_row_by_row():
+    negative, total = count_negative(scores_of(3, 30, 30))
+    low, high = bootstrap_fraction(negative, total, n_resamples=4000)
+    random = np.random.default_rng(5)
+    for h in range(3):
+        fractions = []
+        for _ in range(4000):
+            rows = random.integers(30, size=30)
+            fractions.append(sum(negative[h, r] for r in rows) / sum(total[r] for r in rows))
+        expected = np.quantile(fractions, [0.025, 0.975])
+        assert np.allclose([low[h], high[h]], expected, atol=0.01)
+        assert low[h] < negative[h].sum() / total.sum() < high[h]
+
+
+def test_the_interval_covers_the_truth_and_one_from_single_scores_does_not():
+    # Rows that agree within themselves: row i is all negative or all positive, half of the rows each way.
+    random = np.random.default_rng(0)
+    total = np.full(40, 20)
+    rows, scores = [], []
+    for _ in range(200):
+        negative = 20 * random.integers(2, size=40)
+        low, high = bootstrap_fraction(negative, total, n_resamples=400)
+        rows.append(low <= 0.5 <= high)
+        share = negative.sum() / 800
+        scores.append(abs(share - 0.5) <= 1.96 * math.sqrt(share * (1 - share) / 800))
+    assert np.mean(rows) > 0.88
+    assert np.mean(scores) < 0.5
+
+
+def test_the_interval_is_the_same_every_time_and_narrows_with_the_level():
+    negative, total = count_negative(scores_of(12, 12))
+    wide = bootstrap_fraction(negative, total)
+    assert wide == bootstrap_fraction(negative, total)
+    narrow = bootstrap_fraction(negative, total, level=0.5)
+    assert wide[0] < narrow[0] < narrow[1] < wide[1]
+
+
+# What softmax sees
+
+
+@given(heads=st.integers(1, 3), n=st.integers(3, 8), seed=st.integers(0, 99))
+def test_contrast_equals_loops_over_the_rows(heads, n, seed):
+    raw = scores_of(heads, n, n, seed=seed)
+    spread, gap = row_contrast(raw)
+    for h in range(heads):
+        rows = [[raw[h, i, j].item() for j in range(i + 1)] for i in range(2, n)]
+        assert spread[h] == pytest.approx(statistics.mean(statistics.pstdev(row) for row in rows), abs=1e-9)
+        assert gap[h] == pytest.approx(statistics.mean(row[0] - statistics.mean(row[1:]) for row in rows), abs=1e-9)
+
+
+@given(n=st.integers(3, 8), seed=st.integers(0, 99), size=st.floats(-1e5, 1e5))
+def test_a_row_constant_moves_the_scores_and_nothing_that_softmax_sees(n, seed, size):
+    raw = scores_of(2, n, n, seed=seed, dtype=torch.float64)
+    constants = size * torch.linspace(0.5, 1, n, dtype=torch.float64)[:, None]
+    moved = raw + constants
+    weights = torch.arange(1, n + 1)
+    mean_constant = (constants[:, 0] * weights).sum() / weights.sum()
+    assert np.allclose(shift_stats(moved).mean - shift_stats(raw).mean, mean_constant, atol=1e-6)
+    for ours, theirs in zip(row_contrast(moved), row_contrast(raw), strict=True):
+        assert np.allclose(ours, theirs, atol=1e-6)
+    assert torch.allclose(attention_pattern(moved, 64), attention_pattern(raw, 64), rtol=0, atol=1e-9)
+
+
+@given(n=st.integers(1, 9), seed=st.integers(0, 99), scale=st.sampled_from([0.1, 1.0, 1e5]))
+def test_effective_tokens_equal_their_definition(n, seed, scale):
+    pattern = attention_pattern((scale * scores_of(2, n, n, seed=seed, dtype=torch.float64)), 64)
+    tokens = effective_tokens(pattern)
+    assert tokens.shape == (2, n)
+    for h, i in np.ndindex(2, n):
+        entropy = -sum(p * math.log(p) for p in pattern[h, i].tolist() if p > 0)
+        assert tokens[h, i] == pytest.approx(math.exp(entropy), rel=1e-9)
+        assert 1 - 1e-9 <= tokens[h, i] <= i + 1 + 1e-9
+
+
+def test_effective_tokens_of_even_shares_and_of_one_key():
+    assert effective_tokens(torch.full((2, 8), 1 / 8)) == pytest.approx([8, 8])
+    assert effective_tokens(torch.eye(3)).tolist() == [1, 1, 1]
+    half = torch.full((1, 100), 1 / 100, dtype=torch.bfloat16)
+    assert effective_tokens(half / half.sum()) == pytest.approx([100], rel=0.02)
+
+
+# The four terms
+
+
+def odd_layer(seed=0, dtype=torch.float64, n_tokens=5):
+    """x (5, 12), weight (12, 36), bias (36,) of 3 heads with 4 channels."""
+    random = torch.Generator().manual_seed(seed)
+    sizes = ((n_tokens, 12), (12, 36), (36,))
+    return [torch.randn(*size, generator=random, dtype=torch.float64).to(dtype) for size in sizes]
+
+
+@given(seed=st.integers(0, 99), n_tokens=st.integers(1, 6))
+def test_each_term_equals_its_formula_and_the_sum_the_raw_scores(seed, n_tokens):
+    x, weight, bias = odd_layer(seed, n_tokens=n_tokens)
+    before = x.clone(), weight.clone(), bias.clone()
+    terms = decompose_scores(x, weight, bias, 3)
+    fused = x @ weight + bias
+    for h in range(3):
+        place_q, place_k = slice(4 * h, 4 * h + 4), slice(12 + 4 * h, 12 + 4 * h + 4)
+        bq, bk = bias[place_q], bias[place_k]
+        for i, j in np.ndindex(n_tokens, n_tokens):
+            q, k = x[i] @ weight[:, place_q], x[j] @ weight[:, place_k]
+            expected = ScoreTerms(q @ k, bq @ k, q @ bk, bq @ bk)
+            for term, value in zip(terms, expected, strict=True):
+                assert term[h, i, j].item() == pytest.approx(value.item(), abs=1e-9)
+        raw = fused[:, place_q] @ fused[:, place_k].T
+        assert torch.allclose(sum(terms)[h], raw, rtol=0, atol=1e-5)
+    assert all(torch.equal(a, b) for a, b in zip(before, (x, weight, bias), strict=True))
+
+
+def test_which_terms_are_the_same_in_every_row_and_which_along_one():
+    terms = decompose_scores(*odd_layer(), 3)
+    assert (terms.query_bias == terms.query_bias[:, :1]).all()
+    assert (terms.key_bias == terms.key_bias[..., :1]).all()
+    assert (terms.constant == terms.constant[:, :1, :1]).all()
+    for varying in (terms.content, terms.query_bias):
+        assert varying.std(-1).min() > 0.1
+
+
+def test_the_models_own_scores_are_the_sum_of_their_terms(mini):
+    from headlab.capture import capture_heads
+
+    model, tokenizer = mini
+    ids = tokenizer(MINI_TEXT, return_tensors="pt").input_ids
+    capture = capture_heads(model, ids)
+    with torch.no_grad():
+        states = model(ids, output_hidden_states=True).hidden_states
+        for layer, block in enumerate(model.transformer.h):
+            x = block.ln_1(states[layer][0])
+            terms = decompose_scores(x, block.attn.c_attn.weight, block.attn.c_attn.bias, model.config.n_head)
+            assert torch.allclose(sum(terms), capture.scores(layer), rtol=0, atol=1e-3)
+
+
+# Recorded GPT-2
+
+
+@pytest.fixture(scope="module")
+def prompts(reference):
+    """Raw scores (layer, head, query, key) of the five recorded prompts."""
+    recorded = load_file(reference / "prompts.safetensors")
+    return [recorded[f"attn_scores.{i}"] for i in range(5)]
+
+
+@pytest.fixture(scope="module")
+def terms(reference):
+    """The terms (layer, head, query, key) of the recorded nine-token prompt, in float32 as a model gives them."""
+    recorded = load_file(reference / "john_smith.safetensors")
+    weights = load_file(reference / "attention_weights.safetensors")
+    layers = [
+        decompose_scores(x, weights[f"h.{layer}.attn.c_attn.weight"], weights[f"h.{layer}.attn.c_attn.bias"], 12)
+        for layer, x in enumerate(recorded["ln_1"])
+    ]
+    return ScoreTerms(*(torch.stack(parts) for parts in zip(*layers, strict=True)))
+
+
+def test_the_known_totals_of_the_five_prompts(prompts):
+    scores = np.concatenate([causal_scores(raw) for raw in prompts], -1)
+    every = describe_scores(scores.ravel())
+    assert every.n == 16_128
+    assert every.fraction_negative == pytest.approx(0.698, abs=5e-4)
+    assert every.median == pytest.approx(-10.378, abs=5e-4)
+    assert every.mean == pytest.approx(-9.346, abs=5e-4)
+    heads = describe_scores(scores).fraction_negative
+    assert heads.shape == (12, 12) and (heads > 0.5).sum() == 118
+    others = describe_scores(np.concatenate([causal_scores(raw, True) for raw in prompts], -1).ravel())
+    assert others.n == 11_664
+    assert others.fraction_negative == pytest.approx(0.846, abs=5e-4)
+
+
+def test_the_shift_is_strongest_in_layers_2_to_4_and_gone_in_11(prompts):
+    scores = np.concatenate([causal_scores(raw).reshape(12, -1) for raw in prompts], -1)
+    layers = describe_scores(scores)
+    assert set(np.argsort(layers.median)[:3]) == set(np.argsort(-layers.fraction_negative)[:3]) == {2, 3, 4}
+    assert layers.fraction_negative[11] == pytest.approx(0.32, abs=0.005)
+
+
+def test_the_terms_sum_to_the_recorded_scores(terms, reference):
+    recorded = load_file(reference / "john_smith.safetensors")
+    raw = recorded["queries"] @ recorded["keys"].mT
+    assert raw.shape == (12, 12, 9, 9)
+    assert torch.allclose(sum(terms), raw, rtol=0, atol=1e-3)
+    assert torch.allclose(attention_pattern(sum(terms), 64), recorded["pattern"], rtol=0, atol=1e-4)
+
+
+def test_softmax_does_not_see_the_key_bias_and_the_constant_but_the_query_bias(terms, reference):
+    exact = ScoreTerms(*(term.double() for term in terms))
+    pattern = attention_pattern(sum(exact), 64)
+    without = attention_pattern(exact.content + exact.query_bias, 64)
+    assert torch.allclose(without, pattern, rtol=0, atol=1e-6)
+    assert torch.allclose(without.float(), load_file(reference / "john_smith.safetensors")["pattern"], atol=1e-4)
+    moved = (attention_pattern(sum(exact) - exact.query_bias, 64) - pattern).abs().amax((-1, -2))
+    assert (moved > 0.01).all()
+
+
+def test_what_carries_the_shift_of_each_layer(terms):
+    means = np.stack([shift_stats(term).mean.mean(-1) for term in terms], -1)  # (layer, term)
+    content, query_bias, key_bias, constant = means.T
+    assert key_bias[4] == pytest.approx(4.0, abs=0.05) and constant[4] == pytest.approx(1.6, abs=0.05)
+    assert means[4].sum() == pytest.approx(-21.7, abs=0.05)
+    invisible = np.abs(key_bias + constant)
+    assert invisible.argmax() == 4 and np.delete(invisible, 4).max() < 1.1
+    assert set(np.flatnonzero(query_bias >= content)) == {2, 5}
+
+
+def test_the_first_key_escapes_the_query_bias(terms):
+    first = terms.query_bias[:, :, 0, 0].mean(1)
+    others = terms.query_bias[:, :, 0, 1:].mean((1, 2))
+    assert (first > others).all()
+    assert (first[2:] > 0).all() and (others < 0).all()
+
+
+# The file that ships
+
+
+def test_the_shipped_figures_match_the_known_totals():
+    figures = gpt2_reference()
+    assert figures["n"].shape == (12, 12) and figures["n"].sum() == figures["histogram"].sum() == 16_128
+    assert (figures["n"] * figures["fraction_negative"]).sum() / 16_128 == pytest.approx(0.698, abs=5e-4)
+    assert (figures["n"] * figures["mean"]).sum() / 16_128 == pytest.approx(-9.346, abs=5e-4)
+    assert figures["n_negative"].sum() / (144 * figures["n_scores"].sum()) == pytest.approx(0.698, abs=5e-4)
+    assert (figures["fraction_negative"] > 0.5).sum() == 118
+    assert figures["n_no_first_key"].sum() == 11_664
+    assert figures["fraction_negative_no_first_key"].mean() == pytest.approx(0.846, abs=5e-4)
+    negative = figures["histogram"][..., figures["edges"][:-1] < 0].sum()
+    assert negative / 16_128 == pytest.approx(0.698, abs=5e-4)
+    assert list(figures["term_names"]) == list(ScoreTerms._fields)
+    assert figures["terms"].mean(1)[4] == pytest.approx([-7.07, -20.24, 3.95, 1.62], abs=0.01)
+
+
+def test_the_shipped_figures_are_small_and_described():
+    from headlab import shift
+
+    assert shift.REFERENCE.stat().st_size < 64_000
+    for name in gpt2_reference():
+        assert f"`{name.removesuffix('_no_first_key')}`" in gpt2_reference.__doc__, name
+
+
+def test_the_shipped_figures_of_single_heads_equal_loops(prompts):
+    figures = gpt2_reference()
+    for layer, head in ((0, 0), (3, 7), (11, 5)):
+        raws = [raw[layer, head].double() for raw in prompts]
+        values = [raw[i, j].item() for raw in raws for i, j in pairs(len(raw))]
+        assert figures["n"][layer, head] == len(values) == 112
+        assert figures["std"][layer, head] == pytest.approx(statistics.pstdev(values), rel=1e-5)
+        assert figures["median"][layer, head] == pytest.approx(statistics.median(values), rel=1e-5)
+        assert figures["quantiles"][layer, head] == pytest.approx(np.quantile(values, figures["quantile_levels"]))
+        for left, count in zip(figures["edges"], figures["histogram"][layer, head], strict=False):
+            assert count == sum(left <= value < left + 1 for value in values)
+        shares = [attention_pattern(raw, 64)[i] for raw in raws for i in range(2, len(raw))]
+        queries = [i for raw in raws for i in range(2, len(raw))]
+        means = {
+            "first_share": [share[0] for share in shares],
+            "top_share": [max(share) for share in shares],
+            "previous_share": [share[i - 1] for share, i in zip(shares, queries, strict=True)],
+            "mean_step_back": [
+                sum(share[j] * (i - j) for j in range(i + 1)) for share, i in zip(shares, queries, strict=True)
+            ],
+            "effective_tokens": [math.exp(-sum(p * math.log(p) for p in s.tolist() if p > 0)) for s in shares],
+        }
+        for name, each in means.items():
+            assert figures[name][layer, head] == pytest.approx(float(sum(each) / len(each)), rel=1e-5)
+        rows = [raw[i, : i + 1].tolist() for raw in raws for i in range(2, len(raw))]
+        spread = statistics.mean(statistics.pstdev(row) for row in rows)
+        gap = statistics.mean(row[0] - statistics.mean(row[1:]) for row in rows)
+        assert (figures["spread"][layer, head], figures["gap"][layer, head]) == pytest.approx((spread, gap), rel=1e-5)
+
+
+def test_the_shipped_figures_are_what_the_tool_measures(reference, monkeypatch):
+    monkeypatch.syspath_prepend(TOOLS)
+    measured, shipped = importlib.import_module("measure_gpt2_reference").measure(reference), gpt2_reference()
+    assert measured.keys() == shipped.keys()
+    for name, value in measured.items():
+        assert (value.dtype, value.shape) == (shipped[name].dtype, shipped[name].shape), name
+        if value.dtype.kind == "f":
+            assert np.allclose(value, shipped[name], rtol=1e-5, atol=1e-6), name
+        else:
+            assert np.array_equal(value, shipped[name]), name
+
+
+def test_the_shipped_terms_equal_loops(terms):
+    figures = gpt2_reference()
+    for layer, head, name in ((0, 3, "content"), (4, 0, "query_bias"), (11, 11, "key_bias")):
+        term, column = getattr(terms, name)[layer, head].double(), ScoreTerms._fields.index(name)
+        by_key = [statistics.mean(term[i, j].item() for i in range(j, 9)) for j in range(9)]
+        assert figures["terms_by_key"][layer, head, :, column] == pytest.approx(by_key, rel=1e-4, abs=1e-4)
+        for shipped, drop in (("terms", False), ("terms_other_keys", True)):
+            mean = statistics.mean(term[i, j].item() for i, j in pairs(9, drop))
+            assert figures[shipped][layer, head, column] == pytest.approx(mean, rel=1e-4, abs=1e-4)
+    raw = sum(terms).double()
+    others = [raw, *(raw - term for term in terms)]
+    for place, other in enumerate(others):
+        pattern = attention_pattern(other[6, 2], 64)
+        share = statistics.mean(pattern[i, 0].item() for i in range(2, 9))
+        assert figures["first_share_without"][place, 6, 2] == pytest.approx(share, abs=1e-4)
+        tokens = statistics.mean(effective_tokens(pattern)[2:])
+        assert figures["effective_tokens_without"][place, 6, 2] == pytest.approx(tokens, abs=1e-3)
+        change = (pattern - attention_pattern(raw[6, 2], 64)).abs().max().item()
+        assert figures["pattern_change_without"][place, 6, 2] == pytest.approx(change, abs=1e-3)
+
+
+def test_the_shipped_figures_of_each_prompt_equal_loops(prompts, terms):
+    figures = gpt2_reference()
+    for place, raw in enumerate([*prompts, sum(terms)]):
+        values = [v for i, j in pairs(raw.shape[-1]) for v in raw[7, :, i, j].tolist()]
+        assert figures["prompt_median"][place, 7] == pytest.approx(statistics.median(values), rel=1e-4)
+        assert figures["prompt_fraction_negative"][place, 7] == pytest.approx(np.mean(np.array(values) < 0), rel=1e-6)
+
+
+def test_the_shipped_texts_are_the_recorded_ones(reference):
+    with safe_open(reference / "prompts.safetensors", "pt") as file:
+        recorded = json.loads(file.metadata()["prompts"])
+    figures = gpt2_reference()
+    assert list(figures["prompts"][:5]) == [prompt["text"] for prompt in recorded]
+    assert list(figures["n_tokens"]) == [len(prompt["tokens"]) for prompt in recorded] + [9]
+    assert "".join(figures["tokens"]).replace("·", " ") == figures["prompts"][5]
+
+
+# The plots
+
+
+def test_the_histogram_shows_shares_and_a_second_sample_beside_the_first():
+    counts, edges = np.array([1, 3, 0, 4]), np.array([-4, -2, 0, 2, 4])
+    ax = plot_score_histogram(counts, edges, label="one")
+    assert plot_score_histogram(2 * counts, edges, ax, label="two") is ax
+    for patch in ax.patches:
+        values, drawn_edges, _ = patch.get_data()
+        assert np.allclose(values, [1 / 16, 3 / 16, 0, 4 / 16]) and np.array_equal(drawn_edges, edges)
+    assert len(ax.patches) == 2 and len(ax.lines) == 1 and ax.get_xlabel() and ax.get_ylabel()
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["one", "two"]
+
+
+def test_each_term_is_a_line_of_its_own():
+    means = np.arange(12.0).reshape(3, 4)
+    ax = plot_terms(means, ScoreTerms._fields)
+    lines = {line.get_label(): line for line in ax.lines}
+    for column, name in enumerate(ScoreTerms._fields):
+        assert np.array_equal(lines[name.replace("_", " ")].get_ydata(), means[:, column])
+    assert len({(lines[n.replace("_", " ")].get_color(), n) for n in ScoreTerms._fields}) == 4
+
+
+# Bad input
+
+
+X, WEIGHT, BIAS = odd_layer()
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "line"),
+    [
+        (lambda: shift_stats([[1.0]]), TypeError, "raw: expected a torch tensor (..., T, T), got list"),
+        (
+            lambda: shift_stats(torch.ones(2, 3)),
+            ValueError,
+            "raw: expected a square (..., T, T) with T >= 1, got (2, 3)",
+        ),
+        (
+            lambda: shift_stats(torch.ones(3, 1, 1), drop_first_key=True),
+            ValueError,
+            "raw: expected at least two tokens where the first key is dropped, got shape (3, 1, 1)",
+        ),
+        (
+            lambda: shift_stats(torch.tensor([[1.0, 0.0], [math.nan, 0.0]])),
+            ValueError,
+            "raw: expected finite numbers, got nan at index (1, 0)",
+        ),
+        (
+            lambda: row_contrast(torch.ones(2, 2)),
+            ValueError,
+            "raw: expected at least 3 tokens (..., T, T), got shape (2, 2)",
+        ),
+        (lambda: describe_scores([]), ValueError, "scores: expected at least one score (..., n), got shape (0,)"),
+        (lambda: describe_scores([1.0, np.nan]), ValueError, "scores: expected finite numbers, got NaN or infinity"),
+        (
+            lambda: bootstrap_fraction([1, 2], [2, 2, 2]),
+            ValueError,
+            "n_negative: expected (..., 3) rows, got shape (2,)",
+        ),
+        (
+            lambda: plot_score_histogram([1, 2], [0, 1]),
+            ValueError,
+            "edges: expected (3,), one more than counts, got (2,)",
+        ),
+        (
+            lambda: plot_terms(np.ones((3, 3)), ScoreTerms._fields),
+            ValueError,
+            "means: expected (layer, 4), one column for each term, got (3, 3)",
+        ),
+        (
+            lambda: bootstrap_fraction([1], [2]),
+            ValueError,
+            "n_scores: expected at least two rows (rows,), got shape (1,)",
+        ),
+        (
+            lambda: bootstrap_fraction([3, 1], [2, 2]),
+            ValueError,
+            "n_negative: expected counts from 0 to n_scores, and n_scores >= 1, got others",
+        ),
+        (
+            lambda: bootstrap_fraction([1, 1], [2, 2], level=95),
+            ValueError,
+            "level: expected a confidence level between 0 and 1, got 95",
+        ),
+        (
+            lambda: bootstrap_fraction([1, 1], [2, 2], n_resamples=0),
+            ValueError,
+            "n_resamples: expected a whole number >= 1, got 0",
+        ),
+        (
+            lambda: effective_tokens(torch.ones(2, 2, dtype=torch.int64)),
+            TypeError,
+            "pattern: expected floating-point numbers (..., query, key), got torch.int64",
+        ),
+        (
+            lambda: effective_tokens(torch.tensor([[2.0, -1.0]])),
+            ValueError,
+            "pattern: expected shares >= 0 (take the softmax first), got -1",
+        ),
+        (
+            lambda: effective_tokens(torch.tensor([[0.5, 0.5], [0.5, 0.25]])),
+            ValueError,
+            "pattern: expected rows that sum to 1 (take the softmax first), got a sum of 0.75",
+        ),
+        (
+            lambda: effective_tokens(torch.tensor([math.inf, 0.0])),
+            ValueError,
+            "pattern: expected finite numbers, got inf at index (0,)",
+        ),
+        (
+            lambda: decompose_scores(X[0], WEIGHT, BIAS, 3),
+            ValueError,
+            "x: expected (T, d_model) with T >= 1, got shape (12,)",
+        ),
+        (
+            lambda: decompose_scores(X, WEIGHT.T, BIAS, 3),
+            ValueError,
+            "weight: expected shape (12, 36) to fit x, got (36, 12)",
+        ),
+        (
+            lambda: decompose_scores(X, WEIGHT, BIAS[:12], 3),
+            ValueError,
+            "bias: expected shape (36,) to fit x, got (12,)",
+        ),
+        (
+            lambda: decompose_scores(X, WEIGHT.float(), BIAS, 3),
+            ValueError,
+            "weight: expected the dtype of x torch.float64, got torch.float32",
+        ),
+        (
+            lambda: decompose_scores(X, WEIGHT, BIAS, 5),
+            ValueError,
+            "n_heads: expected a divisor of d_model = 12, got 5",
+        ),
+        (
+            lambda: decompose_scores(X * math.nan, WEIGHT, BIAS, 3),
+            ValueError,
+            "x: expected finite numbers, got nan at index (0, 0)",
+        ),
+    ],
+)
+def test_bad_input_is_told_in_one_line(call, error, line):
+    with pytest.raises(error) as caught:
+        call()
+    assert str(caught.value) == line
