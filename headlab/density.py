@@ -2,13 +2,17 @@
 
 import math
 import numbers
+import os
+import tempfile
+import zipfile
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from scipy.fft import dct, idct, next_fast_len, rfft
 
-from headlab._expect import expect, expect_whole
+from headlab._expect import expect, expect_finite, expect_float_tensor, expect_whole
 
 EVERYWHERE = (-math.inf, math.inf)
 MARGIN = 5  # bandwidths beyond the outermost scores; a Gaussian is 4e-6 of its peak there
@@ -64,7 +68,7 @@ def fast_kde(samples, n_grid=512, bandwidth="scott", weights=None, bounds=EVERYW
     """
     bounds = _checked_bounds(bounds)
     sample = _checked_sample(samples, weights, bounds)
-    return _smoothed(sample, n_grid, _bandwidth(sample, bandwidth), bounds)
+    return _smoothed(sample, n_grid, _bandwidth(sample, bandwidth), bounds, _linear_bins)
 
 
 def choose_bandwidth(samples, rule="scott", weights=None):
@@ -96,6 +100,156 @@ def cross_validation_scores(samples, bandwidths, weights=None):
     return _cross_validation(sample, widths)
 
 
+# Each bin of a ScoreHistogram is one number of half precision (float16), from -inf to inf, times 16: so fine that no
+# bandwidth notices, so far that no range has to be chosen, and found by a conversion that processors have built in.
+SCALE = 16.0
+_ASCENDING = np.concatenate(
+    [np.arange(0xFC00, 0x7FFF, -1), np.arange(0x7C01)]
+)  # the bit patterns, -inf to -0, 0 to inf
+_VALUES = _ASCENDING.astype(np.uint16).view(np.float16).astype(np.float64) * SCALE
+_REACH = 65520 * SCALE  # from here on, half precision rounds to infinity
+_EDGES = np.concatenate([[-_REACH], (_VALUES[1:-2] + _VALUES[2:-1]) / 2, [_REACH]])  # of the bins between the ends
+
+
+class ScoreHistogram:
+    """How often each raw score occurred, layer by layer and head by head: counts that add up, whatever was counted.
+
+    layers: the model's numbers of the layers counted; n_heads: heads per layer. `counts` (layer, head, bin) are whole
+    numbers over bins that are the same in every histogram, so that `a + b` is exact, in any order, for texts counted
+    in other processes or on other machines. A bin is at most 0.1 % of its score wide (0.016 at a score of 20) and
+    they reach to +-1,048,320; scores beyond are counted at the ends. Takes half a megabyte per head, for any number
+    of scores. `model` says whose scores these are, and `counted` holds the keys of the pieces of text that were
+    counted (whole numbers, both empty where the counting code gives none): `a + b` refuses two models, and a piece
+    that is in both.
+    Introduced in lesson 5.
+    """
+
+    def __init__(self, layers, n_heads, model="", counted=()):
+        self.layers, self.n_heads, self.model, self.counted = tuple(layers), n_heads, model, frozenset(counted)
+        self.counts = np.zeros((len(self.layers), n_heads, len(_VALUES)), np.int64)
+
+    def update(self, layer, scores):
+        """Count all of these scores (head, ...): give the causal ones only. Raises, counting none, on -inf and NaN."""
+        place = self._place(layer)
+        expect_float_tensor(scores, "scores", "(head, ...)")
+        shape = tuple(scores.shape)
+        expect(len(shape) >= 1 and shape[0] == self.n_heads, "scores", f"({self.n_heads} heads, ...)", shape)
+        codes = (scores.detach().cpu() / SCALE).half().flatten(1).view(torch.uint16).numpy()
+        found = np.stack([np.bincount(head, minlength=2**16) for head in codes])
+        if found[:, 0x7C00:0x8000].any() or found[:, 0xFC00:].any():
+            expect_finite(scores.detach(), "scores")  # passes where scores are but too large for half precision
+        self.counts[place] += found[:, _ASCENDING]
+
+    def __add__(self, other):
+        """The counts of both. Raises where layers, heads or models differ or a piece of text would count twice."""
+        if not isinstance(other, ScoreHistogram):
+            return NotImplemented
+        for what in ("layers", "n_heads", "model"):
+            ours, theirs = getattr(self, what), getattr(other, what)
+            expect(ours == theirs, what, f"{ours!r} in both histograms", repr(theirs))
+        twice = len(self.counted & other.counted)
+        expect(not twice, "counted", "each piece of text in one histogram only", f"{twice} in both")
+        both = ScoreHistogram.__new__(ScoreHistogram)
+        both.layers, both.n_heads, both.model = self.layers, self.n_heads, self.model
+        both.counted, both.counts = self.counted | other.counted, self.counts + other.counts
+        return both
+
+    @property
+    def n(self):
+        """Number of scores counted, (layer, head)."""
+        return self.counts.sum(axis=-1)
+
+    def fraction_negative(self):
+        """Share of the scores below zero, (layer, head), exact; NaN where none were counted."""
+        with np.errstate(invalid="ignore"):
+            return self.counts[..., : len(_VALUES) // 2].sum(axis=-1) / self.n
+
+    def quantile(self, q):
+        """The score below which a share q lies, (layer, head) or (q, layer, head), to within its bin's width."""
+        q = _finite_array(q, "q").astype(np.float64)
+        expect(((q >= 0) & (q <= 1)).all(), "q", "shares from 0 to 1", q)
+        values = np.empty((*q.shape, len(self.layers), self.n_heads))
+        for layer in self.layers:
+            for head in range(self.n_heads):
+                edges, below = self._cumulative(layer, head)
+                values[..., self.layers.index(layer), head] = np.interp(q * below[-1], below, edges)
+        return values
+
+    def density(self, layer, head, n_grid=512, bandwidth="scott"):
+        """Kernel density estimate of one head's scores: (grid, density), as `fast_kde` gives from the scores."""
+        edges, below = self._cumulative(layer, head)
+        counts, n = np.diff(below), float(below[-1])
+        middles = (edges[1:] + edges[:-1]) / 2
+        sample = _Sample(middles[counts > 0], counts[counts > 0], n, n, edges[0], edges[-1])
+
+        def bins(_, low, high, n_bins):
+            # A bin's scores are taken to lie evenly between its edges, so that no bandwidth shows the bins as a comb.
+            fine = np.linspace(low, high, 2 * n_bins - 1)[1::2]
+            inner = np.interp(fine, edges, below)
+            return np.diff(inner, prepend=0, append=n)
+
+        return _smoothed(sample, n_grid, _bandwidth(sample, bandwidth), EVERYWHERE, bins)
+
+    def save(self, path):
+        """Write a small file, whole or not at all: what was there stays until the new one is complete."""
+        path = Path(path)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+            try:
+                np.savez_compressed(file, **self.__getstate__())
+                file.flush()
+                os.fsync(file.fileno())
+                file.close()
+                os.replace(file.name, path)
+            except BaseException:
+                Path(file.name).unlink(missing_ok=True)
+                raise
+
+    @staticmethod
+    def load(path):
+        """The histogram that `save` wrote. Raises ValueError where the file is none, OSError where there is no file."""
+        histogram = ScoreHistogram.__new__(ScoreHistogram)
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                histogram.__setstate__(dict(arrays))
+        except (ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile) as error:
+            raise ValueError(f"{path}: expected a file that ScoreHistogram.save wrote, got something else") from error
+        return histogram
+
+    def __getstate__(self):
+        """What is saved, or sent to another process: the bins that are not empty."""
+        places = np.flatnonzero(self.counts)
+        counted = np.array(sorted(self.counted), np.uint64)
+        model = np.array(self.model)
+        shape = np.array(self.counts.shape)
+        counts = self.counts.ravel()[places]
+        return {"layers": self.layers, "shape": shape, "model": model, "counted": counted, "at": places, "n": counts}
+
+    def __setstate__(self, arrays):
+        self.layers = tuple(int(layer) for layer in arrays["layers"])
+        self.counts = np.zeros([int(size) for size in arrays["shape"]], np.int64)
+        self.counts.ravel()[arrays["at"]] = arrays["n"]
+        self.n_heads, self.model = self.counts.shape[1], str(arrays["model"])
+        self.counted = frozenset(int(key) for key in arrays["counted"])
+
+    def _place(self, layer):
+        layer = expect_whole(layer, "layer", "a whole number")
+        expect(layer in self.layers, "layer", f"one of the counted layers {list(self.layers)}", layer)
+        return self.layers.index(layer)
+
+    def _cumulative(self, layer, head):
+        """Edges of the bins from the first occupied to the last, and how many scores lie below each."""
+        place = self._place(layer)
+        head = expect_whole(head, "head", "a whole number")
+        expect(0 <= head < self.n_heads, "head", f"a head from 0 to {self.n_heads - 1}", head)
+        counts = self.counts[place, head]
+        expect(counts.any(), f"L{layer}H{head}", "at least 1 score", "none; update the histogram first")
+        beyond = counts[0] + counts[-1]
+        expect(beyond == 0, f"L{layer}H{head}", f"scores within +-{_REACH:,.0f}", f"{beyond} beyond")
+        occupied = np.flatnonzero(counts)
+        first, last = occupied[0], occupied[-1] + 1
+        return _EDGES[first - 1 : last], np.concatenate([[0], np.cumsum(counts[first:last])])
+
+
 def _sum_of_gaussians(sample, grid, width):
     """The definition, in chunks of samples so that no (grid, sample) table outgrows the memory."""
     density = np.zeros(grid.size)
@@ -107,8 +261,8 @@ def _sum_of_gaussians(sample, grid, width):
     return density.reshape(grid.shape) / (sample.total * width * math.sqrt(2 * math.pi))
 
 
-def _smoothed(sample, n_grid, width, bounds):
-    """(grid, density) of a sample: linear bins times a Gaussian's transform, mirrored at both ends."""
+def _smoothed(sample, n_grid, width, bounds, bins):
+    """(grid, density) of a sample: its bins times a Gaussian's transform, mirrored at both ends."""
     n_grid = expect_whole(n_grid, "n_grid", "a whole number of points >= 2")
     expect(n_grid >= 2, "n_grid", "a whole number of points >= 2", n_grid)
     _expect_room(width, bounds)
@@ -118,7 +272,7 @@ def _smoothed(sample, n_grid, width, bounds):
     needed = math.ceil((high - low) / (1.5 * width)) + 1
     expect(n_grid >= needed, "n_grid", f"at least {needed} points for a bandwidth of {width:.3g}", n_grid)
     cells = next_fast_len(math.ceil(CELLS * step / width), real=True)
-    counts = _linear_bins(sample, low, high, cells * (n_grid - 1) + 1)
+    counts = bins(sample, low, high, cells * (n_grid - 1) + 1)
     # The cosine transform sees the bins mirrored at both ends. So a bound reflects what would leak over it, and where
     # there is none the mirror is too far away to matter. An end bin is its own mirror image: it counts twice.
     counts[[0, -1]] *= 2
