@@ -1,4 +1,4 @@
-"""From a model and tokens to the queries, keys and values of every head."""
+"""From a model and tokens to the queries, keys and values of every head, or straight to counts of their scores."""
 
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 
 from headlab._expect import expect, expect_whole
+from headlab.density import ScoreHistogram
+from headlab.masking import causal_mask
 from headlab.scores import attention_pattern, raw_scores
 from headlab.splitting import split_heads, split_qkv
 
@@ -64,29 +66,78 @@ def capture_heads(model, input_ids, layers=None):
     layers = _checked_layers(model, layers)
     config = model.config
     fused = {}
-    with _hooks(model, layers, fused), torch.no_grad():
-        try:
-            model(ids, use_cache=False)
-        except _Enough:
-            pass
+    _forward(model, ids, layers, fused.__setitem__)
     parts = [split_qkv(fused[layer]) for layer in layers]
     q, k, v = (torch.stack([split_heads(part[i], config.n_head) for part in parts]) for i in range(3))
     return HeadCapture(q, k, v, layers, tuple(_divisor(config, layer) for layer in layers))
 
 
-@contextmanager
-def _hooks(model, layers, fused):
-    """Hooks on c_attn that fill `fused` with (T, 3 * d_model) by layer; removed whatever happens."""
+def count_scores(model, input_ids, layers=None):
+    """Count the causal raw scores of every head of the chosen layers while the forward pass goes on.
 
-    def keep(layer):
+    model, input_ids and layers as in `capture_heads`. Returns a ScoreHistogram of this text. Holds the scores of one
+    layer at a time and nothing else, so that memory grows with the square of the tokens but not with the layers.
+    Introduced in lesson 5. Source: the report.
+    """
+    ids = _checked_ids(model, input_ids)
+    layers = _checked_layers(model, layers)
+    histogram = ScoreHistogram(layers, model.config.n_head)
+
+    def count(layer, fused):
+        q, k, _ = (split_heads(part, model.config.n_head) for part in split_qkv(fused))
+        histogram.update(layer, _causal_scores(q, k))
+
+    _forward(model, ids, layers, count)
+    return histogram
+
+
+def _causal_scores(q, k, n_rows=256):
+    """Raw scores of all heads but the future's, (head, n): by blocks of query rows, which need no key after theirs."""
+    parts = []
+    for start in range(0, q.shape[-2], n_rows):
+        rows = q[:, start : start + n_rows]
+        stop = start + rows.shape[1]
+        block = rows @ k[:, :stop].transpose(-1, -2)
+        past, own = block[:, :, :start], block[:, :, start:]
+        visible = causal_mask(stop - start).flatten().nonzero().squeeze(1)
+        parts += [past.flatten(1), own.flatten(1).index_select(1, visible.to(own.device))]
+    return torch.cat(parts, dim=1)
+
+
+def _forward(model, ids, layers, take):
+    """Run the model as far as the last of the layers; `take(layer, fused)` gets each one's (T, 3 * d_model)."""
+    with _without_patterns(model), _hooks(model, layers, take), torch.no_grad():
+        try:
+            model(ids, use_cache=False)
+        except _Enough:
+            pass
+
+
+@contextmanager
+def _without_patterns(model):
+    """A model that attends without storing its (T, T) patterns, which no capture reads; as it was, afterwards."""
+    attention = model.config._attn_implementation
+    if attention == "eager":
+        model.set_attn_implementation("sdpa")
+    try:
+        yield
+    finally:
+        model.set_attn_implementation(attention)
+
+
+@contextmanager
+def _hooks(model, layers, take):
+    """Hooks on c_attn that hand its output on, layer by layer; removed whatever happens."""
+
+    def hook_of(layer):
         def hook(module, arguments, output):
-            fused[layer] = output[0].detach()
+            take(layer, output[0].detach())
             if layer == layers[-1]:
                 raise _Enough
 
         return hook
 
-    handles = [model.transformer.h[layer].attn.c_attn.register_forward_hook(keep(layer)) for layer in layers]
+    handles = [model.transformer.h[layer].attn.c_attn.register_forward_hook(hook_of(layer)) for layer in layers]
     try:
         yield
     finally:

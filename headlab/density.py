@@ -1,0 +1,438 @@
+"""Lesson 5: the density of many scores, exact and fast, and counts that add up over any number of texts."""
+
+import math
+import numbers
+import os
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from scipy.fft import dct, idct, next_fast_len, rfft
+
+from headlab._expect import expect, expect_finite, expect_float_tensor, expect_whole
+
+EVERYWHERE = (-math.inf, math.inf)
+MARGIN = 5  # bandwidths beyond the outermost scores; a Gaussian is 4e-6 of its peak there
+CELLS = 16  # cells of the fine grid per bandwidth; linear binning is then within 1 / (8 * 16**2) of the peak
+FINEST = 2000  # the samples' range over the narrowest bandwidth that cross-validation looks at
+LONE = 1 + 1e-9  # effective samples: so few have no spread
+CHUNK = 2**16  # scores at a time: what a chunk needs stays in the processor's cache
+
+
+class _Sample(NamedTuple):
+    """Checked scores: values (n,) as they came, weights (n,) or None, and what every function asks of them."""
+
+    values: np.ndarray
+    weights: np.ndarray | None
+    total: float  # the sum of the weights, n where there are none
+    n_effective: float  # how many equally weighted scores vary as much: n where there are no weights
+    low: float
+    high: float
+
+
+def kde(samples, grid, bandwidth="scott", weights=None, bounds=EVERYWHERE):
+    """Kernel density estimate at each point of the grid, from its definition: one small Gaussian per sample, summed.
+
+    samples: a tensor or an array of any shape, one density for all of it, finite (take the causal entries first);
+    grid: points of any shape; bandwidth: the Gaussians' standard deviation in units of the samples, or a rule of
+    `choose_bandwidth`; weights: one per sample, none negative; bounds (low, high): where samples cannot lie
+    beyond, as (0, 1) for a pattern, what leaks over an edge is reflected back, and the density outside is 0.
+    Returns float64 of the grid's shape, in 1 / unit of the samples. Takes len(samples) * len(grid) steps.
+    Raises ValueError on infinite or missing values, on constant or too few samples where a rule needs a spread.
+    Introduced in lesson 5. Source: the report; Parzen 1962; Silverman 1986, sections 2.4 and 2.10.
+    """
+    bounds = _checked_bounds(bounds)
+    sample = _checked_sample(samples, weights, bounds)
+    grid = _finite_array(grid, "grid").astype(np.float64)
+    width = _bandwidth(sample, bandwidth)
+    _expect_room(width, bounds)
+    density = _sum_of_gaussians(sample, grid, width)
+    for edge in bounds:
+        if math.isfinite(edge):
+            density += _sum_of_gaussians(sample, 2 * edge - grid, width)
+    return np.where((grid >= bounds[0]) & (grid <= bounds[1]), density, 0.0)
+
+
+def fast_kde(samples, n_grid=512, bandwidth="scott", weights=None, bounds=EVERYWHERE):
+    """Kernel density estimate on an even grid: the samples binned finely, then the bins smoothed by a Gaussian.
+
+    samples, bandwidth, weights and bounds as in `kde`. The grid has n_grid points, from bound to bound, and where
+    there is none from 5 bandwidths before the first sample to 5 after the last. Returns (grid, density), float64
+    of shape (n_grid,), within 1e-3 of the peak of `kde`'s. Takes len(samples) steps and, beside the samples,
+    memory that does not grow with them. Raises as `kde` does, and where n_grid points are too few to draw Gaussians
+    this narrow: more than 1.5 bandwidths apart, peaks would be lost between them.
+    Introduced in lesson 5. Source: Silverman 1982, algorithm AS 176; Wand 1994 on linear binning.
+    """
+    bounds = _checked_bounds(bounds)
+    sample = _checked_sample(samples, weights, bounds)
+    return _smoothed(sample, n_grid, _bandwidth(sample, bandwidth), bounds, _linear_bins)
+
+
+def choose_bandwidth(samples, rule="scott", weights=None):
+    """The bandwidth that a rule gives, in units of the samples.
+
+    rule: "scott", n**(-1/5) standard deviations, and "silverman", (3 n / 4)**(-1/5) of them, both best for one
+    Gaussian and too wide for two; "cross-validation", the minimum of `cross_validation_scores`, which makes no such
+    guess but varies more from sample to sample. All three take the samples to be independent; the scores of one
+    text are not, so their rules come out too narrow rather than too wide. Raises ValueError on fewer than two or
+    constant samples and where cross-validation finds no minimum.
+    Introduced in lesson 5. Source: Scott 1992; Silverman 1986, section 3.4; scipy.stats.gaussian_kde's definitions.
+    """
+    expect(rule in RULES, "rule", f"one of {', '.join(RULES)}", repr(rule))
+    return _bandwidth(_checked_sample(samples, weights, EVERYWHERE), rule)
+
+
+def cross_validation_scores(samples, bandwidths, weights=None):
+    """Least-squares cross-validation: for each bandwidth, the squared error of its KDE, up to a constant.
+
+    It is the integral of the squared density less twice the mean density that each sample has from all the others.
+    bandwidths: an array, each at least 1/2000 of the samples' range; returns float64 of its shape; the lowest is best.
+    Introduced in lesson 5. Source: Rudemo 1982; Bowman 1984; Silverman 1986, section 3.4.3.
+    """
+    sample = _checked_sample(samples, weights, EVERYWHERE)
+    widths = _finite_array(bandwidths, "bandwidths").astype(np.float64)
+    least = (sample.high - sample.low) / FINEST
+    expect(least > 0, "samples", "at least 2 different scores", f"{sample.low:.6g} throughout")
+    expect((widths > 0).all() and (widths >= least).all(), "bandwidths", f"each at least {least:.3g}", widths.min())
+    return _cross_validation(sample, widths)
+
+
+# Each bin of a ScoreHistogram is one number of half precision (float16), from -inf to inf, times 16: so fine that no
+# bandwidth notices, so far that no range has to be chosen, and found by a conversion that processors have built in.
+SCALE = 16.0
+_ASCENDING = np.concatenate(
+    [np.arange(0xFC00, 0x7FFF, -1), np.arange(0x7C01)]
+)  # the bit patterns, -inf to -0, 0 to inf
+_VALUES = _ASCENDING.astype(np.uint16).view(np.float16).astype(np.float64) * SCALE
+_REACH = 65520 * SCALE  # from here on, half precision rounds to infinity
+_EDGES = np.concatenate([[-_REACH], (_VALUES[1:-2] + _VALUES[2:-1]) / 2, [_REACH]])  # of the bins between the ends
+
+
+class ScoreHistogram:
+    """How often each raw score occurred, layer by layer and head by head: counts that add up, whatever was counted.
+
+    layers: the model's numbers of the layers counted; n_heads: heads per layer. `counts` (layer, head, bin) are whole
+    numbers over bins that are the same in every histogram, so that `a + b` is exact, in any order, for texts counted
+    in other processes or on other machines. A bin is at most 0.1 % of its score wide (0.016 at a score of 20) and
+    they reach to +-1,048,320; scores beyond are counted at the ends. Takes half a megabyte per head, for any number
+    of scores. `model` says whose scores these are, and `counted` holds the keys of the pieces of text that were
+    counted (whole numbers, both empty where the counting code gives none): `a + b` refuses two models, and a piece
+    that is in both.
+    Introduced in lesson 5.
+    """
+
+    def __init__(self, layers, n_heads, model="", counted=()):
+        self.layers, self.n_heads, self.model, self.counted = tuple(layers), n_heads, model, frozenset(counted)
+        self.counts = np.zeros((len(self.layers), n_heads, len(_VALUES)), np.int64)
+
+    def update(self, layer, scores):
+        """Count all of these scores (head, ...): give the causal ones only. Raises, counting none, on -inf and NaN."""
+        place = self._place(layer)
+        expect_float_tensor(scores, "scores", "(head, ...)")
+        shape = tuple(scores.shape)
+        expect(len(shape) >= 1 and shape[0] == self.n_heads, "scores", f"({self.n_heads} heads, ...)", shape)
+        codes = (scores.detach().cpu() / SCALE).half().flatten(1).view(torch.uint16).numpy()
+        found = np.stack([np.bincount(head, minlength=2**16) for head in codes])
+        if found[:, 0x7C00:0x8000].any() or found[:, 0xFC00:].any():
+            expect_finite(scores.detach(), "scores")  # passes where scores are but too large for half precision
+        self.counts[place] += found[:, _ASCENDING]
+
+    def __add__(self, other):
+        """The counts of both. Raises where layers, heads or models differ or a piece of text would count twice."""
+        if not isinstance(other, ScoreHistogram):
+            return NotImplemented
+        for what in ("layers", "n_heads", "model"):
+            ours, theirs = getattr(self, what), getattr(other, what)
+            expect(ours == theirs, what, f"{ours!r} in both histograms", repr(theirs))
+        twice = len(self.counted & other.counted)
+        expect(not twice, "counted", "each piece of text in one histogram only", f"{twice} in both")
+        both = ScoreHistogram.__new__(ScoreHistogram)
+        both.layers, both.n_heads, both.model = self.layers, self.n_heads, self.model
+        both.counted, both.counts = self.counted | other.counted, self.counts + other.counts
+        return both
+
+    @property
+    def n(self):
+        """Number of scores counted, (layer, head)."""
+        return self.counts.sum(axis=-1)
+
+    def fraction_negative(self):
+        """Share of the scores below zero, (layer, head), exact; NaN where none were counted."""
+        with np.errstate(invalid="ignore"):
+            return self.counts[..., : len(_VALUES) // 2].sum(axis=-1) / self.n
+
+    def quantile(self, q):
+        """The score below which a share q lies, (layer, head) or (q, layer, head), to within its bin's width."""
+        q = _finite_array(q, "q").astype(np.float64)
+        expect(((q >= 0) & (q <= 1)).all(), "q", "shares from 0 to 1", q)
+        values = np.empty((*q.shape, len(self.layers), self.n_heads))
+        for layer in self.layers:
+            for head in range(self.n_heads):
+                edges, below = self._cumulative(layer, head)
+                values[..., self.layers.index(layer), head] = np.interp(q * below[-1], below, edges)
+        return values
+
+    def density(self, layer, head, n_grid=512, bandwidth="scott"):
+        """Kernel density estimate of one head's scores: (grid, density), as `fast_kde` gives from the scores."""
+        edges, below = self._cumulative(layer, head)
+        counts, n = np.diff(below), float(below[-1])
+        middles = (edges[1:] + edges[:-1]) / 2
+        sample = _Sample(middles[counts > 0], counts[counts > 0], n, n, edges[0], edges[-1])
+
+        def bins(_, low, high, n_bins):
+            # A bin's scores are taken to lie evenly between its edges, so that no bandwidth shows the bins as a comb.
+            fine = np.linspace(low, high, 2 * n_bins - 1)[1::2]
+            inner = np.interp(fine, edges, below)
+            return np.diff(inner, prepend=0, append=n)
+
+        return _smoothed(sample, n_grid, _bandwidth(sample, bandwidth), EVERYWHERE, bins)
+
+    def save(self, path):
+        """Write a small file, whole or not at all: what was there stays until the new one is complete."""
+        path = Path(path)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+            try:
+                np.savez_compressed(file, **self.__getstate__())
+                file.flush()
+                os.fsync(file.fileno())
+                file.close()
+                os.replace(file.name, path)
+            except BaseException:
+                Path(file.name).unlink(missing_ok=True)
+                raise
+
+    @staticmethod
+    def load(path):
+        """The histogram that `save` wrote. Raises ValueError where the file is none, OSError where there is no file."""
+        histogram = ScoreHistogram.__new__(ScoreHistogram)
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                histogram.__setstate__(dict(arrays))
+        except (ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile) as error:
+            raise ValueError(f"{path}: expected a file that ScoreHistogram.save wrote, got something else") from error
+        return histogram
+
+    def __getstate__(self):
+        """What is saved, or sent to another process: the bins that are not empty."""
+        places = np.flatnonzero(self.counts)
+        counted = np.array(sorted(self.counted), np.uint64)
+        model = np.array(self.model)
+        shape = np.array(self.counts.shape)
+        counts = self.counts.ravel()[places]
+        return {"layers": self.layers, "shape": shape, "model": model, "counted": counted, "at": places, "n": counts}
+
+    def __setstate__(self, arrays):
+        self.layers = tuple(int(layer) for layer in arrays["layers"])
+        self.counts = np.zeros([int(size) for size in arrays["shape"]], np.int64)
+        self.counts.ravel()[arrays["at"]] = arrays["n"]
+        self.n_heads, self.model = self.counts.shape[1], str(arrays["model"])
+        self.counted = frozenset(int(key) for key in arrays["counted"])
+
+    def _place(self, layer):
+        layer = expect_whole(layer, "layer", "a whole number")
+        expect(layer in self.layers, "layer", f"one of the counted layers {list(self.layers)}", layer)
+        return self.layers.index(layer)
+
+    def _cumulative(self, layer, head):
+        """Edges of the bins from the first occupied to the last, and how many scores lie below each."""
+        place = self._place(layer)
+        head = expect_whole(head, "head", "a whole number")
+        expect(0 <= head < self.n_heads, "head", f"a head from 0 to {self.n_heads - 1}", head)
+        counts = self.counts[place, head]
+        expect(counts.any(), f"L{layer}H{head}", "at least 1 score", "none; update the histogram first")
+        beyond = counts[0] + counts[-1]
+        expect(beyond == 0, f"L{layer}H{head}", f"scores within +-{_REACH:,.0f}", f"{beyond} beyond")
+        occupied = np.flatnonzero(counts)
+        first, last = occupied[0], occupied[-1] + 1
+        return _EDGES[first - 1 : last], np.concatenate([[0], np.cumsum(counts[first:last])])
+
+
+def _sum_of_gaussians(sample, grid, width):
+    """The definition, in chunks of samples so that no (grid, sample) table outgrows the memory."""
+    density = np.zeros(grid.size)
+    chunk = max(1, 2**22 // max(1, grid.size))
+    for values, weights in _chunks(sample, chunk):
+        distances = (grid.reshape(-1, 1) - values) / width
+        gaussians = np.exp(-0.5 * distances**2)
+        density += gaussians.sum(axis=1) if weights is None else gaussians @ weights
+    return density.reshape(grid.shape) / (sample.total * width * math.sqrt(2 * math.pi))
+
+
+def _smoothed(sample, n_grid, width, bounds, bins):
+    """(grid, density) of a sample: its bins times a Gaussian's transform, mirrored at both ends."""
+    n_grid = expect_whole(n_grid, "n_grid", "a whole number of points >= 2")
+    expect(n_grid >= 2, "n_grid", "a whole number of points >= 2", n_grid)
+    _expect_room(width, bounds)
+    low = bounds[0] if math.isfinite(bounds[0]) else sample.low - MARGIN * width
+    high = bounds[1] if math.isfinite(bounds[1]) else sample.high + MARGIN * width
+    grid, step = np.linspace(low, high, n_grid, retstep=True)
+    needed = math.ceil((high - low) / (1.5 * width)) + 1
+    expect(n_grid >= needed, "n_grid", f"at least {needed} points for a bandwidth of {width:.3g}", n_grid)
+    cells = next_fast_len(math.ceil(CELLS * step / width), real=True)
+    counts = bins(sample, low, high, cells * (n_grid - 1) + 1)
+    # The cosine transform sees the bins mirrored at both ends. So a bound reflects what would leak over it, and where
+    # there is none the mirror is too far away to matter. An end bin is its own mirror image: it counts twice.
+    counts[[0, -1]] *= 2
+    frequencies = np.pi * np.arange(len(counts)) / (high - low)
+    smooth = idct(dct(counts, type=1) * np.exp(-0.5 * (width * frequencies) ** 2), type=1)
+    return grid, np.maximum(smooth[::cells], 0.0) * cells / (sample.total * step)
+
+
+def _linear_bins(sample, low, high, n_bins):
+    """Weight of the samples at n_bins even points: each sample shared between its two neighbours by nearness."""
+    scale = (n_bins - 1) / (high - low)
+    whole, part = np.zeros(n_bins + 1), np.zeros(n_bins + 1)
+    for values, weights in _chunks(sample, max(CHUNK, n_bins)):
+        position = (values - low) * scale
+        index = position.astype(np.intp)
+        position -= index
+        if weights is not None:
+            position *= weights
+        whole += np.bincount(index, weights, minlength=n_bins + 1)
+        part += np.bincount(index, position, minlength=n_bins + 1)
+    whole -= part
+    whole[1:] += part[:-1]
+    return whole[:-1]
+
+
+def _bandwidth(sample, bandwidth):
+    """The bandwidth as a number, or one line on why there is none."""
+    if isinstance(bandwidth, str):
+        expect(bandwidth in RULES, "bandwidth", f"a number > 0 or one of {', '.join(RULES)}", repr(bandwidth))
+        n, low, high = sample.n_effective, sample.low, sample.high
+        remedy = "or the bandwidth as a number"
+        expect(n > LONE, "samples", f"at least 2 for the rule {bandwidth}, {remedy}", f"{n:.3g}")
+        # Scores that differ by their last bits alone have no spread to speak of.
+        varied = high - low > 1e-12 * max(abs(low), abs(high))
+        expect(varied, "samples", f"different values for the rule {bandwidth}, {remedy}", f"{low:.6g} throughout")
+        return RULES[bandwidth](sample)
+    if not isinstance(bandwidth, numbers.Real) or isinstance(bandwidth, bool):
+        raise TypeError(f"bandwidth: expected a number > 0 or one of {', '.join(RULES)}, got {bandwidth!r:.60}")
+    width = float(bandwidth)
+    expect(0 < width < math.inf, "bandwidth", f"a number > 0 or one of {', '.join(RULES)}", bandwidth)
+    least = 1e-12 * max(abs(sample.low), abs(sample.high))
+    expect(width > least, "bandwidth", f"more than {least:.3g}, the rounding of samples so large", bandwidth)
+    return width
+
+
+def _scott(sample):
+    return _standard_deviation(sample) * sample.n_effective**-0.2
+
+
+def _silverman(sample):
+    return _standard_deviation(sample) * (0.75 * sample.n_effective) ** -0.2
+
+
+def _cross_validated(sample):
+    """The bandwidth of the lowest score, first among widths 5 % apart, then between that one's neighbours."""
+    most = 3 * _scott(sample)
+    least = max((sample.high - sample.low) / FINEST, most / 300)
+    widths = np.geomspace(least, most, 120)
+    best = int(np.argmin(_cross_validation(sample, widths)))
+    expect(
+        best > 0,
+        "samples",
+        "cross-validation to find a minimum, or the bandwidth as a number",
+        f"the lowest score at the narrowest bandwidth tried, {least:.3g} (repeated values?)",
+    )
+    near = np.geomspace(widths[best - 1], widths[min(best + 1, 119)], 41)
+    return float(near[np.argmin(_cross_validation(sample, near))])
+
+
+RULES = {"scott": _scott, "silverman": _silverman, "cross-validation": _cross_validated}
+
+
+def _standard_deviation(sample):
+    """With n - 1 in the denominator, or its like where there are weights."""
+    mean = sample.low + _weighted_sum(sample, lambda values: values - sample.low) / sample.total
+    square = _weighted_sum(sample, lambda values: (values - mean) ** 2) / sample.total
+    return math.sqrt(square / (1 - 1 / sample.n_effective))
+
+
+def _weighted_sum(sample, function):
+    total = 0.0
+    for values, weights in _chunks(sample, CHUNK):
+        terms = function(values)
+        # A product and a sum, not a dot product, for which BLAS would wake its threads chunk by chunk.
+        total += float((terms if weights is None else terms * weights).sum())
+    return total
+
+
+def _cross_validation(sample, widths):
+    """The scores of all pairs at once: the sum of K(x_i - x_j) is a sum over the squared transform of the bins."""
+    extent, n_bins = sample.high - sample.low, CELLS * FINEST + 1
+    bins = _linear_bins(sample, sample.low, sample.high, n_bins) / sample.total
+    # Room for the widest Gaussian between the last bin and the first one's next turn.
+    turns = 2 + 12 * widths.max() / extent
+    length = next_fast_len(math.ceil(turns * n_bins), real=True)
+    period = extent * length / (n_bins - 1)
+    power = np.abs(rfft(bins, length)) ** 2 / period
+    power[1:] *= 2  # each frequency but zero stands for its negative too
+    frequencies = 2 * np.pi * np.arange(len(power)) / period
+    itself = 1 / sample.n_effective  # the share of pairs of a sample with itself
+
+    def score(width):
+        gaussian = np.exp(-0.5 * (width * frequencies) ** 2)
+        others = (power * gaussian).sum() - itself / (width * math.sqrt(2 * math.pi))
+        return (power * gaussian**2).sum() - 2 * others / (1 - itself)
+
+    return np.array([score(width) for width in widths.ravel()]).reshape(widths.shape)
+
+
+def _chunks(sample, size):
+    """Values and weights in float64, so many at a time."""
+    for start in range(0, len(sample.values), size):
+        part = slice(start, start + size)
+        weights = None if sample.weights is None else sample.weights[part].astype(np.float64)
+        yield sample.values[part].astype(np.float64), weights
+
+
+def _checked_sample(samples, weights, bounds):
+    values = _finite_array(samples, "samples").ravel()
+    expect(values.size >= 1, "samples", "at least 1 score", "none")
+    low, high = float(values.min()), float(values.max())
+    inside = bounds[0] <= low and high <= bounds[1]
+    expect(inside, "samples", f"numbers within the bounds {bounds}", f"{low:.6g} to {high:.6g}")
+    if weights is None:
+        return _Sample(values, None, float(values.size), float(values.size), low, high)
+    weights = _finite_array(weights, "weights").ravel()
+    expect(weights.size == values.size, "weights", f"one per sample, {values.size}", weights.size)
+    expect(weights.min() >= 0, "weights", "numbers >= 0", weights.min())
+    total = float(weights.sum(dtype=np.float64))
+    expect(total > 0, "weights", "at least one above 0", "only zeros")
+    n_effective = total**2 / float(np.square(weights, dtype=np.float64).sum())
+    return _Sample(values, weights, total, n_effective, low, high)
+
+
+def _finite_array(values, argument):
+    """A tensor or an array as numpy, or one line on what it holds that is no finite number."""
+    if isinstance(values, torch.Tensor):
+        values = values.detach().cpu()
+        values = (values.float() if values.dtype == torch.bfloat16 else values).numpy()
+    array = np.asarray(values)
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"{argument}: expected real numbers, got {array.dtype}")
+    # The least and the greatest are NaN where any entry is.
+    if array.size and not (math.isfinite(array.min()) and math.isfinite(array.max())):
+        place = tuple(np.argwhere(~np.isfinite(array))[0].tolist())
+        remedy = " (take the causal entries only)" if array[place] == -math.inf else ""
+        raise ValueError(f"{argument}: expected finite numbers{remedy}, got {array[place]} at index {place}")
+    return array
+
+
+def _checked_bounds(bounds):
+    try:
+        low, high = (float(bound) for bound in bounds)
+    except (TypeError, ValueError):
+        raise TypeError(f"bounds: expected two numbers (low, high), got {bounds!r:.60}") from None
+    expect(low < high, "bounds", "two numbers (low, high), low < high", bounds)
+    return low, high
+
+
+def _expect_room(width, bounds):
+    """A Gaussian wide enough to leak over both bounds at once would have to be reflected again and again."""
+    most = (bounds[1] - bounds[0]) / 4
+    expect(width <= most, "bandwidth", f"at most {most:.3g}, a quarter of the way between the bounds", f"{width:.3g}")
