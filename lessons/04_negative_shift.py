@@ -99,7 +99,9 @@ def scores_of(model, tokenizer):
 
 control_raw, _ = scores_of(*load_model("random"))
 control = shift_stats(control_raw)
-print(f"{control.n.size} heads of {control.n[0, 0]} scores each: median of all {np.median(causal_scores(control_raw)):+.2f}")
+print(
+    f"{control.n.size} heads of {control.n[0, 0]} scores each: median of all {np.median(causal_scores(control_raw)):+.2f}"
+)
 print(f"below zero: {control.fraction_negative.mean():.1%}")
 
 # %% [markdown]
@@ -128,7 +130,9 @@ sure = (low > 0.5) | (high < 0.5)
 majority = (control.fraction_negative > 0.5).sum()
 print(f"single heads whose interval leaves 50 % out: {sure.sum()} of {sure.size}")
 interval = binomtest(int(majority), control.n.size).proportion_ci()
-print(f"heads with a negative majority: {majority} of {control.n.size}, 95 % interval {interval.low:.0%} to {interval.high:.0%}")
+print(
+    f"heads with a negative majority: {majority} of {control.n.size}, 95 % interval {interval.low:.0%} to {interval.high:.0%}"
+)
 assert interval.low < 0.5 < interval.high and sure.mean() > 0.25
 
 # %% [markdown]
@@ -167,7 +171,9 @@ print(f"{outside / histogram.sum():.1%} of GPT-2's scores lie outside the pictur
 n_scores = gpt2["n"].sum()
 fraction = gpt2["fraction_negative"].mean()
 middle = edges[np.searchsorted(histogram.cumsum(), n_scores / 2)]
-print(f"real GPT-2, five prompts: {n_scores:,} causal scores, mean {gpt2['mean'].mean():.2f}, median between {middle} and {middle + 1}")
+print(
+    f"real GPT-2, five prompts: {n_scores:,} causal scores, mean {gpt2['mean'].mean():.2f}, median between {middle} and {middle + 1}"
+)
 print(f"below zero: {fraction:.1%}")
 low, high = bootstrap_fraction(gpt2["n_negative"].sum((0, 1)), gpt2["n_scores"] * 144)
 print(f"95 % interval over the {gpt2['n_scores'].size} rows: {low:.1%} to {high:.1%}")
@@ -193,7 +199,9 @@ for name, title in (("", "all keys"), ("_no_first_key", "without the first key")
     majority = int((negative > 0.5).sum())
     interval = binomtest(majority, negative.size).proportion_ci()
     print(f"{title}: {negative.mean():.1%} of {gpt2[f'n{name}'].sum():,} scores below zero;")
-    print(f"    negative majority in {majority} of {negative.size} heads, 95 % interval {interval.low:.0%} to {interval.high:.0%}")
+    print(
+        f"    negative majority in {majority} of {negative.size} heads, 95 % interval {interval.low:.0%} to {interval.high:.0%}"
+    )
 print("below zero by layer:", " ".join(f"{share:.0%}" for share in gpt2["fraction_negative"].mean(1)))
 assert (gpt2["fraction_negative"] > 0.5).sum() == 118
 assert gpt2["n_no_first_key"].sum() == 11664 and round(gpt2["fraction_negative_no_first_key"].mean() * 100, 1) == 84.6
@@ -234,14 +242,18 @@ raw, input_ids = scores_of(model, tokenizer)
 labels = token_strings(tokenizer, input_ids)
 n_layers, n_heads = raw.shape[:2]
 loaded = shift_stats(raw)
-print(f"loaded model: {n_layers} layers of {n_heads} heads, {len(labels)} tokens, {loaded.n[0, 0]:,} causal scores in each head")
+print(
+    f"loaded model: {n_layers} layers of {n_heads} heads, {len(labels)} tokens, {loaded.n[0, 0]:,} causal scores in each head"
+)
 for drop, title in ((False, "all keys"), (True, "without the first key")):
     negative = shift_stats(raw, drop_first_key=drop).fraction_negative
     counts, totals = count_negative(raw, drop)
     low, high = bootstrap_fraction(counts.sum((0, 1)), totals * n_layers * n_heads)
     majority = int((negative > 0.5).sum())
     print(f"{title}: {negative.mean():.1%} below zero, 95 % interval over rows {low:.1%} to {high:.1%};")
-    print(f"    negative majority in {majority} of {negative.size} heads (by chance, p = {binomtest(majority, negative.size).pvalue:.1g})")
+    print(
+        f"    negative majority in {majority} of {negative.size} heads (by chance, p = {binomtest(majority, negative.size).pvalue:.1g})"
+    )
 
 # %%
 ax = plot_head_grid(loaded.fraction_negative, label="fraction of the scores below zero", vmin=0, vmax=1)
@@ -274,7 +286,11 @@ for name, median, std in (
 training = np.genfromtxt(MINI / "trajectory.csv", delimiter=",", names=True)
 layers = np.unique(training["layer"]).astype(int)
 fig, axes = plt.subplots(1, 3, figsize=(14, 3.8), layout="constrained")
-columns = {"std": "standard deviation of the raw scores", "median": "median raw score", "fraction_negative": "fraction below zero"}
+columns = {
+    "std": "standard deviation of the raw scores",
+    "median": "median raw score",
+    "fraction_negative": "fraction below zero",
+}
 for ax, (column, label) in zip(axes, columns.items(), strict=True):
     for layer, marker in zip(layers, "osv^", strict=True):
         rows = training[training["layer"] == layer]
@@ -341,7 +357,9 @@ print(f"{'':34}{'below zero':>12}{'tokens':>9}{'top share':>11}{'first share':>1
 for name, changed in changes.items():
     pattern = attention_pattern(changed, 64)[2:]
     measures = effective_tokens(pattern).mean(), pattern.amax(-1).mean(), pattern[:, 0].mean()
-    print(f"{name:34}{shift_stats(changed).fraction_negative:>12.0%}{measures[0]:>9.2f}{measures[1]:>11.2f}{measures[2]:>13.2f}")
+    print(
+        f"{name:34}{shift_stats(changed).fraction_negative:>12.0%}{measures[0]:>9.2f}{measures[1]:>11.2f}{measures[2]:>13.2f}"
+    )
 
 # %%
 unchanged = attention_pattern(scores, 64)
@@ -372,12 +390,21 @@ for name in list(changes)[4:]:
 # **Predict.** Over GPT-2's 144 heads, which goes with sparsity: the fraction below zero, the spread or the gap? In which direction?
 
 # %%
-measures = {"fraction below zero": gpt2["fraction_negative"], "spread within a row (q·k)": gpt2["spread"], "gap to the first key (q·k)": gpt2["gap"]}
+measures = {
+    "fraction below zero": gpt2["fraction_negative"],
+    "spread within a row (q·k)": gpt2["spread"],
+    "gap to the first key (q·k)": gpt2["gap"],
+}
 fig, axes = plt.subplots(1, 3, figsize=(14, 4), sharey=True, layout="constrained")
 for ax, (name, values) in zip(axes, measures.items(), strict=True):
     for_colour = np.repeat(np.arange(12), 12)
-    points = ax.scatter(values.ravel(), gpt2["effective_tokens"].ravel(), c=for_colour, cmap="viridis", s=22, edgecolor="black", lw=0.3)
-    ax.set(xlabel=name, title=f"rank correlation {spearmanr(values.ravel(), gpt2['effective_tokens'].ravel()).statistic:+.2f}")
+    points = ax.scatter(
+        values.ravel(), gpt2["effective_tokens"].ravel(), c=for_colour, cmap="viridis", s=22, edgecolor="black", lw=0.3
+    )
+    ax.set(
+        xlabel=name,
+        title=f"rank correlation {spearmanr(values.ravel(), gpt2['effective_tokens'].ravel()).statistic:+.2f}",
+    )
 axes[0].set_ylabel("effective number of tokens")
 fig.colorbar(points, ax=axes, label="layer")
 fig.suptitle("Real GPT-2, five prompts: each point is one of 144 heads (mean over the queries from the third on)")
@@ -388,6 +415,7 @@ plt.show()
 # to. With the fraction below zero it is the other way round from what the report expects: heads with *more* negative scores attend to *more* tokens.
 #
 # How sure is that? We resample the heads.
+
 
 # %%
 def rank_correlation(values, tokens):
@@ -402,7 +430,9 @@ contrast = row_contrast(raw)
 loaded_tokens = effective_tokens(patterns)[..., 2:].mean(-1)
 print("Rank correlation with the effective number of tokens (negative: the larger, the sparser)")
 for name, values in measures.items():
-    print("real GPT-2, {}: {:+.2f} ({:+.2f} to {:+.2f})".format(name, *rank_correlation(values, gpt2["effective_tokens"])))
+    print(
+        "real GPT-2, {}: {:+.2f} ({:+.2f} to {:+.2f})".format(name, *rank_correlation(values, gpt2["effective_tokens"]))
+    )
 for name, values in zip(measures, (loaded.fraction_negative, contrast.spread, contrast.gap), strict=True):
     print("loaded model, {}: {:+.2f} ({:+.2f} to {:+.2f})".format(name, *rank_correlation(values, loaded_tokens)))
 
@@ -492,8 +522,12 @@ for layer, row in enumerate(means):
 # %%
 content, query_bias, key_bias, constant = means.T
 unseen = np.abs(key_bias + constant)
-print(f"the two invisible terms together: largest in layer {unseen.argmax()}, {unseen.max():.1f}; elsewhere at most {np.sort(unseen)[-2]:.2f}")
-print("layers where the query-bias term is more negative than the content:", np.flatnonzero(query_bias < content).tolist())
+print(
+    f"the two invisible terms together: largest in layer {unseen.argmax()}, {unseen.max():.1f}; elsewhere at most {np.sort(unseen)[-2]:.2f}"
+)
+print(
+    "layers where the query-bias term is more negative than the content:", np.flatnonzero(query_bias < content).tolist()
+)
 assert unseen.argmax() == 4 and np.sort(unseen)[-2] < 1.1
 assert set(np.flatnonzero(query_bias >= content)) == {2, 5}
 
@@ -507,8 +541,12 @@ assert set(np.flatnonzero(query_bias >= content)) == {2, 5}
 
 # %%
 fig, axes = plt.subplots(1, 2, figsize=(14, 4.2), sharey=True, layout="constrained")
-for ax, name, title in zip(axes, ("terms_other_keys", "terms_first_key"), ("all keys but the first", "the first key"), strict=True):
-    plot_terms(gpt2[name].mean(1), gpt2["term_names"], ax).set_title(f"Real GPT-2, nine-token prompt, mean of 12 heads: {title}")
+for ax, name, title in zip(
+    axes, ("terms_other_keys", "terms_first_key"), ("all keys but the first", "the first key"), strict=True
+):
+    plot_terms(gpt2[name].mean(1), gpt2["term_names"], ax).set_title(
+        f"Real GPT-2, nine-token prompt, mean of 12 heads: {title}"
+    )
 plt.show()
 
 # %%
@@ -533,7 +571,11 @@ even = np.mean([1 / (i + 1) for i in range(2, 9)])
 share = gpt2["first_share_without"].mean(2)  # (nothing removed or one of the terms, layer)
 tokens_left = gpt2["effective_tokens_without"].mean((1, 2))
 ax = plt.subplots(figsize=(8, 4), layout="constrained")[1]
-for row, label, marker, colour in ((0, "as it is", "o", "black"), (2, "without query bias", "s", "#D55E00"), (1, "without content", "^", "#0072B2")):
+for row, label, marker, colour in (
+    (0, "as it is", "o", "black"),
+    (2, "without query bias", "s", "#D55E00"),
+    (1, "without content", "^", "#0072B2"),
+):
     ax.plot(share[row], marker=marker, color=colour, label=label)
 ax.axhline(even, color="0.5", ls=":", label="even shares")
 ax.set(xlabel="layer", ylabel="share on the first token", xticks=range(12), ylim=(0, 1))
@@ -558,11 +600,17 @@ assert lost > 0.5 and (share[2] < even).sum() >= 3
 
 # %%
 start = pattern[..., 2:, 0].mean((-2, -1))
-without_bias, without_content = (attention_pattern(sum(terms) - t, 64)[..., 2:, 0].mean((-2, -1)) for t in (terms.query_bias, terms.content))
+without_bias, without_content = (
+    attention_pattern(sum(terms) - t, 64)[..., 2:, 0].mean((-2, -1)) for t in (terms.query_bias, terms.content)
+)
 loaded_even = np.mean([1 / (i + 1) for i in range(2, len(labels))])
-print(f"loaded model, {len(labels)} tokens: share on the first token, mean of {n_heads} heads; an even share is {loaded_even:.2f}")
+print(
+    f"loaded model, {len(labels)} tokens: share on the first token, mean of {n_heads} heads; an even share is {loaded_even:.2f}"
+)
 for layer in range(n_layers):
-    print(f"layer {layer}: as it is {start[layer]:.2f}, without query bias {without_bias[layer]:.2f}, without content {without_content[layer]:.2f}")
+    print(
+        f"layer {layer}: as it is {start[layer]:.2f}, without query bias {without_bias[layer]:.2f}, without content {without_content[layer]:.2f}"
+    )
 names = [name.replace("_", " ") for name in terms._fields]
 loaded_means = np.stack([shift_stats(term).mean.mean(1) for term in terms], -1)
 carrier = names[loaded_means.mean(0).argmin()]
@@ -751,7 +799,10 @@ findings = [
         "one stands out, but most often it is the first token" if sinks > 0.5 else "holds",
     ),
 ]
-Markdown("| the report's claim | evidence | verdict |\n| --- | --- | --- |\n" + "\n".join(f"| {' | '.join(row)} |" for row in findings))
+Markdown(
+    "| the report's claim | evidence | verdict |\n| --- | --- | --- |\n"
+    + "\n".join(f"| {' | '.join(row)} |" for row in findings)
+)
 
 # %% [markdown]
 # In one sentence: **the shift is real, softmax cannot see it as such, and yet it suppresses, because the bias that makes it spares the first key.**

@@ -4,7 +4,9 @@ from headlab.exercises import lesson1, lesson2, lesson3, lesson4
 from headlab.exercises.engine import Exercise, Verdict, judge
 
 LESSONS = (lesson1, lesson2, lesson3, lesson4)
-EXERCISES: dict[str, Exercise] = {number: exercise for lesson in LESSONS for number, exercise in lesson.EXERCISES.items()}
+EXERCISES: dict[str, Exercise] = {
+    number: exercise for lesson in LESSONS for number, exercise in lesson.EXERCISES.items()
+}
 
 
 def check(number, function):
