@@ -220,7 +220,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--corpus", required=True, type=Path, help="folder of plain-text books, the last held out")
     parser.add_argument("--run", default=Path("runs/mini"), type=Path, help="working folder of this run")
-    parser.add_argument("--steps", default=3000, type=int, help="optimizer steps of 4,096 tokens")
+    parser.add_argument("--steps", default=2000, type=int, help="optimizer steps of 4,096 tokens")
     parser.add_argument(
         "--bfloat16",
         action="store_true",
