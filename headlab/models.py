@@ -84,7 +84,7 @@ def _folder(name):
     """The folder that holds a model's files, downloaded first where need be."""
     if name == "mini":
         return MINI
-    if name not in download.SHORT_NAMES and Path(name).is_dir():
+    if name and name not in download.SHORT_NAMES and Path(name).is_dir():
         return Path(name)
     repo = download.repo_of(name)
     return download.find(repo) or download.download(repo)

@@ -116,8 +116,9 @@ def best(values):
 
 def card(names, train_text, log, figures):
     """The model card: what it was trained on, how, how well it does and what it is not."""
-    titled = [(name[:-4].rpartition("_")[0].replace("-", " "), name[:-4].rpartition("_")[2]) for name in names]
-    titles = "\n".join(f"- {title} (Project Gutenberg {number})" for title, number in titled[:-1])
+    stems = [name.removesuffix(".txt").replace("-s-", "'s ").replace("-", " ") for name in names]
+    titles = [" (Project Gutenberg ".join(stem.rsplit("_", 1)) + ")" for stem in stems]
+    listed = "\n".join(f"- {title}" for title in titles[:-1])
     steps, tokens = int(log[-1][0]), int(log[-1][1])
     f = figures
     return f"""# mini: a small GPT-2 for looking into
@@ -131,10 +132,10 @@ measured on one says nothing about the other.
 ## Data
 Public-domain books, one paragraph a line, each opened by `<|endoftext|>`:
 
-{titles}
+{listed}
 
 SHA-256 of their texts in this order, UTF-8: `{hashlib.sha256(train_text.encode()).hexdigest()}`.
-Held out whole, seen by neither tokenizer nor weights: {titled[-1][0]}.
+Held out whole, seen by neither tokenizer nor weights: {titles[-1]}.
 
 ## Training
 `tools/train_mini.py --bfloat16`, seed {SEED}: {steps:,} steps of {BATCH} windows of {N_POSITIONS} tokens

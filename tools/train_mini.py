@@ -29,7 +29,7 @@ LR_MATRICES, LR_REST = 2e-3, 2e-3
 REPEATS_FROM, REPEATS = 200, 3  # from this step on, this many windows of a batch repeat a short passage
 WARMUP, DECAY_SHARE = 40, 0.4  # steps; share of the run in which the rate falls to zero
 CHECKPOINT_EVERY = EVALUATE_EVERY = 50
-SNAPSHOTS = (0, 20, 50, 100, 150, 200, 300, 400, 600, 800, 1000, 1400, 1800, 2300)  # and the last step
+SNAPSHOTS = (0, 20, 50, 100, 150, 200, 300, 400, 600, 800, 1000, 1400, 1800)  # and the last step
 
 
 def read_books(corpus):
