@@ -101,6 +101,7 @@ def _load_weights(folder):
                 use_safetensors=True,
                 local_files_only=True,
                 output_loading_info=True,
+                ignore_mismatched_sizes=True,  # reported below, where the weight is named
             )
         except (SafetensorError, OSError, RuntimeError, ValueError) as error:
             reason = " ".join(str(error).split())[:120]
