@@ -52,7 +52,8 @@ def head_outputs(pattern, v):
     """
     _expect_pattern(pattern)
     expect_float_tensor(v, "v", "(..., T, D)")
-    expect(v.ndim >= 2 and v.shape[:-1] == pattern.shape[:-1], "v", _like(pattern.shape[:-1], "D"), tuple(v.shape))
+    expected = f"({', '.join(map(str, pattern.shape[:-1]))}, D)"
+    expect(v.ndim >= 2 and v.shape[:-1] == pattern.shape[:-1], "v", expected, tuple(v.shape))
     expect(v.dtype == pattern.dtype, "v", f"the dtype of pattern {pattern.dtype}", v.dtype)
     expect_finite(v.detach(), "v")
     return pattern @ v
@@ -148,8 +149,3 @@ def _expect_pattern(pattern):
         place = tuple(wrong[0].tolist())
         received = f"{values[place].item():.4g} at index {place}"
         raise ValueError(f"pattern: expected shares from 0 to 1 (are these scores?), got {received}")
-
-
-def _like(shape, last):
-    """A shape in words, such as (3, 5, D)."""
-    return f"({', '.join(map(str, shape))}, {last})"

@@ -221,7 +221,7 @@ for number, theirs in enumerate(attentions):
 #
 # Each type is a set of (query, key) pairs that follows from the text alone. `token_pairs` marks them.
 #
-# **Predict.** In "the cat saw the cat", where are the same-token pairs, and where the induction pairs?
+# **Predict.** In "so the cat saw the cat", where are the same-token pairs, and where the induction pairs?
 
 # %%
 words = ["so", "the", "cat", "saw", "the", "cat"]
@@ -274,7 +274,7 @@ for name, marked in pairs.items():
 #
 # With a head that looks everywhere alike, and with heads that never learned anything. The first gives the share that
 # the marked keys get for their mere number. The second shows how high the *best of many* heads comes by luck: when you
-# pick the largest of 48 or 144 numbers, you must compare it with the largest of as many.
+# pick the largest of 48 or 144 numbers, you must compare it with the largest of as many, or more.
 # </details>
 
 # %%
@@ -290,7 +290,9 @@ for (name, values), ax in zip(shares.items(), axes.flat, strict=True):
 plt.show()
 
 # %% [markdown]
-# *The figure says:* heads specialise. In each grid a few heads stand out and most do not, and they are not the same few.
+# *The figure says:* heads differ, and in kind. Read across the grids: a head that is bright in one of the upper two must be
+# dim in the other, for its shares sum to 1. The first-token grid may be bright in many heads at once: a sink is what
+# a head does with attention that it does not need.
 
 # %% [markdown]
 # The clearest head of each type, and the place in the text where it is clearest:
@@ -302,6 +304,9 @@ def where(values):
     return divmod(values.argmax().item(), values.shape[1])
 
 
+print(
+    f"one passage of {n_tokens} tokens; {patterns[:, :, 0, 0].numel()} heads, {random_patterns[:, :, 0, 0].numel()} of the control"
+)
 print("type       clearest  share   even  control's best  queries  clearest place in the text")
 for name, values in shares.items():
     layer, head = where(values)
@@ -326,8 +331,8 @@ ax.set_title(f"L{layer}H{head}, the clearest {name}-token head: the first 16 tok
 plt.show()
 
 # %% [markdown]
-# *The figure says:* how near your model's clearest head comes to a pure one, which would light up the line just below
-# the diagonal and nothing else. Change `name` and run the cell again.
+# *The figure says:* how near your model's clearest head comes to a pure previous-token head, which would light up the line
+# just below the diagonal and nothing else. Change `name` to "first" and run the cell again: now it is the first column.
 
 # %% [markdown]
 # ### Real GPT-2

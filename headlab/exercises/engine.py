@@ -59,10 +59,7 @@ def judge(exercise, function):
         if result is None:
             break
         if any(_hooks_left(argument) for argument in arguments):
-            return (
-                "not yet",
-                "your hook is still on the model: keep what register_forward_hook returns, call its remove()",
-            )
+            return "not yet", "your hook is still on the model: keep the handle that you get and call its remove()"
         if not _same(arguments, case, 0.0):
             return "not yet", "your function changed its input; work on a copy (clone) or without in-place operations"
         results.append(result)
