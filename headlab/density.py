@@ -3,7 +3,6 @@
 import math
 import numbers
 import os
-import tempfile
 import zipfile
 from pathlib import Path
 from typing import NamedTuple
@@ -193,16 +192,15 @@ class ScoreHistogram:
     def save(self, path):
         """Write a small file, whole or not at all: what was there stays until the new one is complete."""
         path = Path(path)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            try:
+        part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            with open(part, "wb") as file:
                 np.savez_compressed(file, **self.__getstate__())
                 file.flush()
                 os.fsync(file.fileno())
-                file.close()
-                os.replace(file.name, path)
-            except BaseException:
-                Path(file.name).unlink(missing_ok=True)
-                raise
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
 
     @staticmethod
     def load(path):
