@@ -20,6 +20,7 @@ from headlab.density import ScoreHistogram
 from headlab.models import load_model
 
 SAVE_EVERY = 60.0  # seconds of work that a power cut may cost; an interruption costs none
+ANSWER_WITHIN = 15  # seconds, for a scheduler and its first worker
 PIECES_PER_TASK = 8  # so that sending the counts back takes little beside making them
 
 
@@ -184,8 +185,8 @@ def _client(distributed, workers, scheduler):
 def _connected(distributed, scheduler):
     """A client of a scheduler that answers and has workers, or one line."""
     try:
-        client = distributed.Client(scheduler, timeout="10s")
-        client.wait_for_workers(1, timeout=30)
+        client = distributed.Client(scheduler, timeout=ANSWER_WITHIN)
+        client.wait_for_workers(1, timeout=ANSWER_WITHIN)
         return client
     except (OSError, TimeoutError, ValueError) as error:
         reason = " ".join(str(error).split())[:120]
