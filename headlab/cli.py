@@ -1,7 +1,8 @@
-"""The headlab command: `headlab doctor` and `headlab download gpt2`."""
+"""The headlab command: `headlab doctor`, `headlab download gpt2` and `headlab profile`."""
 
 import argparse
 import platform
+import signal
 import sys
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
@@ -24,8 +25,21 @@ def main(arguments=None):
     get.add_argument(
         "--if-reachable", action="store_true", help="do nothing, and say so, where the hub does not answer"
     )
+    count = commands.add_parser("profile", help="count the scores of every head over many texts; resumes by itself")
+    count.add_argument("--model", default="auto", help="mini, gpt2, random, an id or a folder (as HEADLAB_MODEL says)")
+    count.add_argument("--texts", nargs="+", required=True, metavar="FILE", help="texts in UTF-8, of any length")
+    count.add_argument("--out", required=True, metavar="FILE", help="where the counts go, and are found again")
+    where = count.add_mutually_exclusive_group()
+    where.add_argument("--workers", type=int, metavar="N", help="so many processes here (needs headlab[cluster])")
+    where.add_argument(
+        "--scheduler", metavar="ADDRESS", help="a Dask scheduler that is running (needs headlab[cluster])"
+    )
     options = parser.parse_args(arguments)
-    return doctor() if options.command == "doctor" else download_model(options.model, options.if_reachable)
+    if options.command == "doctor":
+        return doctor()
+    if options.command == "download":
+        return download_model(options.model, options.if_reachable)
+    return profile(options.model, options.texts, options.out, options.workers, options.scheduler)
 
 
 def download_model(name, if_reachable=False):
@@ -50,6 +64,28 @@ def download_model(name, if_reachable=False):
         print(error, file=sys.stderr)
         return 0 if if_reachable else 1
     print(f"{name} is on this machine now: {folder}")
+    return 0
+
+
+def profile(name, texts, out, workers=None, scheduler=None):
+    """Count the scores of texts into a file and print what came out by layer; 1 and a line where that cannot be."""
+    from headlab.streaming import profile_texts
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that being ended is being interrupted
+    try:
+        histogram = profile_texts(name, texts, out, workers, scheduler)
+    except KeyboardInterrupt:
+        print(f"Interrupted; {out} has what was counted. The same command goes on from there.", file=sys.stderr)
+        return 130
+    except (OSError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    n = histogram.n
+    print(f"{out}: {n.sum():,} raw scores of {histogram.model}, from {len(histogram.counted):,} pieces of text")
+    print("layer  negative  medians of its heads")
+    negative = (n * histogram.fraction_negative()).sum(axis=1) / n.sum(axis=1)
+    for layer, share, medians in zip(histogram.layers, negative, histogram.quantile(0.5), strict=True):
+        print(f"{layer:5}  {share:8.1%}  {medians.min():.2f} to {medians.max():.2f}")
     return 0
 
 

@@ -3,7 +3,6 @@
 import math
 import numbers
 import os
-import tempfile
 import zipfile
 from pathlib import Path
 from typing import NamedTuple
@@ -103,9 +102,7 @@ def cross_validation_scores(samples, bandwidths, weights=None):
 # Each bin of a ScoreHistogram is one number of half precision (float16), from -inf to inf, times 16: so fine that no
 # bandwidth notices, so far that no range has to be chosen, and found by a conversion that processors have built in.
 SCALE = 16.0
-_ASCENDING = np.concatenate(
-    [np.arange(0xFC00, 0x7FFF, -1), np.arange(0x7C01)]
-)  # the bit patterns, -inf to -0, 0 to inf
+_ASCENDING = np.concatenate([np.arange(0xFC00, 0x7FFF, -1), np.arange(0x7C01)])  # its bits, from -inf to inf
 _VALUES = _ASCENDING.astype(np.uint16).view(np.float16).astype(np.float64) * SCALE
 _REACH = 65520 * SCALE  # from here on, half precision rounds to infinity
 _EDGES = np.concatenate([[-_REACH], (_VALUES[1:-2] + _VALUES[2:-1]) / 2, [_REACH]])  # of the bins between the ends
@@ -134,7 +131,7 @@ class ScoreHistogram:
         expect_float_tensor(scores, "scores", "(head, ...)")
         shape = tuple(scores.shape)
         expect(len(shape) >= 1 and shape[0] == self.n_heads, "scores", f"({self.n_heads} heads, ...)", shape)
-        codes = (scores.detach().cpu() / SCALE).half().flatten(1).view(torch.uint16).numpy()
+        codes = (scores.detach().cpu().float() / SCALE).half().flatten(1).view(torch.uint16).numpy()
         found = np.stack([np.bincount(head, minlength=2**16) for head in codes])
         if found[:, 0x7C00:0x8000].any() or found[:, 0xFC00:].any():
             expect_finite(scores.detach(), "scores")  # passes where scores are but too large for half precision
@@ -165,7 +162,10 @@ class ScoreHistogram:
             return self.counts[..., : len(_VALUES) // 2].sum(axis=-1) / self.n
 
     def quantile(self, q):
-        """The score below which a share q lies, (layer, head) or (q, layer, head), to within its bin's width."""
+        """The score below which a share q of each head's lies, to within a bin: (layer, head), or (q, layer, head).
+
+        Raises ValueError where a head has no scores, or has some at the ends.
+        """
         q = _finite_array(q, "q").astype(np.float64)
         expect(((q >= 0) & (q <= 1)).all(), "q", "shares from 0 to 1", q)
         values = np.empty((*q.shape, len(self.layers), self.n_heads))
@@ -176,11 +176,15 @@ class ScoreHistogram:
         return values
 
     def density(self, layer, head, n_grid=512, bandwidth="scott"):
-        """Kernel density estimate of one head's scores: (grid, density), as `fast_kde` gives from the scores."""
+        """Kernel density estimate of one head's scores, (grid, density) as `fast_kde` gives it from the scores.
+
+        Takes as long for a billion scores as for a thousand. Raises as `fast_kde` does, and where scores were counted
+        at the ends.
+        """
         edges, below = self._cumulative(layer, head)
         counts, n = np.diff(below), float(below[-1])
         middles = (edges[1:] + edges[:-1]) / 2
-        sample = _Sample(middles[counts > 0], counts[counts > 0], n, n, edges[0], edges[-1])
+        sample = _Sample(middles[counts > 0], counts[counts > 0], n, n, middles[0], middles[-1])
 
         def bins(_, low, high, n_bins):
             # A bin's scores are taken to lie evenly between its edges, so that no bandwidth shows the bins as a comb.
@@ -193,16 +197,15 @@ class ScoreHistogram:
     def save(self, path):
         """Write a small file, whole or not at all: what was there stays until the new one is complete."""
         path = Path(path)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            try:
+        part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            with open(part, "wb") as file:
                 np.savez_compressed(file, **self.__getstate__())
                 file.flush()
                 os.fsync(file.fileno())
-                file.close()
-                os.replace(file.name, path)
-            except BaseException:
-                Path(file.name).unlink(missing_ok=True)
-                raise
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
 
     @staticmethod
     def load(path):

@@ -3,7 +3,9 @@
 import pytest
 import torch
 
-from headlab.capture import capture_heads
+from headlab.capture import _causal_scores, capture_heads, count_scores
+from headlab.density import ScoreHistogram
+from headlab.masking import causal_mask
 
 TEXT = "The old man looked at the little white house by the sea."
 
@@ -112,6 +114,46 @@ def test_hooks_never_remain(odd_gpt2):
     broken.remove()
     assert hooks_left(model) == 0
     assert_patterns_equal_the_models(model, ids_of(model))
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 256])
+def test_counting_equals_counting_what_was_captured(mini, n):
+    model, _ = mini
+    ids = ids_of(model, n)
+    capture, histogram = capture_heads(model, ids), count_scores(model, ids)
+    by_hand = ScoreHistogram(capture.layers, model.config.n_head)
+    for layer in capture.layers:
+        by_hand.update(layer, capture.scores(layer)[:, causal_mask(n)])
+    assert (histogram.n == n * (n + 1) // 2).all()
+    # A product of other blocks may round a score into the next bin, one in many thousands.
+    assert abs(histogram.counts - by_hand.counts).sum() <= 2e-3 * histogram.counts.sum()
+    assert abs(histogram.fraction_negative() - by_hand.fraction_negative()).max() < 1e-4
+
+
+def test_counting_more_rows_than_a_block_leaves_the_future_out():
+    q, k = torch.randn(2, 2, 700, 3, generator=torch.Generator().manual_seed(0)).double()
+    ours = _causal_scores(q, k)
+    theirs = (q @ k.transpose(-1, -2))[:, causal_mask(700)]
+    assert torch.allclose(ours.sort(dim=1).values, theirs.sort(dim=1).values)
+
+
+def test_counting_some_layers_stops_after_the_last(odd_gpt2):
+    model = odd_gpt2()
+    reached = []
+    model.transformer.h[1].register_forward_pre_hook(lambda *_: reached.append("layer 1"))
+    histogram = count_scores(model, ids_of(model), layers=[0])
+    assert histogram.layers == (0,) and histogram.n.tolist() == [[28, 28, 28]] and reached == []
+
+
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+def test_the_models_attention_is_as_it_was(odd_gpt2, attention):
+    model = odd_gpt2(attn_implementation=attention)
+    seen = []
+    model.transformer.h[0].register_forward_pre_hook(lambda *_: seen.append(model.config._attn_implementation))
+    capture_heads(model, ids_of(model))
+    with pytest.raises(ValueError):
+        capture_heads(model, ids_of(model), layers=[9])
+    assert seen == ["sdpa"] and model.config._attn_implementation == attention
 
 
 def test_one_token_gives_itself_everything(mini):

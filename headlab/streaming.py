@@ -1,0 +1,210 @@
+"""Many texts through a model into one histogram: resumed after an interruption, in one process or on many."""
+
+import hashlib
+import logging
+import time
+from contextlib import closing, contextmanager
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from threading import Lock
+from typing import NamedTuple
+
+import torch
+from filelock import FileLock, Timeout
+from tqdm import tqdm
+
+from headlab._expect import expect, expect_whole
+from headlab.capture import count_scores
+from headlab.density import ScoreHistogram
+from headlab.models import load_model
+
+SAVE_EVERY = 60.0  # seconds of work that a power cut may cost; an interruption costs none
+ANSWER_WITHIN = 15  # seconds, for a scheduler and its first worker
+PIECES_PER_TASK = 8  # so that sending the counts back takes little beside making them
+
+
+class Piece(NamedTuple):
+    """As much of a text as the model sees at once: a key of its own, the token ids, its part of the characters."""
+
+    key: int
+    ids: list[int]
+    n_characters: float
+
+
+def profile_texts(name, texts, out, workers=None, scheduler=None):
+    """Count the raw scores of every layer and head over many texts of any length, and keep the counts in a file.
+
+    name: as `load_model` takes it; texts: paths of UTF-8 files, cut into pieces of as many tokens as the model sees
+    at once; out: the file. Where it is there already, the pieces in it are not counted again: an interrupted run goes
+    on where it was, and more texts are added to those before. workers: so many processes on this machine; scheduler:
+    the address of a Dask scheduler that is running, whose workers have headlab and the model (both need
+    headlab[cluster]). Returns the ScoreHistogram in the file. Raises ValueError or OSError in one line, before
+    anything is counted, where a text is not there, not UTF-8 or empty and where the file holds something else.
+    Introduced in lesson 5.
+    """
+    expect(texts, "texts", "at least one file", "none")
+    lengths = {Path(path): len(_checked_text(path)) for path in texts}
+    expect(workers is None or scheduler is None, "workers", "either workers or a scheduler", "both")
+    if workers is not None:
+        workers = expect_whole(workers, "workers", "a whole number of processes >= 1")
+        expect(workers >= 1, "workers", "a whole number of processes >= 1", workers)
+    out = Path(out)
+    with _only_run(out):
+        model, tokenizer = load_model(name)
+        total = _start(out, model)
+        with tqdm(total=sum(lengths.values()), unit="char", unit_scale=True, disable=None) as bar:
+            pieces = _uncounted(_pieces(tokenizer, model.config.n_positions, lengths), total.counted, bar)
+            alone = workers is None and scheduler is None
+            counting = _here(model, pieces) if alone else _on_dask(name, pieces, workers, scheduler)
+            saved = time.monotonic()
+            with closing(counting) as parts:
+                try:
+                    for part, n_characters in parts:
+                        # A new total, not a changed one: whenever an interruption comes, a part is in it whole or not.
+                        total = total + part
+                        bar.update(n_characters)
+                        if time.monotonic() - saved >= SAVE_EVERY:
+                            total.save(out)
+                            saved = time.monotonic()
+                finally:
+                    total.save(out)
+    return total
+
+
+def _checked_text(path):
+    """The text of a file, or one line on what is wrong with it."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: expected text in UTF-8, got byte {error.object[error.start]:#x}") from None
+    except OSError as error:
+        raise OSError(f"{path}: expected a text file that can be read, got: {error.strerror}") from None
+    expect(text.strip(), path, "at least one word", "an empty text")
+    return text
+
+
+@contextmanager
+def _only_run(out):
+    """Two runs that wrote one file would lose each other's counts."""
+    expect(out.parent.is_dir(), "out", "a file in a folder that is there", out)
+    try:
+        with FileLock(out.with_name(f".{out.name}.lock"), timeout=0):
+            yield
+    except Timeout:
+        raise ValueError(f"out: expected no other run that writes to {out}, got one; wait for its end") from None
+
+
+def _start(out, model):
+    """The counts that are in the file, or none."""
+    ours = _fingerprint(model)
+    if not out.exists():
+        return ScoreHistogram(range(model.config.n_layer), model.config.n_head, ours)
+    total = ScoreHistogram.load(out)
+    expect(total.model == ours, out, f"counts of {ours}, or a new file", total.model or "those of an unnamed model")
+    return total
+
+
+def _fingerprint(model):
+    """Names a model by its weights, wherever they came from."""
+    digest = hashlib.sha256()
+    for name, weight in sorted(model.transformer.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(weight.cpu().contiguous().numpy())
+    return f"the {model.config.n_layer}-layer GPT-2 {digest.hexdigest()[:12]}"
+
+
+def _pieces(tokenizer, length, paths):
+    for path in paths:
+        text = _checked_text(path)
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        ids = tokenizer(text, verbose=False)["input_ids"]
+        for start in range(0, len(ids), length):
+            part = ids[start : start + length]
+            key = hashlib.sha256(f"{digest} {start}".encode()).digest()[:8]
+            yield Piece(int.from_bytes(key), part, len(text) * len(part) / len(ids))
+
+
+def _uncounted(pieces, counted, bar):
+    """The pieces that are still to count, each once, even where a text is given twice."""
+    seen = set(counted)
+    for piece in pieces:
+        if piece.key in seen:
+            bar.update(piece.n_characters)
+        else:
+            seen.add(piece.key)
+            yield piece
+
+
+def _here(model, pieces):
+    """(histogram, characters) of one piece after the other, in this process."""
+    model_name = _fingerprint(model)
+    for piece in pieces:
+        yield _count(model, model_name, piece), piece.n_characters
+
+
+def _count(model, model_name, piece):
+    histogram = count_scores(model, torch.tensor(piece.ids))
+    histogram.model, histogram.counted = model_name, frozenset([piece.key])
+    return histogram
+
+
+def _on_dask(name, pieces, workers, scheduler):
+    """(histogram, characters) of some pieces at a time, as Dask's workers finish them. Dask gives what a worker that
+    died had in hand to another; each task's result is taken once."""
+    try:
+        import distributed
+    except ImportError:
+        raise ValueError("workers: expected Dask to be installed; run: pip install 'headlab[cluster]'") from None
+    with _client(distributed, workers, scheduler) as client:
+        tasks = iter(lambda: list(islice(pieces, PIECES_PER_TASK)), [])
+        ahead = 2 * len(client.scheduler_info(n_workers=-1)["workers"])
+        submitted = (client.submit(_count_task, name, task, pure=False) for task in tasks)
+        running = distributed.as_completed(islice(submitted, ahead))
+        for future in running:
+            try:
+                yield future.result()
+            except distributed.KilledWorker:
+                line = "workers: expected them to stay up, got several that died over the same pieces (no memory left?)"
+                raise OSError(line) from None
+            running.update(islice(submitted, 1))
+
+
+@contextmanager
+def _client(distributed, workers, scheduler):
+    """A client of the scheduler that is there, or of a cluster of processes on this machine that ends with it."""
+    if scheduler is not None:
+        with _connected(distributed, scheduler) as client:
+            yield client
+    else:
+        settings = {"threads_per_worker": 1, "dashboard_address": None, "silence_logs": logging.ERROR}
+        with distributed.LocalCluster(n_workers=workers, **settings) as cluster, distributed.Client(cluster) as client:
+            yield client
+
+
+def _connected(distributed, scheduler):
+    """A client of a scheduler that answers and has workers, or one line."""
+    try:
+        client = distributed.Client(scheduler, timeout=ANSWER_WITHIN)
+        client.wait_for_workers(1, timeout=ANSWER_WITHIN)
+        return client
+    except (OSError, TimeoutError, ValueError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise OSError(f"scheduler: expected Dask's, with workers, at {scheduler}, got: {reason}") from error
+
+
+_one_at_a_time = Lock()  # A worker may have several threads, and the hooks sit on the one model that they share.
+
+
+def _count_task(name, pieces):
+    """What a worker does: the sum over some pieces."""
+    with _one_at_a_time:
+        model, model_name = _model_of_worker(name)
+        first, *others = (_count(model, model_name, piece) for piece in pieces)
+        return sum(others, start=first), sum(piece.n_characters for piece in pieces)
+
+
+@lru_cache(maxsize=1)
+def _model_of_worker(name):
+    model, _ = load_model(name)
+    return model, _fingerprint(model)

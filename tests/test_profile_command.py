@@ -1,0 +1,236 @@
+"""headlab profile: each text counted once, whatever interrupts it and whoever does the counting."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+import torch
+from filelock import FileLock
+
+from headlab import cli, streaming
+from headlab.capture import count_scores
+from headlab.density import ScoreHistogram
+from headlab.streaming import profile_texts
+
+WORDS = "the old man looked at a little white house by the sea and said nothing for a long time".split()
+N_PIECES = {"a.txt": 3, "b.txt": 2, "c.txt": 1}
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory, mini):
+    """Three texts of 3, 2 and 1 pieces, of which the last ones are short."""
+    model, tokenizer = mini
+    folder, rng = tmp_path_factory.mktemp("texts"), np.random.default_rng(0)
+    for name, n_pieces in N_PIECES.items():
+        text = " ".join(rng.choice(WORDS, 3 * model.config.n_positions))
+        ids = tokenizer(text, verbose=False)["input_ids"][: (n_pieces - 1) * model.config.n_positions + 40]
+        (folder / name).write_text(tokenizer.decode(ids), encoding="utf-8")
+    return [str(folder / name) for name in N_PIECES]
+
+
+@pytest.fixture(scope="module")
+def in_one_go(texts, tmp_path_factory):
+    return profile_texts("mini", texts, tmp_path_factory.mktemp("out") / "counts.npz")
+
+
+def test_every_piece_of_every_text_is_counted(texts, in_one_go, mini):
+    model, tokenizer = mini
+    length, by_hand = model.config.n_positions, []
+    for path in texts:
+        with open(path, encoding="utf-8") as file:
+            ids = tokenizer(file.read(), verbose=False)["input_ids"]
+        by_hand += [count_scores(model, torch.tensor(ids[i : i + length])) for i in range(0, len(ids), length)]
+    assert len(by_hand) == len(in_one_go.counted) == sum(N_PIECES.values())
+    assert np.array_equal(sum(by_hand[1:], start=by_hand[0]).counts, in_one_go.counts)
+
+
+def test_a_text_given_twice_or_again_counts_once(texts, in_one_go, tmp_path, monkeypatch):
+    out = tmp_path / "counts.npz"
+    first = profile_texts("mini", [texts[0], texts[0]], out)
+    assert len(first.counted) == N_PIECES["a.txt"]
+    everything = profile_texts("mini", texts, out)
+    assert np.array_equal(everything.counts, in_one_go.counts) and everything.counted == in_one_go.counted
+    monkeypatch.setattr(streaming, "count_scores", lambda *_: pytest.fail("nothing was left to count"))
+    assert np.array_equal(profile_texts("mini", texts, out).counts, in_one_go.counts)
+    assert np.array_equal(ScoreHistogram.load(out).counts, in_one_go.counts)
+
+
+def test_an_interrupted_run_says_so_and_goes_on_where_it_was(texts, in_one_go, tmp_path, monkeypatch, capsys):
+    out, counted = tmp_path / "counts.npz", []
+
+    def count_twice(model, ids):
+        if len(counted) == 2:
+            raise KeyboardInterrupt
+        counted.append(len(ids))
+        return count_scores(model, ids)
+
+    command = ["profile", "--model", "mini", "--out", str(out), "--texts", *texts]
+    monkeypatch.setattr(streaming, "count_scores", count_twice)
+    assert cli.main(command) == 130
+    line = f"Interrupted; {out} has what was counted. The same command goes on from there.\n"
+    assert capsys.readouterr() == ("", line)
+    assert len(ScoreHistogram.load(out).counted) == 2
+    monkeypatch.setattr(streaming, "count_scores", count_scores)
+    assert cli.main(command) == 0
+    assert np.array_equal(ScoreHistogram.load(out).counts, in_one_go.counts)
+    first, *table = capsys.readouterr().out.splitlines()
+    assert first.startswith(f"{out}: {in_one_go.counts.sum():,} raw scores of the 4-layer GPT-2 ")
+    assert first.endswith(", from 6 pieces of text")
+    assert len(table) == 1 + 4
+    for layer, line in enumerate(table[1:]):
+        share = in_one_go.counts[layer, :, : in_one_go.counts.shape[-1] // 2].sum() / in_one_go.counts[layer].sum()
+        medians = in_one_go.quantile(0.5)[layer]
+        assert line.split() == [str(layer), f"{share:.1%}", f"{medians.min():.2f}", "to", f"{medians.max():.2f}"]
+
+
+SLOW_RUN = """
+import sys, time
+from headlab import cli, streaming
+streaming.SAVE_EVERY = 0
+count = streaming.count_scores
+streaming.count_scores = lambda *a: (time.sleep(0.5), count(*a))[1]
+sys.exit(cli.main(["profile", "--model", "mini", "--out", sys.argv[1], "--texts", *sys.argv[2:]]))
+"""
+
+
+@pytest.mark.parametrize("signal_name", ["SIGKILL", "SIGTERM", "SIGINT"])
+def test_a_run_killed_halfway_and_resumed_equals_a_run_in_one_go(texts, in_one_go, tmp_path, signal_name):
+    if not hasattr(signal, signal_name) or os.name == "nt":
+        pytest.skip("Windows has no such signals")
+    out = tmp_path / "counts.npz"
+    run = subprocess.Popen([sys.executable, "-c", SLOW_RUN, str(out), *texts], stderr=subprocess.PIPE)
+    while run.poll() is None and not out.exists():
+        time.sleep(0.01)
+    run.send_signal(getattr(signal, signal_name))
+    _, errors = run.communicate(timeout=120)
+    assert run.returncode == (-signal.SIGKILL if signal_name == "SIGKILL" else 130)
+    assert errors.count(b"\n") == (signal_name != "SIGKILL")
+    assert 1 <= len(ScoreHistogram.load(out).counted) < 6
+    resumed = profile_texts("mini", texts, out)
+    assert np.array_equal(resumed.counts, in_one_go.counts) and resumed.counted == in_one_go.counted
+    assert {file.name for file in tmp_path.iterdir()} - {".counts.npz.lock"} == {"counts.npz"}
+
+
+def test_a_terminal_gets_a_progress_bar_and_a_file_does_not(texts, tmp_path, monkeypatch, capsys):
+    profile_texts("mini", texts[2:], tmp_path / "1.npz")
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    profile_texts("mini", texts[2:], tmp_path / "2.npz")
+    bar = capsys.readouterr().err
+    assert "100%" in bar and "char" in bar
+
+
+def test_profiles_of_other_texts_add_up_and_those_of_the_same_do_not(texts, in_one_go, tmp_path):
+    halves = [profile_texts("mini", part, tmp_path / f"{i}.npz") for i, part in enumerate((texts[:1], texts[1:]))]
+    assert np.array_equal((halves[1] + halves[0]).counts, in_one_go.counts)
+    with pytest.raises(ValueError, match="^counted: expected each piece of text in one histogram only, got 3 in both$"):
+        halves[0] + in_one_go
+
+
+@pytest.fixture
+def distributed():
+    return pytest.importorskip("distributed", reason="Dask is not here; pip install 'headlab[cluster]'")
+
+
+def test_workers_count_what_one_process_counts(distributed, texts, in_one_go, tmp_path, monkeypatch):
+    monkeypatch.setattr(streaming, "PIECES_PER_TASK", 2)
+    out = tmp_path / "counts.npz"
+    command = ["profile", "--model", "mini", "--workers", "2", "--out", str(out), "--texts", *texts, texts[0]]
+    assert cli.main(command) == 0
+    found = ScoreHistogram.load(out)
+    assert np.array_equal(found.counts, in_one_go.counts) and found.counted == in_one_go.counted
+
+
+def test_a_worker_killed_midway_changes_no_count(distributed, texts, in_one_go, tmp_path, monkeypatch):
+    monkeypatch.setattr(streaming, "PIECES_PER_TASK", 1)
+    monkeypatch.setattr(streaming, "SAVE_EVERY", 0)
+    out, killed = tmp_path / "counts.npz", []
+    settings = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None, "silence_logs": 50}
+    with distributed.LocalCluster(**settings) as cluster:
+
+        def kill_one():
+            while not out.exists():
+                time.sleep(0.005)
+            worker = next(iter(cluster.workers.values()))
+            killed.append((worker.pid, len(ScoreHistogram.load(out).counted)))
+            os.kill(worker.pid, signal.SIGKILL)
+
+        killer = threading.Thread(target=kill_one, daemon=True)
+        killer.start()
+        found = profile_texts("mini", texts, out, scheduler=cluster.scheduler_address)
+        killer.join()
+    assert killed[0][1] < 6
+    assert np.array_equal(found.counts, in_one_go.counts) and found.counted == in_one_go.counted
+
+
+def test_another_models_file_and_a_file_that_is_no_histogram_stay_as_they_are(texts, tmp_path):
+    other, foreign = tmp_path / "other.npz", tmp_path / "notes.npz"
+    ScoreHistogram([0], 1, "the 1-layer GPT-2 000000000000").save(other)
+    foreign.write_text("my notes")
+    before = other.read_bytes(), foreign.read_bytes()
+    with pytest.raises(ValueError) as caught:
+        profile_texts("mini", texts, other)
+    assert str(caught.value).startswith(f"{other}: expected counts of the 4-layer GPT-2 ")
+    assert str(caught.value).endswith(", or a new file, got the 1-layer GPT-2 000000000000")
+    with pytest.raises(ValueError) as caught:
+        profile_texts("mini", texts, foreign)
+    assert str(caught.value) == f"{foreign}: expected a file that ScoreHistogram.save wrote, got something else"
+    assert (other.read_bytes(), foreign.read_bytes()) == before
+
+
+def test_two_runs_do_not_write_one_file(texts, tmp_path):
+    out = tmp_path / "counts.npz"
+    with FileLock(tmp_path / ".counts.npz.lock"), pytest.raises(ValueError) as caught:
+        profile_texts("mini", texts, out)
+    assert str(caught.value) == f"out: expected no other run that writes to {out}, got one; wait for its end"
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (None, "{}: expected a text file that can be read, got: No such file or directory"),
+        (b"caf\xe9", "{}: expected text in UTF-8, got byte 0xe9"),
+        (b" \n", "{}: expected at least one word, got an empty text"),
+    ],
+)
+def test_a_text_that_cannot_be_read_is_one_line_before_anything_is_counted(texts, tmp_path, capsys, content, line):
+    bad, out = tmp_path / "bad.txt", tmp_path / "counts.npz"
+    if content is not None:
+        bad.write_bytes(content)
+    assert cli.main(["profile", "--model", "mini", "--out", str(out), "--texts", texts[0], str(bad)]) == 1
+    assert capsys.readouterr() == ("", line.format(bad) + "\n")
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ({"workers": 0}, "workers: expected a whole number of processes >= 1, got 0"),
+        ({"workers": 2, "scheduler": "tcp://x:1"}, "workers: expected either workers or a scheduler, got both"),
+        ({"texts": []}, "texts: expected at least one file, got none"),
+        ({"out": "nowhere/counts.npz"}, "out: expected a file in a folder that is there, got nowhere/counts.npz"),
+    ],
+)
+def test_settings_that_cannot_be(texts, tmp_path, settings, line):
+    with pytest.raises(ValueError) as caught:
+        profile_texts(**{"name": "mini", "texts": texts, "out": tmp_path / "counts.npz", **settings})
+    assert str(caught.value) == line
+
+
+def test_without_dask_workers_are_refused_in_one_line(texts, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(ValueError) as caught:
+        profile_texts("mini", texts, tmp_path / "counts.npz", workers=2)
+    assert str(caught.value) == "workers: expected Dask to be installed; run: pip install 'headlab[cluster]'"
+
+
+def test_a_scheduler_that_does_not_answer_is_one_line(distributed, texts, tmp_path, monkeypatch):
+    monkeypatch.setattr(streaming, "ANSWER_WITHIN", 1)
+    with pytest.raises(OSError) as caught:
+        profile_texts("mini", texts, tmp_path / "counts.npz", scheduler="tcp://127.0.0.1:1")
+    assert str(caught.value).startswith("scheduler: expected Dask's, with workers, at tcp://127.0.0.1:1, got: ")
