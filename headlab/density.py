@@ -212,7 +212,7 @@ class ScoreHistogram:
         """The histogram that `save` wrote. Raises ValueError where the file is none, OSError where there is no file."""
         histogram = ScoreHistogram.__new__(ScoreHistogram)
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
                 histogram.__setstate__(dict(arrays))
         except (ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile) as error:
             raise ValueError(f"{path}: expected a file that ScoreHistogram.save wrote, got something else") from error

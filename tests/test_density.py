@@ -257,7 +257,7 @@ def test_the_bins_are_a_thousandth_of_their_score_wide():
             histogram = ScoreHistogram([0], 1)
             histogram.update(0, torch.tensor([[sign * size]], dtype=torch.float64))
             low, high = histogram.quantile([0, 1])[:, 0, 0]
-            assert low < sign * size < high and high - low <= 1e-3 * size + 1e-6
+            assert low <= sign * size <= high and high - low <= 1e-3 * size + 1e-6
 
 
 @given(seed=st.integers(0, 99), q=st.lists(st.floats(0, 1), min_size=1, max_size=4))
@@ -280,7 +280,7 @@ def test_the_density_of_counts_is_that_of_the_scores(rule):
     for head in range(3):
         grid, density = histogram.density(0, head, 700, rule)
         exact = kde(scores[head], grid, choose_bandwidth(scores[head], rule) if isinstance(rule, str) else rule)
-        assert np.abs(density - exact).max() <= (5e-3 if rule == "cross-validation" else 1e-3) * exact.max()
+        assert np.abs(density - exact).max() <= 3e-3 * exact.max()  # a bin moves a score by 0.05 % at most
         assert np.trapezoid(density, grid) == pytest.approx(1, abs=1e-3)
 
 
