@@ -97,7 +97,8 @@ def scores_of(model, tokenizer):
     return torch.stack([capture.scores(layer) for layer in capture.layers]), input_ids
 
 
-control_raw, _ = scores_of(*load_model("random"))
+control_model, control_tokenizer = load_model("random")
+control_raw, control_ids = scores_of(control_model, control_tokenizer)
 control = shift_stats(control_raw)
 print(
     f"{control.n.size} heads of {control.n[0, 0]} scores each: median of all {np.median(causal_scores(control_raw)):+.2f}"
@@ -122,10 +123,24 @@ plt.show()
 # its scores the same push: up in one head, down in the next, by the toss of a coin.
 # </details>
 #
+# The common part can be measured: the mean cosine between the vectors of two different tokens, in what enters a layer.
+
+# %%
+with torch.no_grad():
+    control_states = torch.cat(
+        control_model(control_ids, output_hidden_states=True).hidden_states
+    )  # (layer, token, d_model)
+unit = torch.nn.functional.normalize(control_states, dim=-1)
+cosines = (unit @ unit.mT)[:, ~torch.eye(unit.shape[1], dtype=torch.bool)].mean(-1)
+print(
+    f"random control, mean cosine of two tokens: entering layer 0 {cosines[0]:.2f}, layer 6 {cosines[6]:.2f}, layer 11 {cosines[11]:.2f}"
+)
+assert (cosines[1:12] > cosines[:11]).all() and cosines[0] < 0.05
+
+# %% [markdown]
 # This is a trap for the careful too. Ask each head whether its own interval leaves 50 % out:
 
 # %%
-counts, _ = count_negative(control_raw)  # (layer, head, query)
 low, high = bootstrap_fraction(*count_negative(control_raw))
 sure = (low > 0.5) | (high < 0.5)
 print(f"single heads whose interval over rows leaves 50 % out: {sure.sum()} of {sure.size}")
@@ -305,7 +320,7 @@ for name, median, std in (
 # %% [markdown]
 # ## 3. How it appears
 #
-# Nobody puts the shift in. At the start of training a model *is* the control; so somewhere on the way it must arise. We cannot
+# Nobody puts the shift in. At the start of its training a model is as untrained as the control; so somewhere on the way it must arise. We cannot
 # watch GPT-2's training, but mini's was recorded: the raw scores of one fixed text at several moments, over the 12 heads of each layer.
 #
 # **Predict.** Which comes first: the width or the shift?
