@@ -347,13 +347,23 @@ fig.suptitle(f"mini in training: {training['n_scores'][0]:,.0f} causal scores of
 plt.show()
 
 # %%
-first, last = (training[training["step"] == step] for step in (training["step"].min(), training["step"].max()))
-for name, rows in (("untrained", first), ("trained", last)):
+moments = np.unique(training["step"])  # the training at each moment, mean over the layers
+mean_of = {
+    name: np.array([training[training["step"] == m][name].mean() for m in moments]) for name in training.dtype.names
+}
+for name, place in (("untrained", 0), ("trained", -1)):
     print(
-        f"mini {name}: standard deviation {rows['std'].mean():.1f}, median {rows['median'].mean():+.2f}, "
-        f"{rows['fraction_negative'].mean():.1%} below zero, {rows['heads_mostly_negative'].sum():.0f} of {12 * len(rows)} heads mostly negative"
+        f"mini {name}: standard deviation {mean_of['std'][place]:.1f}, median {mean_of['median'][place]:+.2f}, "
+        f"{mean_of['fraction_negative'][place]:.1%} below zero, "
+        f"{mean_of['heads_mostly_negative'][place]:.1f} of 12 heads in a layer mostly negative"
     )
-assert last["std"].mean() > first["std"].mean()
+tokens = mean_of["tokens"] / 1e6
+print(
+    f"the width is three times the first from {tokens[mean_of['std'] > 3 * mean_of['std'][0]].min():.1f} million tokens on"
+)
+not_yet = tokens[mean_of["fraction_negative"] < 0.55]
+print(f"the fraction below zero was last under 55 % at {not_yet.max():.1f} million tokens")
+assert mean_of["std"][-1] > 3 * mean_of["std"][0]
 
 # %% [markdown]
 # *The figure says:* at the left end, untrained, every layer's median lies near zero. Training spreads the scores; how far it also
@@ -374,7 +384,7 @@ for row in ([0.2, 0.2, 0.2, 0.2, 0.2], [0.9, 0.1, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0
     print(row, "->", round(float(effective_tokens(torch.tensor(row))), 2), "tokens")
 
 # %% [markdown]
-# Now take the loaded model's head that leans most on the first key, and tamper with its scores.
+# Now take a head of the loaded model, the one whose share on the first key comes nearest to a half, and tamper with its scores.
 #
 # **Predict** for each change: does the fraction below zero move? Does the pattern?
 # 1. take 1,000 from every score; 2. add 1,000 to every score; 3. take another number from each row;
@@ -382,7 +392,8 @@ for row in ([0.2, 0.2, 0.2, 0.2, 0.2], [0.9, 0.1, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0
 
 # %%
 patterns = attention_pattern(raw.double(), 64)
-layer, head = divmod(patterns[..., 2:, 0].mean(-1).argmax().item(), n_heads)
+first_share = patterns[..., 2:, 0].mean(-1)  # (layer, head), queries from the third on
+layer, head = divmod((first_share - 0.5).abs().argmin().item(), n_heads)
 scores = raw[layer, head].double()
 rows = torch.linspace(-200, 200, len(scores))[:, None]  # one number for each query
 others = (torch.arange(len(scores)) > 0).double()  # 0 for the first key, 1 for the rest
@@ -527,12 +538,16 @@ assert torch.allclose(sum(terms), raw.double(), rtol=0, atol=1e-2)
 
 # %%
 shown = 9
+layer, head = divmod(first_share.argmax().item(), n_heads)  # the strongest sink
 fig, axes = plt.subplots(1, 4, figsize=(17, 4.4), layout="constrained")
 limit = max(term[layer, head, :shown, :shown].abs().max().item() for term in terms)
 for ax, name, term in zip(axes, terms._fields, terms, strict=True):
     masked = term[layer, head, :shown, :shown].masked_fill(~causal_mask(shown), -torch.inf)
     plot_scores(masked, labels[:shown], ax, limit=limit).set_title(name.replace("_", " "))
-fig.suptitle(f"Loaded model, L{layer}H{head}: the four terms of the first {shown} tokens' scores")
+fig.suptitle(
+    f"Loaded model, L{layer}H{head}, its strongest sink ({first_share[layer, head]:.0%} on the first token): "
+    f"the four terms of the first {shown} tokens' scores"
+)
 plt.show()
 
 # %% [markdown]
