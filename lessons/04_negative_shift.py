@@ -97,7 +97,8 @@ def scores_of(model, tokenizer):
     return torch.stack([capture.scores(layer) for layer in capture.layers]), input_ids
 
 
-control_raw, _ = scores_of(*load_model("random"))
+control_model, control_tokenizer = load_model("random")
+control_raw, control_ids = scores_of(control_model, control_tokenizer)
 control = shift_stats(control_raw)
 print(
     f"{control.n.size} heads of {control.n[0, 0]} scores each: median of all {np.median(causal_scores(control_raw)):+.2f}"
@@ -122,10 +123,24 @@ plt.show()
 # its scores the same push: up in one head, down in the next, by the toss of a coin.
 # </details>
 #
+# The common part can be measured: the mean cosine between the vectors of two different tokens, in what enters a layer.
+
+# %%
+with torch.no_grad():
+    control_states = torch.cat(
+        control_model(control_ids, output_hidden_states=True).hidden_states
+    )  # (layer, token, d_model)
+unit = torch.nn.functional.normalize(control_states, dim=-1)
+cosines = (unit @ unit.mT)[:, ~torch.eye(unit.shape[1], dtype=torch.bool)].mean(-1)
+print(
+    f"random control, mean cosine of two tokens: entering layer 0 {cosines[0]:.2f}, layer 6 {cosines[6]:.2f}, layer 11 {cosines[11]:.2f}"
+)
+assert (cosines[1:12] > cosines[:11]).all() and cosines[0] < 0.05
+
+# %% [markdown]
 # This is a trap for the careful too. Ask each head whether its own interval leaves 50 % out:
 
 # %%
-counts, _ = count_negative(control_raw)  # (layer, head, query)
 low, high = bootstrap_fraction(*count_negative(control_raw))
 sure = (low > 0.5) | (high < 0.5)
 print(f"single heads whose interval over rows leaves 50 % out: {sure.sum()} of {sure.size}")
@@ -305,7 +320,7 @@ for name, median, std in (
 # %% [markdown]
 # ## 3. How it appears
 #
-# Nobody puts the shift in. At the start of training a model *is* the control; so somewhere on the way it must arise. We cannot
+# Nobody puts the shift in. At the start of its training a model is as untrained as the control; so somewhere on the way it must arise. We cannot
 # watch GPT-2's training, but mini's was recorded: the raw scores of one fixed text at several moments, over the 12 heads of each layer.
 #
 # **Predict.** Which comes first: the width or the shift?
@@ -332,13 +347,23 @@ fig.suptitle(f"mini in training: {training['n_scores'][0]:,.0f} causal scores of
 plt.show()
 
 # %%
-first, last = (training[training["step"] == step] for step in (training["step"].min(), training["step"].max()))
-for name, rows in (("untrained", first), ("trained", last)):
+moments = np.unique(training["step"])  # the training at each moment, mean over the layers
+mean_of = {
+    name: np.array([training[training["step"] == m][name].mean() for m in moments]) for name in training.dtype.names
+}
+for name, place in (("untrained", 0), ("trained", -1)):
     print(
-        f"mini {name}: standard deviation {rows['std'].mean():.1f}, median {rows['median'].mean():+.2f}, "
-        f"{rows['fraction_negative'].mean():.1%} below zero, {rows['heads_mostly_negative'].sum():.0f} of {12 * len(rows)} heads mostly negative"
+        f"mini {name}: standard deviation {mean_of['std'][place]:.1f}, median {mean_of['median'][place]:+.2f}, "
+        f"{mean_of['fraction_negative'][place]:.1%} below zero, "
+        f"{mean_of['heads_mostly_negative'][place]:.1f} of 12 heads in a layer mostly negative"
     )
-assert last["std"].mean() > first["std"].mean()
+tokens = mean_of["tokens"] / 1e6
+print(
+    f"the width is three times the first from {tokens[mean_of['std'] > 3 * mean_of['std'][0]].min():.1f} million tokens on"
+)
+not_yet = tokens[mean_of["fraction_negative"] < 0.55]
+print(f"the fraction below zero was last under 55 % at {not_yet.max():.1f} million tokens")
+assert mean_of["std"][-1] > 3 * mean_of["std"][0]
 
 # %% [markdown]
 # *The figure says:* at the left end, untrained, every layer's median lies near zero. Training spreads the scores; how far it also
@@ -359,7 +384,7 @@ for row in ([0.2, 0.2, 0.2, 0.2, 0.2], [0.9, 0.1, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0
     print(row, "->", round(float(effective_tokens(torch.tensor(row))), 2), "tokens")
 
 # %% [markdown]
-# Now take the loaded model's head that leans most on the first key, and tamper with its scores.
+# Now take a head of the loaded model, the one whose share on the first key comes nearest to a half, and tamper with its scores.
 #
 # **Predict** for each change: does the fraction below zero move? Does the pattern?
 # 1. take 1,000 from every score; 2. add 1,000 to every score; 3. take another number from each row;
@@ -367,7 +392,8 @@ for row in ([0.2, 0.2, 0.2, 0.2, 0.2], [0.9, 0.1, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0
 
 # %%
 patterns = attention_pattern(raw.double(), 64)
-layer, head = divmod(patterns[..., 2:, 0].mean(-1).argmax().item(), n_heads)
+first_share = patterns[..., 2:, 0].mean(-1)  # (layer, head), queries from the third on
+layer, head = divmod((first_share - 0.5).abs().argmin().item(), n_heads)
 scores = raw[layer, head].double()
 rows = torch.linspace(-200, 200, len(scores))[:, None]  # one number for each query
 others = (torch.arange(len(scores)) > 0).double()  # 0 for the first key, 1 for the rest
@@ -512,12 +538,16 @@ assert torch.allclose(sum(terms), raw.double(), rtol=0, atol=1e-2)
 
 # %%
 shown = 9
+layer, head = divmod(first_share.argmax().item(), n_heads)  # the strongest sink
 fig, axes = plt.subplots(1, 4, figsize=(17, 4.4), layout="constrained")
 limit = max(term[layer, head, :shown, :shown].abs().max().item() for term in terms)
 for ax, name, term in zip(axes, terms._fields, terms, strict=True):
     masked = term[layer, head, :shown, :shown].masked_fill(~causal_mask(shown), -torch.inf)
     plot_scores(masked, labels[:shown], ax, limit=limit).set_title(name.replace("_", " "))
-fig.suptitle(f"Loaded model, L{layer}H{head}: the four terms of the first {shown} tokens' scores")
+fig.suptitle(
+    f"Loaded model, L{layer}H{head}, its strongest sink ({first_share[layer, head]:.0%} on the first token): "
+    f"the four terms of the first {shown} tokens' scores"
+)
 plt.show()
 
 # %% [markdown]
