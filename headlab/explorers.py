@@ -14,6 +14,7 @@ import matplotlib
 import numpy as np
 import torch
 import traitlets
+from IPython.display import Image
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import imsave
@@ -24,6 +25,7 @@ from headlab.capture import capture_heads
 from headlab.masking import causal_mask, mask_scores, softmax
 from headlab.models import model_name, token_strings
 from headlab.plots import plot_pattern, plot_scores
+from headlab.splitting import merge_heads, split_heads, split_qkv
 
 MAX_TOKENS = 64  # more could not be told apart in a picture
 HERE = Path(__file__).parent
@@ -46,10 +48,277 @@ def text_reader(model, tokenizer):
     return read
 
 
+def still(figure, lines):
+    """A figure as an unmoving picture, with the summary printed above it and as its alternative text."""
+    print("\n".join(lines))
+    png = BytesIO()
+    figure.savefig(png)
+    return Image(png.getvalue(), alt=" ".join(lines))
+
+
 def one_line(error):
     """An exception as one line for the reader; headlab's own complaints already are one."""
     name = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
     return " ".join(f"{name}{error}".split())[:200]
+
+
+def label_size(n_tokens):
+    """Points at which the labels of so many tokens stand beside a heatmap without overlapping much."""
+    return max(4, min(10, 190 / n_tokens))
+
+
+def show_square(image, values):
+    """Let a heatmap of tokens by tokens show these values, which may be of fewer tokens than its axes have."""
+    image.set_data(values.numpy())
+    image.set_extent((-0.5, len(values) - 0.5, len(values) - 0.5, -0.5))
+
+
+def _as_html(lines, role="note"):
+    """Lines of text that keep to a line each, so that the height stays."""
+    text = html.escape("\n".join(lines))
+    return f'<div role="{role}" style="white-space: pre; line-height: 1.6; overflow: hidden">{text}</div>'
+
+
+class Explorer(widgets.VBox):
+    """Controls, one picture and its summary in words: what the explorers of lessons 1, 2, 4, 5 and 6 share.
+
+    A subclass says in `draw` how the picture of a new text is made, and in `show` how its artists follow the
+    controls; both take the HeadCapture and the labels of the text. What goes wrong there is told in `error`, and
+    the last good picture stays.
+    """
+
+    title = ""
+    size = (9.2, 4.2)  # inches at 100 dots each
+
+    def __init__(self, model, tokenizer, text, layer=0, head=0, **controls):
+        config = model.config
+        self.controls = {
+            "text": widgets.Text(text, description="Text", continuous_update=False),
+            "layer": widgets.IntSlider(layer, 0, config.n_layer - 1, description="Layer"),
+            "head": widgets.IntSlider(head, 0, config.n_head - 1, description="Head"),
+            **controls,
+        }
+        self.controls["text"].layout.width = "95%"
+        self.figure = Figure(figsize=self.size, dpi=100, layout="constrained")
+        FigureCanvasAgg(self.figure)
+        width, height = (f"{100 * side:.0f}px" for side in self.size)
+        self.image = widgets.Image(layout={"width": width, "height": height, "max_width": "100%"})
+        self.image.layout.object_fit = "contain"
+        self.heading, self.error, self.summary = (widgets.HTML(layout={"margin": "0 8px"}) for _ in range(3))
+        self.error.layout.height = "1.8em"
+        self._model, self._read = model, text_reader(model, tokenizer)
+        self._reading = None
+        self._lock, self._busy = threading.RLock(), False
+        self._follow()
+        for control in self.controls.values():
+            control.observe(self._answer, "value")
+        text_box, *others = self.controls.values()
+        row = widgets.Box(others, layout={"flex_flow": "row wrap"})
+        super().__init__([self.heading, text_box, row, self.error, self.image, self.summary])
+
+    def draw(self, capture, labels):
+        """Make the picture of a new text on the empty `figure`; returns the artists that `show` will change."""
+        raise NotImplementedError
+
+    def show(self, capture, labels, layer, head):
+        """Set the artists to what the controls say; returns the summary, a list of lines."""
+        raise NotImplementedError
+
+    def _answer(self, change):
+        """What a control that was moved brings about: the picture follows, or a line says why not."""
+        with self._lock:  # ipykernel may call from several threads
+            if self._busy:  # `draw` changed a control, and `show` comes next in any case
+                return
+            self.error.value = ""
+            try:
+                self._follow()
+            except Exception as error:
+                self.error.value = f'<b role="alert">{html.escape(one_line(error))}</b>'
+
+    def _follow(self):
+        values = {name: control.value for name, control in self.controls.items()}
+        text, trouble = values.pop("text"), None
+        try:
+            reading = self._read(text)
+        except Exception as error:
+            if self._reading is None:
+                raise
+            reading, trouble = self._reading, error
+        if reading is not self._reading:
+            self._start(*reading)
+            self._reading = reading
+            values = {name: self.controls[name].value for name in values}
+        lines = self.show(*self._reading, **values)
+        self.image.value = self._png()
+        self.lines = lines
+        self.summary.value = _as_html(lines, "status")
+        if trouble:
+            raise trouble
+
+    def _start(self, capture, labels):
+        """A new text: a new picture on the same figure."""
+        self._busy = True
+        try:
+            self.figure.clear()
+            self._live = self.draw(capture, labels)
+        finally:
+            self._busy = False
+        for artist in self._live:
+            artist.set_animated(True)
+        self._background = None
+        n_layers, n_heads = self._model.config.n_layer, self._model.config.n_head
+        self.heading.value = _as_html(
+            [
+                f"{self.title}. Model: {model_name(self._model)}, {n_layers} layers of {n_heads} heads. "
+                f"{len(labels)} tokens."
+            ]
+        )
+
+    def _png(self):
+        """The picture as PNG bytes: the artists that change are drawn over a background that is drawn once a text."""
+        canvas = self.figure.canvas
+        if self._background is None:
+            canvas.draw()
+            self._background = canvas.copy_from_bbox(self.figure.bbox)
+        canvas.restore_region(self._background)
+        for artist in self._live:
+            self.figure.draw_artist(artist)
+        png = BytesIO()
+        imsave(png, canvas.buffer_rgba(), format="png")
+        return png.getvalue()
+
+    def still(self):
+        """The picture as it stands, for a page that runs nothing, with its summary printed and as its alternative text."""
+        return still(self.figure, self.lines)
+
+    def _repr_mimebundle_(self, **kwargs):
+        bundle = super()._repr_mimebundle_(**kwargs)
+        return {**bundle, "text/plain": f"{self.title}: run this cell to use it."}
+
+
+class MaskExplorer(Explorer):
+    """Lesson 1: how far a text is read, the mask on and off, and temperature: scores and pattern side by side.
+
+    model, tokenizer: as load_model gives them; text: what to show first, at most MAX_TOKENS tokens.
+    Introduced in lesson 1.
+    """
+
+    title = "Mask explorer"
+
+    def __init__(self, model, tokenizer, text, layer=0, head=0):
+        super().__init__(
+            model,
+            tokenizer,
+            text,
+            layer,
+            head,
+            n_tokens=widgets.IntSlider(MAX_TOKENS, 1, MAX_TOKENS, description="Tokens read"),
+            mask=widgets.Checkbox(True, description="Causal mask"),
+            temperature=widgets.FloatSlider(1.0, min=0.1, max=5.0, step=0.1, description="Temperature"),
+        )
+
+    def draw(self, capture, labels):
+        """Scores and pattern, and what covers the tokens that are not read yet."""
+        n_tokens = len(labels)
+        self.controls["n_tokens"].max = n_tokens
+        self.controls["n_tokens"].value = n_tokens
+        left, right = self.figure.subplots(1, 2)
+        plot_scores(torch.zeros(n_tokens, n_tokens), labels, left, label="scaled score over temperature (grey: -inf)")
+        plot_pattern(torch.eye(n_tokens), labels, right)
+        for ax in (left, right):
+            ax.autoscale(False)  # the axes stay as they are while fewer tokens are read
+            ax.tick_params(labelsize=label_size(n_tokens))
+        right.set_title("pattern")
+        self.name = left.set_title("scores")
+        self.scores_image, self.pattern_image = left.images[0], right.images[0]
+        self.covers = [ax.add_patch(Rectangle((0, 0), 1, 1, color="white")) for ax in (left, left, right, right)]
+        return [self.scores_image, self.pattern_image, *self.covers, self.name, self.scores_image.colorbar.ax]
+
+    def show(self, capture, labels, layer, head, n_tokens, mask, temperature):
+        """The callback: raw scores, scaled, masked or not, and their softmax."""
+        raw = capture.scores(layer, head)[:n_tokens, :n_tokens]  # later tokens change nothing before them
+        scores = raw / (capture.divisors[layer] * temperature)
+        masked = mask_scores(scores) if mask else scores
+        pattern = softmax(masked)
+
+        show_square(self.scores_image, masked)
+        limit = scores.abs().max().item() or 1.0
+        self.scores_image.set_clim(-limit, limit)
+        show_square(self.pattern_image, pattern)
+        for cover, corner in zip(self.covers, [(n_tokens, 0), (0, n_tokens)] * 2, strict=True):
+            cover.set(x=corner[0] - 0.5, y=corner[1] - 0.5, width=len(labels), height=len(labels))
+        self.name.set_text(f"scores of L{layer}H{head}")
+        future = pattern[~causal_mask(n_tokens)].sum() / n_tokens
+        return [
+            f"L{layer}H{head}, {n_tokens} of {len(labels)} tokens read, mask {'on' if mask else 'off'}, "
+            f"temperature {temperature:.1f}.",
+            f"The future gets {future:.0%} of the attention. The first token gives itself {pattern[0, 0]:.0%}.",
+            f"A query's largest share is {pattern.amax(-1).mean():.0%} on average.",
+        ]
+
+
+class SplittingExplorer(Explorer):
+    """Lesson 2: the columns of the fused matrix that belong to one head, and the q, k and v that they are.
+
+    model, tokenizer: as load_model gives them; text: what to show first, at most MAX_TOKENS tokens.
+    Introduced in lesson 2.
+    """
+
+    title = "Splitting explorer"
+    size = (9.2, 5.4)
+
+    def draw(self, capture, labels):
+        """The fused matrix above, q, k and v below."""
+        n_heads, n_tokens, d_head = capture.q.shape[1:]
+        d_model = n_heads * d_head
+        axes = self.figure.subplot_mosaic([["fused"] * 3, ["query", "key", "value"]])
+        style = {"cmap": "PuOr", "aspect": "auto", "interpolation": "nearest"}
+        self.images = {
+            # Edges at whole numbers, so that a band's edges are its column numbers.
+            name: ax.imshow(np.zeros((n_tokens, width)), extent=(0, width, n_tokens, 0), **style)
+            for (name, ax), width in zip(axes.items(), (3 * d_model, d_head, d_head, d_head), strict=True)
+        }
+        bands = {"color": "black", "fill": False, "lw": 2}
+        self.bands = [axes["fused"].add_patch(Rectangle((0, 0), d_head, n_tokens, **bands)) for _ in range(3)]
+        axes["fused"].set(
+            xticks=range(0, 3 * d_model + 1, d_model), xlabel="column of the fused matrix", ylabel="token"
+        )
+        for ax in axes.values():
+            ax.set_yticks([])
+        rows = [place + 0.5 for place in range(n_tokens)]
+        axes["query"].set_yticks(rows, [label.replace("$", r"\$") for label in labels], fontsize=label_size(n_tokens))
+        for name in ("query", "key", "value"):
+            axes[name].set(title=name, xlabel="channel of the head")
+        self.name = axes["fused"].set_title("fused")
+        bar = self.figure.colorbar(self.images["fused"], ax=list(axes.values()), label="activation", extend="both")
+        return [*self.images.values(), *self.bands, self.name, bar.ax]
+
+    def show(self, capture, labels, layer, head):
+        """The callback: the fused matrix as c_attn gave it, cut into thirds and these into heads."""
+        parts = (capture.q[layer], capture.k[layer], capture.v[layer])
+        fused = torch.cat([merge_heads(part) for part in parts], dim=-1)  # (token, 3 * d_model)
+        thirds = split_qkv(fused)
+        n_heads = capture.q.shape[1]
+        q, k, v = (split_heads(third, n_heads)[head] for third in thirds)  # each (token, channel)
+
+        limit = fused.abs().quantile(0.99).item()
+        for image, values in zip(self.images.values(), (fused, q, k, v), strict=True):
+            image.set_data(values)
+            image.set_clim(-limit, limit)
+        d_model, d_head = thirds[0].shape[-1], q.shape[-1]
+        starts = [third * d_model + head * d_head for third in range(3)]
+        for band, start in zip(self.bands, starts, strict=True):
+            band.set_x(start)
+        self.name.set_text(f"fused matrix of layer {layer}, the bands of head {head} framed")
+        columns = ", ".join(
+            f"{start} to {start + d_head - 1} {name}" for name, start in zip(("q", "k", "v"), starts, strict=True)
+        )
+        lengths = [part.norm(dim=-1).mean() for part in (q, k, v)]
+        return [
+            f"L{layer}H{head}: the fused matrix is {len(fused)} tokens by {fused.shape[1]} = 3 x {d_model} columns.",
+            f"Of these, columns {columns}, each {d_head} channels.",
+            "Mean length of a vector: q {:.1f}, k {:.1f}, v {:.1f}.".format(*lengths),
+        ]
 
 
 class HeadExplorer(anywidget.AnyWidget):
@@ -74,14 +343,12 @@ class HeadExplorer(anywidget.AnyWidget):
         self._name = model_name(model)
         self._read = text_reader(model, tokenizer)
         colours = [matplotlib.colormaps[name](range(256), bytes=True).tobytes() for name in ("PuOr", "viridis")]
-        super().__init__(
-            text=text, layer=layer, head=head, shown=self._all_heads(text), palettes=b"".join(colours)
-        )
+        super().__init__(text=text, layer=layer, head=head, shown=self._all_heads(text), palettes=b"".join(colours))
         self.observe(self._follow_text, "text")
 
     def _all_heads(self, text):
         """What the page needs to draw any head of this text."""
-        capture, labels = self._read(text)
+        self._reading = capture, labels = self._read(text)
         scores = torch.stack([capture.scores(layer) for layer in capture.layers])  # (layer, head, query, key)
         n_layers, n_heads = scores.shape[:2]
         places = np.ndindex(n_layers, n_heads)
@@ -110,6 +377,21 @@ class HeadExplorer(anywidget.AnyWidget):
         last = self.shown[f"n_{name}s"] - 1
         expect(0 <= value <= last, name, f"a {name} from 0 to {last}", value)
         return value
+
+    def still(self):
+        """The chosen head's four stages as a picture, for a page that runs nothing, with the summary of the head."""
+        capture, labels = self._reading
+        raw = capture.scores(self.layer, self.head)
+        scaled = raw / capture.divisors[self.layer]
+        figure = Figure(figsize=(9.6, 8.4), layout="constrained")
+        axes = figure.subplots(2, 2).flat
+        plot_scores(raw, labels, axes[0], label="raw score q·k").set_title(f"raw scores of L{self.layer}H{self.head}")
+        plot_scores(scaled, labels, axes[1], label="scaled score").set_title("scaled")
+        plot_scores(mask_scores(scaled), labels, axes[2], label="masked score (grey: -inf)").set_title("masked")
+        plot_pattern(capture.pattern(self.layer, self.head), labels, axes[3]).set_title("pattern")
+        for ax in axes:
+            ax.tick_params(labelsize=label_size(len(labels)))
+        return still(figure, head_summary(capture, labels, self.layer, self.head))
 
     def to_html(self):
         """The explorer as it stands as a piece of HTML that needs no kernel, no network and no other file.
