@@ -48,12 +48,10 @@ def text_reader(model, tokenizer):
     return read
 
 
-def still(figure, lines):
-    """A figure as an unmoving picture, with the summary printed above it and as its alternative text."""
+def still(png, lines):
+    """A still picture, with the summary printed above it and as its alternative text."""
     print("\n".join(lines))
-    png = BytesIO()
-    figure.savefig(png)
-    return Image(png.getvalue(), alt=" ".join(lines))
+    return Image(png, alt=" ".join(lines))
 
 
 def one_line(error):
@@ -98,6 +96,8 @@ class Explorer(widgets.VBox):
             "head": widgets.IntSlider(head, 0, config.n_head - 1, description="Head"),
             **controls,
         }
+        for control in self.controls.values():
+            control.style.description_width = "90px"
         self.controls["text"].layout.width = "95%"
         self.figure = Figure(figsize=self.size, dpi=100, layout="constrained")
         FigureCanvasAgg(self.figure)
@@ -188,8 +188,8 @@ class Explorer(widgets.VBox):
         return png.getvalue()
 
     def still(self):
-        """The picture as it stands, for a page that runs nothing, with its summary printed and as its alternative text."""
-        return still(self.figure, self.lines)
+        """The picture as it stands, for a page that runs nothing, with its summary."""
+        return still(self.image.value, self.lines)
 
     def _repr_mimebundle_(self, **kwargs):
         bundle = super()._repr_mimebundle_(**kwargs)
@@ -391,7 +391,9 @@ class HeadExplorer(anywidget.AnyWidget):
         plot_pattern(capture.pattern(self.layer, self.head), labels, axes[3]).set_title("pattern")
         for ax in axes:
             ax.tick_params(labelsize=label_size(len(labels)))
-        return still(figure, head_summary(capture, labels, self.layer, self.head))
+        png = BytesIO()
+        figure.savefig(png)
+        return still(png.getvalue(), head_summary(capture, labels, self.layer, self.head))
 
     def to_html(self):
         """The explorer as it stands as a piece of HTML that needs no kernel, no network and no other file.

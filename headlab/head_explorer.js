@@ -123,11 +123,11 @@ class Explorer {
           element("label", {}, "Head ", head),
           this.name,
           element("p", { class: "hint" }, hint),
-          this.pair,
-          this.values,
         ),
       ),
       this.panels,
+      this.pair,
+      this.values,
       this.summary,
     );
     root.append(this.root);
