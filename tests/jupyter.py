@@ -8,7 +8,7 @@ import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import nbformat
 from playwright.sync_api import sync_playwright
@@ -98,7 +98,7 @@ class NotebookPage:
 
     def __init__(self, browser, url, name, width=1280, height=1000):
         self.page = browser.new_page(viewport={"width": width, "height": height})
-        self.complaints = []
+        self.url, self.complaints = url, []
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("console", lambda line: line.type == "error" and self.complaints.append(line.text))
         self.page.goto(f"{url}lab/tree/{name}?reset")
@@ -137,6 +137,12 @@ class NotebookPage:
         output.wait_for(timeout=30_000)
         return output.inner_text().replace(f"{DONE[:4]}told", "").strip()
 
+    def close(self):
+        """Close the page and end its kernel."""
+        self.page.close()
+        for kernel in json.loads(urlopen(f"{self.url}api/kernels", timeout=20).read()):
+            urlopen(Request(f"{self.url}api/kernels/{kernel['id']}", method="DELETE"), timeout=20).close()
+
     def errors(self):
         """What went wrong in any cell, and what the console complains of."""
         kinds = '[data-mime-type="application/vnd.jupyter.error"], [data-mime-type="application/vnd.jupyter.stderr"]'
@@ -148,9 +154,9 @@ class NotebookPage:
 
 
 def slide(cell, description, key):
-    """Press a key on the slider of this description and return its new value."""
+    """Press a key on the slider of this description (on its lower end where it has two) and return its new value."""
     slider = cell.locator(".widget-hslider", has=cell.page.locator(f".widget-label:text-is('{description}')"))
-    handle = slider.locator(".noUi-handle")
+    handle = slider.locator(".noUi-handle").first
     handle.focus()
     handle.press(key)
     return float(handle.get_attribute("aria-valuenow"))

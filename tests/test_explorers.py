@@ -10,14 +10,23 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
+from scipy.stats import gaussian_kde
 
 from headlab import explorers
-from headlab.explorers import HeadExplorer, MaskExplorer, SplittingExplorer, head_summary
+from headlab.explorers import (
+    DensityExplorer,
+    HeadExplorer,
+    MaskExplorer,
+    ProfileExplorer,
+    ShiftExplorer,
+    SplittingExplorer,
+    head_summary,
+)
 from headlab.models import load_model, model_name
 
 TEXT = "The old man looked at the little white house by the sea."
 OTHER = "A small boat came home, and nobody saw it."
-CORE = [MaskExplorer, SplittingExplorer]
+CORE = [MaskExplorer, SplittingExplorer, ShiftExplorer, DensityExplorer, ProfileExplorer]
 N_LAYERS, N_HEADS = 4, 12
 PLACES = [(layer, head) for layer in range(N_LAYERS) for head in range(N_HEADS)]
 
@@ -48,6 +57,11 @@ def go(explorer, **values):
     for name, value in values.items():
         explorer.controls[name].value = value
     assert explorer.error.value == ""
+
+
+def go_to(explorer, layer, head):
+    """Move to a head; the explorer of lesson 6 shows all layers at once."""
+    go(explorer, **({"layer": layer} if "layer" in explorer.controls else {}), head=head)
 
 
 def pixels(explorer):
@@ -131,6 +145,149 @@ def test_the_splitting_explorer_shows_every_head(mini, truth):
         )
 
 
+# Lesson 4
+
+
+def entropy_tokens(pattern):
+    """exp(entropy) of each row, share by share."""
+    return [np.exp(-sum(p * np.log(p) for p in row if p > 0)) for row in pattern.double().tolist()]
+
+
+def test_the_shift_explorer_shows_every_head(mini, truth):
+    explorer = ShiftExplorer(*mini, TEXT)
+    visible = np.tril(np.ones((len(truth[0][0]),) * 2, dtype=bool))
+    for layer, head in PLACES:
+        go(explorer, layer=layer, head=head)
+        raw, pattern = raw_of(truth, layer, head).numpy(), truth[1][layer][head]
+        assert_shows(explorer, explorer.pattern_image, pattern.numpy(), [(6, 2)])
+        assert np.allclose(
+            explorer.scores_image.get_array().filled(-np.inf), np.where(visible, raw, -np.inf), atol=1e-3
+        )
+        for state in ("changed", "unchanged"):
+            assert np.allclose(explorer.curves["tokens", state].get_ydata(), entropy_tokens(pattern), atol=1e-3)
+            assert np.allclose(explorer.curves["share", state].get_ydata(), pattern[:, 0], atol=1e-5)
+        negative, median = (raw[visible] < 0).mean(), np.median(raw[visible])
+        assert explorer.lines[0].startswith(f"L{layer}H{head}, scaled by 1.0, +0, without nothing: {negative:.0%} of")
+        assert abs(float(explorer.lines[0].split()[-1][:-1]) - median) < 0.06
+        assert (
+            f"first token's share {pattern[:, 0].mean():.0%} (unchanged: {pattern[:, 0].mean():.0%})"
+            in explorer.lines[1]
+        )
+        assert explorer.lines[2] == "Largest change of any share: 0.000."
+
+
+def test_softmax_does_not_see_a_constant_but_a_scale_and_the_query_bias(mini, truth):
+    explorer = ShiftExplorer(*mini, TEXT, layer=1, head=3)
+    raw, pattern = raw_of(truth, 1, 3), truth[1][1][3]
+    go(explorer, add=-37)
+    visible = np.tril(np.ones(raw.shape, dtype=bool))
+    assert np.allclose(explorer.scores_image.get_array().filled(0)[visible], raw.numpy()[visible] - 37, atol=1e-3)
+    assert explorer.lines[2] == "Largest change of any share: 0.000."
+    assert np.allclose(explorer.pattern_image.get_array(), pattern, atol=1e-5)
+    go(explorer, add=0, scale=2.5)
+    expected = (raw * 2.5 / 8).masked_fill(torch.from_numpy(~visible), -torch.inf).softmax(-1)
+    assert np.allclose(explorer.pattern_image.get_array(), expected, atol=1e-5)
+    assert np.allclose(explorer.curves["tokens", "changed"].get_ydata(), entropy_tokens(expected), atol=1e-3)
+    assert np.allclose(explorer.curves["tokens", "unchanged"].get_ydata(), entropy_tokens(pattern), atol=1e-3)
+    go(explorer, scale=1.0, query_bias=False, constant=False)
+    fused, bias = truth[0][1], mini[0].transformer.h[1].attn.c_attn.bias.detach()
+    without = (fused[:, 192:256] - bias[192:256]) @ fused[:, 960:1024].T  # (q - bq).k
+    expected = (without / 8).masked_fill(torch.from_numpy(~visible), -torch.inf).softmax(-1)
+    assert np.allclose(explorer.pattern_image.get_array(), expected, atol=1e-5)
+    assert "without query bias and constant" in explorer.lines[0]
+    change = (expected - pattern).abs().max().item()
+    assert abs(float(explorer.lines[2].split()[-1][:-1]) - change) < 6e-4
+    go(explorer, content=False, key_bias=False)
+    even = visible / visible.sum(-1, keepdims=True)
+    assert np.allclose(explorer.pattern_image.get_array(), even, atol=1e-6)
+
+
+# Lesson 5
+
+
+def test_the_density_explorer_shows_every_head(mini, truth):
+    explorer = DensityExplorer(*mini, TEXT)
+    visible = np.tril(np.ones((len(truth[0][0]),) * 2, dtype=bool))
+    for layer, head in PLACES:
+        go(explorer, layer=layer, head=head)
+        everything = raw_of(truth, layer, head).numpy()[visible], truth[1][layer][head].numpy()[visible]
+        for place, population in enumerate(everything):
+            sample = explorer.rugs[place].get_xdata()
+            assert len(sample) == 40 and np.abs(sample[:, None] - population).min(1).max() < 1e-4
+            grid, density = explorer.sums[place].get_data()
+            kernel = gaussian_kde(sample)
+            if kernel.factor * sample.std(ddof=1) < 0.25 or place == 0:
+                assert np.allclose(density, kernel(grid), rtol=1e-4, atol=1e-4 * density.max())
+            kernels = np.array([segment[:, 1] for segment in explorer.kernels[place].get_segments()])
+            assert np.allclose(kernels.sum(0), density, rtol=1e-6, atol=1e-9)
+        assert explorer.lines[0].startswith(f"L{layer}H{head}: 40 of {visible.sum()} visible pairs")
+
+
+def test_the_density_explorer_follows_sample_bandwidth_kernels_and_edges(mini):
+    explorer = DensityExplorer(*mini, TEXT, layer=1, head=3)
+    small = explorer.rugs[0].get_xdata()
+    go(explorer, n_samples=90)
+    assert np.array_equal(explorer.rugs[0].get_xdata()[:40], small)  # the larger sample holds the smaller
+    width = float(re.search(r"bandwidth (\S+),", explorer.lines[1])[1])
+    go(explorer, width=0.5)
+    assert abs(float(re.search(r"bandwidth (\S+),", explorer.lines[1])[1]) - width / 2) < 0.011
+    assert float(re.search(r", (\S+)% of", explorer.lines[2])[1]) > 0.5
+    go(explorer, mend=True, kernels=False)
+    grid, density = explorer.sums[1].get_data()
+    assert (density[(grid < 0) | (grid > 1)] == 0).all()
+    assert np.trapezoid(density, grid) == pytest.approx(1, abs=0.03)
+    assert ", 0.0% of the density" in explorer.lines[2] and "kernels hidden, edges mended" in explorer.lines[0]
+    assert len(explorer.kernels[0].get_segments()) == 0
+
+
+# Lesson 6
+
+
+def test_the_profile_explorer_shows_every_head_and_statistic(mini, truth):
+    explorer, n_tokens = ProfileExplorer(*mini, TEXT), len(truth[0][0])
+    visible = np.tril(np.ones((n_tokens, n_tokens), dtype=bool))
+    raw = np.array([raw_of(truth, *place).numpy()[visible] for place in PLACES]).reshape(N_LAYERS, N_HEADS, -1)
+    pattern = torch.stack(truth[1]).numpy()
+    tokens = np.array([entropy_tokens(head[2:]) for layer in torch.stack(truth[1]) for head in layer]).mean(-1)
+    position = np.arange(n_tokens)
+    expected = {
+        "median": np.median(raw, -1),
+        "fraction_negative": (raw < 0).mean(-1),
+        "effective_tokens": tokens.reshape(N_LAYERS, N_HEADS),
+        "first_share": pattern[:, :, 2:, 0].mean(-1),
+        "previous_share": np.array([pattern[:, :, i, i - 1] for i in range(2, n_tokens)]).mean(0),
+        "mean_step_back": (pattern * (position[:, None] - position))[:, :, 2:].sum(-1).mean(-1),
+    }
+    for statistic, values in expected.items():
+        go(explorer, statistic=statistic)
+        shown = explorer.points.get_offsets()
+        assert np.allclose(shown[:, 0], values.ravel(), rtol=1e-4, atol=1e-4)
+        assert np.allclose(shown[:, 1], np.repeat(range(N_LAYERS), N_HEADS))
+        assert np.allclose(explorer.middle.get_xdata(), np.median(values, 1), rtol=1e-4, atol=1e-4)
+        for head in range(N_HEADS):
+            go(explorer, head=head)
+            assert np.allclose(explorer.track.get_xdata(), values[:, head], rtol=1e-4, atol=1e-4)
+            assert explorer.lines[2] == (
+                f"Head {head}: {values[0, head]:.2f} in layer 0, {values[-1, head]:.2f} in layer {N_LAYERS - 1}."
+            )
+    densities, extent = explorer.densities.get_array(), explorer.densities.get_extent()
+    step = (extent[1] - extent[0]) / densities.shape[1]
+    grid = extent[0] + step * (np.arange(densities.shape[1]) + 0.5)
+    assert densities.shape[0] == N_LAYERS and np.allclose(densities.sum(1) * step, 1, atol=0.01)
+    assert np.allclose((densities * grid).sum(1) * step, raw.mean((1, 2)), atol=0.05)
+
+
+@pytest.mark.parametrize(("first", "last"), [(0, 3), (1, 2), (3, 3), (0, 0)])
+def test_the_profile_explorer_keeps_to_its_layers(mini, first, last):
+    explorer = ProfileExplorer(*mini, TEXT)
+    go(explorer, layers=(first, last), statistic="spread")
+    assert all(ax.get_ylim() == (last + 0.5, first - 0.5) for ax in explorer.axes)
+    assert explorer.lines[0].startswith(f"Layers {first} to {last}:")
+    lowest, highest = map(int, re.findall(r"layer (\d+)", explorer.lines[1]))
+    middle = explorer.middle.get_xdata()[first : last + 1]
+    assert (lowest, highest) == (first + middle.argmin(), first + middle.argmax())
+
+
 # What these explorers share
 
 
@@ -142,10 +299,10 @@ def test_one_forward_pass_for_each_text(mini, make, monkeypatch):
     try:
         explorer = make(model, tokenizer, TEXT)
         for layer, head in PLACES[::5]:
-            go(explorer, layer=layer, head=head)
+            go_to(explorer, layer, head)
         assert len(calls) == 1
         go(explorer, text=OTHER)
-        go(explorer, layer=0, head=1)
+        go_to(explorer, 0, 1)
         assert len(calls) == 2
     finally:
         handle.remove()
@@ -163,19 +320,19 @@ def test_a_text_is_followed_and_a_bad_one_is_told_in_one_line(mini, make):
     good, lines = explorer.image.value, explorer.lines
     for text, line in [
         ("", "text: expected 1 to 64 tokens, got 0 tokens"),
-        ("a " * 400, "text: expected 1 to 64 tokens, got 8"),
+        ("a " * 400, "text: expected 1 to 64 tokens, got 4"),
         ("\ud800", "TypeError: "),
     ]:
         explorer.controls["text"].value = text
         assert line in explorer.error.value and "\n" not in explorer.error.value
         assert explorer.image.value == good and explorer.lines == lines
     # The last good text still follows the sliders, and the complaint stays while the bad text does.
-    explorer.controls["layer"].value = 3
-    assert "L3H0" in explorer.summary.value or "layer 3" in explorer.summary.value
+    explorer.controls["head"].value = 5
+    assert re.search("L0H5|Head 5", explorer.summary.value)
     assert "TypeError" in explorer.error.value and explorer.image.value != good
-    for text in ("日本 <b>&$x$</b> 🙂", "a", TEXT):
+    for text in ("日本 <b>&$x$</b> 🙂", "An old boat.", TEXT):
         go(explorer, text=text)
-    assert explorer.controls["layer"].value == 3
+    assert explorer.controls["head"].value == 5
 
 
 @pytest.mark.parametrize("make", CORE)
@@ -211,10 +368,11 @@ def test_no_figure_is_left_open_and_the_picture_keeps_its_size(mini, make, n_cha
 
 @pytest.mark.parametrize("make", CORE)
 def test_a_picture_depends_on_where_it_is_not_on_how_it_got_there(mini, make):
-    wandered, direct = make(*mini, OTHER), make(*mini, TEXT, layer=2, head=7)
+    wandered, direct = make(*mini, OTHER), make(*mini, TEXT)
     for layer, head in ((1, 1), (3, 9), (2, 7)):
-        go(wandered, layer=layer, head=head)
+        go_to(wandered, layer, head)
     go(wandered, text=TEXT)
+    go_to(direct, 2, 7)
     assert np.abs(pixels(wandered) - pixels(direct)).max() < 0.02
     assert wandered.lines == direct.lines
 
@@ -238,12 +396,23 @@ def test_every_control_has_a_description_and_the_cell_a_plain_text(mini, make):
 
 @pytest.mark.parametrize("make", [*CORE, HeadExplorer])
 def test_standing_still_it_prints_its_summary_and_gives_it_as_alternative_text(mini, make, capsys):
-    explorer = make(*mini, TEXT, layer=1, head=2)
+    explorer = make(*mini, TEXT, head=2)
     picture = explorer.still()
-    lines = explorer.shown["summaries"][14] if make is HeadExplorer else explorer.lines
+    lines = explorer.shown["summaries"][2] if make is HeadExplorer else explorer.lines
     assert capsys.readouterr().out.splitlines() == lines
-    assert picture.alt == " ".join(lines) and "L1H2" in picture.alt
+    assert picture.alt == " ".join(lines) and re.search("L0H2|Head 2", picture.alt)
     assert plt.imread(BytesIO(picture.data)).std() > 0.1
+
+
+@pytest.mark.parametrize(("make", "text"), [(DensityExplorer, "a"), (ProfileExplorer, "hi")])
+def test_a_text_too_short_for_its_statistics_is_told_and_the_last_one_stays(mini, make, text):
+    explorer = make(*mini, TEXT)
+    good, lines = explorer.image.value, explorer.lines
+    explorer.controls["text"].value = text
+    assert "expected at least" in explorer.error.value
+    assert explorer.lines == lines
+    go(explorer, text=TEXT)
+    assert np.abs(plt.imread(BytesIO(good)) - pixels(explorer)).max() < 0.02
 
 
 # Lesson 3
@@ -267,7 +436,7 @@ def test_the_head_explorer_follows_a_text_and_tells_what_is_wrong_with_another(m
     explorer.text = OTHER
     assert "".join(explorer.shown["tokens"]).replace("·", " ") == OTHER and explorer.error == ""
     shown = explorer.shown
-    for text, line in [("", "got 0 tokens"), ("a " * 400, "1 to 64 tokens, got 8"), ("\ud800", "TypeError")]:
+    for text, line in [("", "got 0 tokens"), ("a " * 400, "1 to 64 tokens, got 4"), ("\ud800", "TypeError")]:
         explorer.text = text
         assert line in explorer.error and "\n" not in explorer.error
         assert explorer.shown is shown
