@@ -53,6 +53,20 @@ def token_strings(tokenizer, input_ids):
     return labels
 
 
+def model_name(model):
+    """The name that a model was loaded under: "mini", "gpt2", "random", an id or a folder's name.
+
+    Introduced in lesson 1.
+    """
+    if not model.name_or_path:
+        return "random"
+    folder = Path(model.name_or_path)
+    if folder.parent.name != "snapshots":
+        return folder.name
+    name = folder.parents[1].name.removeprefix("models--").replace("--", "/")
+    return name.removeprefix("openai-community/")
+
+
 def _choose():
     """The name that "auto" stands for on this machine, now."""
     wish = os.environ.get("HEADLAB_MODEL", "").strip()

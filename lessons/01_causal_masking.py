@@ -22,6 +22,7 @@ import torch
 
 from headlab.capture import capture_heads
 from headlab.exercises import check
+from headlab.explorers import MaskExplorer
 from headlab.masking import causal_mask, mask_scores, softmax
 from headlab.models import load_model, token_strings
 from headlab.plots import plot_head_grid, plot_mask, plot_pattern, plot_scores
@@ -230,8 +231,29 @@ ax.set_title(f"L{layer}H{head}: the first 12 tokens")
 plt.show()
 
 # %% [markdown]
-# *The figure says:* nothing stands above the diagonal, and the first row is a single full share. Change `layer` and
-# `head` and run the cell again: the picture changes, these two facts do not.
+# *The figure says:* nothing stands above the diagonal, and the first row is a single full share.
+#
+# The **mask explorer** shows the same for any head and any text: its scores, scaled and divided by a *temperature*, and
+# the pattern that softmax makes of them. Here it stands still, with what it says in words:
+
+# %%
+explorer = MaskExplorer(model, tokenizer, text, layer=layer, head=head)
+explorer.still()
+
+# %% [markdown]
+# **Predict.** What does each control do to the first row: reading fewer tokens, taking the mask off, a temperature of 5?
+
+# %%
+explorer
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# With the mask on, nothing at all: a softmax over a single score is 1, at any temperature. Fewer tokens cut the
+# picture off and change nothing in what is left. Take the mask off, and the first row shares itself out over the whole
+# text; now the number of tokens read does change it. A high temperature evens out every row, a low one leaves each
+# to its largest score.
+# </details>
 #
 # **Predict.** Of all the heads, in how many is a share of the future anything but exactly 0?
 

@@ -1,0 +1,394 @@
+"""The explorers in JupyterLab in Chromium, moved with the keyboard and the mouse as a reader moves them."""
+
+import operator
+import os
+import re
+import subprocess
+import sys
+from io import BytesIO
+from urllib.parse import urlsplit
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from jupyter import CHROMIUM, ENVIRONMENT, ROOT, NotebookPage, chromium, jupyter_lab, slide, steady, write_notebook
+from nbformat.v4 import new_code_cell
+
+from headlab import explorers
+from headlab.capture import capture_heads
+
+sys.path.insert(0, str(ROOT / "tools"))
+from build_notebooks import notebook_of
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
+
+TEXT = "The old man looked at the little white house by the sea."
+SETUP = f"""from headlab import explorers
+from headlab.models import load_model
+
+model, tokenizer = load_model("mini")
+text = {TEXT!r}"""
+name_of = operator.attrgetter("__name__")
+CORE = explorers.Explorer.__subclasses__()
+LESSONS = sorted((ROOT / "lessons").glob("0[1-6]_*.py"))
+SCREENSHOTS = ROOT / "screenshots"
+N_LAYERS, N_HEADS = 4, 12
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """A function that writes a notebook of some cells, opens it in JupyterLab and runs it all."""
+    if not CHROMIUM:
+        reason = "no Chromium: install Debian's chromium, or set HEADLAB_CHROMIUM to a browser"
+        (pytest.fail if os.environ.get("HEADLAB_REQUIRE_BROWSER") == "1" else pytest.skip)(reason)
+    folder = tmp_path_factory.mktemp("lab")
+    SCREENSHOTS.mkdir(exist_ok=True)
+    open_ones = []
+    with jupyter_lab(folder) as url, chromium() as browser:
+
+        def open_and_run(name, cells, **options):
+            write_notebook(folder / "work" / f"{name}.ipynb", cells)
+            while open_ones:
+                open_ones.pop().close()
+            notebook = NotebookPage(browser, url, f"{name}.ipynb", **options)
+            open_ones.append(notebook)
+            notebook.run_all()
+            return notebook
+
+        open_and_run.folder, open_and_run.browser = folder / "work", browser
+        yield open_and_run
+
+
+def wait_for(locator, text):
+    """Wait until the element holds this text."""
+    locator.filter(has_text=text).wait_for(timeout=20_000)
+
+
+def picture(cell):
+    """The widget's picture as pixels."""
+    code = "async (image) => [...new Uint8Array(await (await fetch(image.src)).arrayBuffer())]"
+    return plt.imread(BytesIO(bytes(cell.locator("img.widget-image").evaluate(code))))
+
+
+def path_through_heads():
+    """(slider, key, layer, head): one key press to each next head, layer by layer, back and forth."""
+    for layer in range(N_LAYERS):
+        right = layer % 2 == 0
+        if layer:
+            yield "Layer", "ArrowRight", layer, 0 if right else N_HEADS - 1
+        for step in range(1, N_HEADS):
+            yield "Head", "ArrowRight" if right else "ArrowLeft", layer, step if right else N_HEADS - 1 - step
+
+
+def n_figures(notebook):
+    return int(notebook.run_last("import matplotlib.pyplot as plt; print(len(plt.get_fignums()))"))
+
+
+@pytest.mark.parametrize("make", [make for make in CORE if make is not explorers.ProfileExplorer], ids=name_of)
+def test_an_explorer_follows_the_keyboard_through_every_layer_and_head(lab, mini, make):
+    cells = [new_code_cell(SETUP), new_code_cell(f"explorers.{make.__name__}(model, tokenizer, text)")]
+    notebook = lab(make.__name__, cells)
+    cell, own = notebook.cell("explorers." + make.__name__), make(*mini, TEXT)
+    cell.scroll_into_view_if_needed()
+    summary, image = cell.locator('[role="status"]'), cell.locator("img.widget-image")
+    with steady(cell):
+        for step, (slider, key, layer, head) in enumerate(path_through_heads()):
+            before = image.get_attribute("src")
+            slide(cell, slider, key)
+            wait_for(summary, f"L{layer}H{head}")
+            assert image.get_attribute("src") != before
+            if step % 9 == 0:
+                own.controls["layer"].value, own.controls["head"].value = layer, head
+                assert np.abs(picture(cell) - plt.imread(BytesIO(own.image.value))).mean() < 0.002
+                assert summary.inner_text() == "\n".join(own.lines)
+    notebook.page.screenshot(path=SCREENSHOTS / f"{make.__name__}.png")
+    assert n_figures(notebook) <= 1
+    assert notebook.errors() == []
+
+
+@pytest.mark.parametrize("make", CORE, ids=name_of)
+def test_every_other_control_changes_the_picture_and_the_summary(lab, mini, make):
+    cells = [new_code_cell(SETUP), new_code_cell(f"explorers.{make.__name__}(model, tokenizer, text)")]
+    notebook = lab(make.__name__, cells)
+    cell, own = notebook.cell("explorers." + make.__name__), make(*mini, TEXT)
+    summary, image = cell.locator('[role="status"]'), cell.locator("img.widget-image")
+    with steady(cell):
+        for name, control in own.controls.items():
+            before = image.get_attribute("src"), summary.inner_text()
+            if isinstance(control.value, tuple):
+                lower = slide(cell, control.description, "ArrowRight")
+                control.value = (int(lower), control.value[1])
+            elif hasattr(control, "step"):
+                control.value = slide(
+                    cell, control.description, "ArrowLeft" if control.value > control.min else "ArrowRight"
+                )
+            elif isinstance(control.value, bool):
+                cell.get_by_label(control.description).press("Space")
+                control.value = not control.value
+            elif hasattr(control, "options"):
+                cell.get_by_label(control.description).press("ArrowDown")
+                control.index = (control.index + 1) % len(control.options)
+            else:
+                continue  # the text box, which has a test of its own
+            notebook.page.wait_for_function(
+                "([image, src]) => image.src !== src", arg=[image.element_handle(), before[0]], timeout=20_000
+            )
+            wait_for(summary, own.lines[0])
+            assert summary.inner_text() == "\n".join(own.lines) != before[1], name
+            assert np.abs(picture(cell) - plt.imread(BytesIO(own.image.value))).mean() < 0.002, name
+    assert notebook.errors() == []
+
+
+@pytest.mark.parametrize("make", CORE, ids=name_of)
+def test_a_text_is_typed_and_a_bad_one_is_told_in_one_line(lab, make):
+    cells = [new_code_cell(SETUP), new_code_cell(f"explorers.{make.__name__}(model, tokenizer, text)")]
+    notebook = lab(make.__name__, cells)
+    cell = notebook.cell("explorers." + make.__name__)
+    box, image = cell.get_by_label("Text", exact=True), cell.locator("img.widget-image")
+    with steady(cell):
+        first = image.get_attribute("src")
+        box.fill("")
+        box.press("Enter")
+        wait_for(cell.locator('[role="alert"]'), "text: expected 1 to 64 tokens, got 0 tokens")
+        assert image.get_attribute("src") != "" and np.ptp(picture(cell)) > 0.5
+        box.fill("A boat & <b>nobody</b> saw $it$.")
+        box.press("Enter")
+        cell.locator('[role="alert"]').wait_for(state="detached", timeout=20_000)
+        assert image.get_attribute("src") != first
+    notebook.page.screenshot(path=SCREENSHOTS / f"{make.__name__}_text.png")
+    assert notebook.errors() == []
+
+
+# The head explorer
+
+READ_ALL = """(canvas, n) => {
+  const root = canvas.closest(".headlab-heads");
+  const [layer, head] = root.querySelectorAll("input[type=range]");
+  const press = (target, key) => target.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+  const choose = (slider, value) => {
+    slider.value = value;
+    slider.dispatchEvent(new Event("input", { bubbles: true }));
+  };
+  const told = [];
+  for (let l = 0; l <= Number(layer.max); l++) {
+    choose(layer, l);
+    for (let h = 0; h <= Number(head.max); h++) {
+      choose(head, h);
+      for (let i = 0; i < n; i++) press(canvas, "ArrowUp"), press(canvas, "ArrowLeft");
+      for (let i = 0; i < n; i++) {
+        for (let j = 0; j < n; j++) {
+          const texts = [".pair", ".values", "output"].map((name) => root.querySelector(name).textContent);
+          told.push([l, h, ...texts]);
+          press(canvas, "ArrowRight");
+        }
+        press(canvas, "ArrowDown");
+        for (let j = 0; j < n; j++) press(canvas, "ArrowLeft");
+      }
+    }
+  }
+  return told;
+}"""
+
+
+def number(text):
+    return float(text.replace("−", "-").replace("∞", "inf"))
+
+
+def assert_tells_what_headlab_tells(panels, mini, text):
+    """Every cell of every head, read back from the page, against headlab's own four values."""
+    model, tokenizer = mini
+    ids = tokenizer(text, return_tensors="pt").input_ids
+    capture, n_tokens = capture_heads(model, ids), ids.shape[1]
+    told = panels.evaluate(READ_ALL, n_tokens)
+    rest = iter(told)
+    assert len(told) == N_LAYERS * N_HEADS * n_tokens**2
+    for layer in range(N_LAYERS):
+        for head in range(N_HEADS):
+            raw, pattern = capture.scores(layer, head), capture.pattern(layer, head)
+            for i in range(n_tokens):
+                for j in range(n_tokens):
+                    *place, pair, values, name = next(rest)
+                    assert (place, name) == ([layer, head], f"L{layer}H{head}")
+                    query, key = re.fullmatch(r"query (\d+) “.*” → key (\d+) “.*”", pair).groups()
+                    assert (int(query), int(key)) == (i, j)
+                    shown = [number(part.split()[-1]) for part in values.split(" · ")]
+                    scaled = raw[i, j].item() / capture.divisors[layer]
+                    masked = scaled if j <= i else -np.inf
+                    expected = [raw[i, j].item(), scaled, masked, pattern[i, j].item()]
+                    assert np.allclose(shown, expected, rtol=0, atol=6e-5)
+
+
+def head_cells(text):
+    return [
+        new_code_cell(SETUP),
+        new_code_cell(f"explorer = explorers.HeadExplorer(model, tokenizer, {text!r})\nexplorer"),
+    ]
+
+
+def test_the_head_explorer_tells_the_numbers_of_every_cell_of_every_head(lab, mini):
+    text = "The old man saw it."
+    notebook = lab("numbers", head_cells(text))
+    assert_tells_what_headlab_tells(notebook.page.locator("canvas.panels"), mini, text)
+    assert notebook.errors() == []
+
+
+def colours_of(panels, points):
+    """Colours (0 to 255) of a canvas at points in CSS pixels."""
+    code = """(canvas, points) => points.map(([x, y]) => {
+      const ratio = canvas.width / canvas.clientWidth;
+      return [...canvas.getContext("2d").getImageData(Math.round(x * ratio), Math.round(y * ratio), 1, 1).data];
+    })"""
+    return np.array(panels.evaluate(code, points))[:, :3]
+
+
+def test_the_head_explorer_follows_sliders_overview_pointer_and_arrows(lab, mini):
+    notebook = lab("head_explorer", head_cells(TEXT), height=1300)
+    page, cell = notebook.page, notebook.cell("HeadExplorer")
+    panels, overview = cell.locator("canvas.panels"), cell.locator("canvas.overview")
+    name, summary = cell.locator("output"), cell.locator(".summary")
+    own = explorers.HeadExplorer(*mini, TEXT)
+    n_tokens = len(own.shown["tokens"])
+    hash_of = "(canvas) => canvas.toDataURL()"
+    assert cell.locator(".heading").inner_text() == f"Model: mini, 4 layers of 12 heads. {n_tokens} tokens."
+    with steady(cell):
+        seen = {panels.evaluate(hash_of)}
+        for slider, key, layer, head in path_through_heads():
+            cell.get_by_label(slider, exact=True).press(key)
+            assert name.inner_text() == f"L{layer}H{head}"
+            assert summary.inner_text().splitlines() == own.shown["summaries"][layer * N_HEADS + head]
+            seen.add(panels.evaluate(hash_of))
+        assert len(seen) == N_LAYERS * N_HEADS
+        overview.focus()
+        for key, place in (("ArrowUp", "L2H0"), ("ArrowRight", "L2H1"), ("ArrowLeft", "L2H0"), ("ArrowLeft", "L2H0")):
+            page.keyboard.press(key)
+            assert name.inner_text() == place
+        overview.click(position={"x": 24 + 36 * 4 + 18, "y": 24 + 36 * 1 + 18})
+        assert name.inner_text() == "L1H4"
+        # The picture has the colours of the values, in all four panels.
+        width, height = panels.evaluate("(canvas) => [canvas.clientWidth, canvas.clientHeight]")
+        gap, top = 16, 46
+        side = (width - height - 3 * gap + top) / 3
+        label = height - top - side - 2
+        raw, pattern = own._reading[0].scores(1, 4), own._reading[0].pattern(1, 4)
+        limit = raw.abs().max()
+        for i, j in ((5, 2), (2, 6), (9, 9)):
+            at = [
+                (label + panel * (side + gap) + (j + 0.5) * side / n_tokens, top + (i + 0.5) * side / n_tokens)
+                for panel in range(4)
+            ]
+            signed = plt.colormaps["PuOr"](float((raw[i, j] / limit + 1) / 2))
+            masked = signed if j <= i else (217 / 255,) * 3
+            expected = [signed, signed, masked, plt.colormaps["viridis"](float(pattern[i, j]))]
+            assert np.abs(colours_of(panels, at) / 255 - [colour[:3] for colour in expected]).max() < 0.03
+        # Pointing at a cell of any panel names it.
+        for panel, (i, j) in enumerate(((3, 1), (7, 7), (0, 5), (12, 0))):
+            x = label + panel * (side + gap) + (j + 0.5) * side / n_tokens
+            panels.hover(position={"x": x, "y": top + (i + 0.5) * side / n_tokens})
+            labels = own.shown["tokens"]
+            assert cell.locator(".pair").inner_text() == f"query {i} “{labels[i]}” → key {j} “{labels[j]}”"
+            marked = [label + other * (side + gap) + (j + 0.5) * side / n_tokens for other in range(4)]
+            size = side / n_tokens
+            edge = colours_of(panels, [(x - max(size, 6) / 2, top + (i + 0.5) * size) for x in marked])
+            assert (edge < 60).all()  # the mark's black frame, in all four
+        panels.focus()
+        page.keyboard.press("ArrowRight")
+        assert cell.locator(".pair").inner_text().startswith(f"query 12 “{labels[12]}” → key 1 ")
+    page.screenshot(path=SCREENSHOTS / "HeadExplorer.png")
+    assert notebook.run_last("print(explorer.layer, explorer.head)") == "1 4"
+    assert n_figures(notebook) <= 1
+    assert notebook.errors() == []
+
+
+def test_the_head_explorer_takes_a_text_and_tells_what_is_wrong_with_another(lab):
+    notebook = lab("head_text", head_cells(TEXT))
+    cell = notebook.cell("HeadExplorer")
+    box, panels, heading = cell.get_by_label("Text"), cell.locator("canvas.panels"), cell.locator(".heading")
+    before = panels.evaluate("(canvas) => canvas.toDataURL()")
+    with steady(cell):
+        for text, line in (("", "got 0 tokens"), ("a " * 300, "expected 1 to 64 tokens, got ")):
+            box.fill(text)
+            box.press("Enter")
+            wait_for(cell.locator(".error"), line)
+            assert panels.evaluate("(canvas) => canvas.toDataURL()") == before
+    box.fill("A boat & <b>nobody</b>.")
+    box.press("Enter")
+    wait_for(cell.locator(".error"), re.compile("^$"))
+    cell.locator(".summary", has_text="boat").wait_for()
+    assert heading.inner_text() != "" and panels.evaluate("(canvas) => canvas.toDataURL()") != before
+    notebook.page.screenshot(path=SCREENSHOTS / "HeadExplorer_text.png")
+    assert notebook.run_last("explorer.layer = 3; explorer.head = 5") == ""
+    wait_for(cell.locator("output"), "L3H5")
+    assert notebook.errors() == []
+
+
+def export(path):
+    """The notebook as nbconvert's HTML page."""
+    command = [sys.executable, "-m", "nbconvert", "--to", "html", str(path), "--log-level=ERROR"]
+    subprocess.run(command, check=True, env=os.environ | ENVIRONMENT, timeout=120)
+    return path.with_suffix(".html")
+
+
+def test_the_head_explorer_works_in_an_exported_page_without_kernel_or_network(lab, mini):
+    text = "The old man saw it."
+    notebook = lab("exported", head_cells(text))
+    notebook.page.keyboard.press("ControlOrMeta+S")
+    saved = lab.folder / "exported.ipynb"
+    notebook.page.wait_for_function("() => !document.querySelector('.jp-mod-dirty')")
+    for _ in range(100):
+        if "head_explorer" in saved.read_text() or "headlab-heads" in saved.read_text():
+            break
+        notebook.page.wait_for_timeout(100)
+    page = lab.browser.new_page(viewport={"width": 1280, "height": 1000})
+    asked, complaints = [], []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    # Nothing but the file itself is to be had. nbconvert's own template asks for MathJax and require.js.
+    page.route(
+        "**/*",
+        lambda route: route.continue_() if urlsplit(route.request.url).scheme in ("file", "data") else route.abort(),
+    )
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(export(saved).as_uri())
+    panels = page.locator(".headlab-heads canvas.panels")
+    panels.wait_for(timeout=20_000)
+    assert not [
+        url for url in asked if "anywidget" in url or "ipywidgets" in url or "html-manager" in url or "headlab" in url
+    ]
+    assert page.get_by_label("Text").count() == 0  # without a kernel no text can be read
+    assert_tells_what_headlab_tells(panels, mini, text)
+    page.get_by_label("Head", exact=True).press("ArrowLeft")
+    assert page.locator("output").inner_text() == "L3H10"
+    page.locator("canvas.overview").click(position={"x": 24 + 18, "y": 24 + 36 + 18})
+    assert page.locator("output").inner_text() == "L1H0"
+    page.screenshot(path=SCREENSHOTS / "HeadExplorer_exported.png")
+    page.close()
+    assert not [line for line in complaints if "MathJax" not in line and "require" not in line]
+
+
+# The lessons
+
+
+@pytest.mark.parametrize("master", LESSONS, ids=lambda path: path.stem)
+def test_the_explorers_of_each_lesson_work_in_its_own_notebook(lab, master):
+    notebook = lab(master.stem, notebook_of(master, solutions=False).cells, height=1400)
+    page = notebook.page
+    cells = page.locator(".jp-CodeCell", has=page.locator("img.widget-image, .headlab-heads"))
+    assert cells.count() >= 1, "no explorer in this lesson"
+    for place in range(cells.count()):
+        cell = cells.nth(place)
+        cell.scroll_into_view_if_needed()
+        picture_of = cell.locator("img.widget-image, canvas.panels")
+        state = "(shown) => shown.src ?? shown.toDataURL()"
+        sliders = cell.locator("input[type=range]:not([disabled]), .noUi-handle")
+        with steady(cell):
+            for slider in sliders.all():
+                before = picture_of.evaluate(state)
+                start = slider.get_attribute("aria-valuenow") or slider.input_value()
+                for key in ("ArrowRight", "ArrowLeft"):
+                    slider.press(key)
+                    if (slider.get_attribute("aria-valuenow") or slider.input_value()) != start:
+                        break
+                changed = f"([shown, before]) => ({state})(shown) !== before"
+                page.wait_for_function(changed, arg=[picture_of.element_handle(), before], timeout=20_000)
+        cell.screenshot(path=SCREENSHOTS / f"{master.stem}_{place}.png")
+    assert n_figures(notebook) <= 1
+    assert notebook.errors() == []
