@@ -29,7 +29,7 @@ $(VENV)/.lab: pyproject.toml constraints.txt | $(BIN)/python
 	touch $@
 
 $(VENV)/.test: $(VENV)/.lab
-	$(BIN)/python -m pip install -q -c constraints.txt -e ".[test]"
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[test,cluster]"
 	touch $@
 
 $(BIN)/python:
