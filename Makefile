@@ -7,11 +7,14 @@ BIN := $(VENV)/bin
 # The saved outputs come from mini; with the network off, nothing else can be taken by chance.
 OFFLINE := HEADLAB_MODEL=mini HF_HUB_OFFLINE=1
 
+# In a container the user is often root, and JupyterLab wants to be told that this is meant.
+ALLOW_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
+
 .PHONY: lab test notebooks lock clean
 
 lab: $(VENV)/.lab
 	$(BIN)/headlab download gpt2 --if-reachable
-	$(BIN)/jupyter lab --notebook-dir=notebooks notebooks/01_causal_masking.ipynb
+	$(BIN)/jupyter lab $(ALLOW_ROOT) --notebook-dir=notebooks notebooks/01_causal_masking.ipynb
 
 test: $(VENV)/.test
 	$(BIN)/ruff check .
