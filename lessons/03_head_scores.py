@@ -311,7 +311,8 @@ print("type       clearest  share   even  control's best  queries  clearest plac
 for name, values in shares.items():
     layer, head = where(values)
     control = mean_share(random_patterns, random_pairs[name]).max().item()
-    query, key = divmod((patterns[layer, head] * pairs[name]).argmax().item(), n_tokens)
+    marked_shares = (patterns[layer, head] * pairs[name]).round(decimals=2)  # equal to two digits: take the first
+    query, key = divmod(marked_shares.argmax().item(), n_tokens)
     print(
         f"{name:11}{f'L{layer}H{head}':8}{values.max():7.2f}{mean_share(even, pairs[name]):7.2f}{control:16.2f}"
         f"{pairs[name].any(-1).sum():9}  {passage_labels[query]} ({query}) looks at {passage_labels[key]} ({key}),"
