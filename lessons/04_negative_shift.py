@@ -368,7 +368,7 @@ assert mean_of["std"][-1] > 3 * mean_of["std"][0]
 # %% [markdown]
 # *The figure says:* at the left end, untrained, every layer's median lies near zero. Training spreads the scores; how far it also
 # moves them is printed above, and how far in GPT-2 in section 2. mini and GPT-2 are two different models: that a shift is
-# weak in the one says nothing about the other. What the shift of a model depends on, size, data or length of training,
+# weak or strong in the one says nothing about the other. What the shift of a model depends on, size, data or length of training,
 # two models cannot tell.
 
 # %% [markdown]
@@ -886,7 +886,7 @@ Markdown(
 # %% [markdown]
 # In one sentence: **the shift is real, softmax cannot see it as such, and yet it suppresses, because the bias that makes it spares the first key.**
 #
-# **Limits.** Six short prompts of one model; the causes from one of them. Patterns over 7 tokens cannot be sparser or less sparse than 7 tokens allow. On mini the cells above
+# **Limits.** Six short prompts of one model; the causes from one of them. In so short a text no query can attend to more than 9 tokens; how sparse long texts make GPT-2 is not measured here. On mini the cells above
 # measure mini.
 #
 # **Where to read on.** arXiv [2604.14722](https://arxiv.org/abs/2604.14722), on attention sinks in GPT-2; Xiao et al. 2023, *Efficient Streaming Language Models with
