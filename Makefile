@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # The saved outputs come from mini; with the network off, nothing else can be taken by chance.
 OFFLINE := HEADLAB_MODEL=mini HF_HUB_OFFLINE=1
 
-.PHONY: lab test notebooks lock clean
+.PHONY: lab test notebooks bench lock clean
 
 lab: $(VENV)/.lab
 	$(BIN)/headlab download gpt2 --if-reachable
@@ -23,13 +23,23 @@ test: $(VENV)/.test
 notebooks: $(VENV)/.test
 	$(BIN)/python tools/build_notebooks.py
 
+# headlab beside its peers, which have a set of packages of their own: the table and the figure of benchmarks/.
+bench: .venv-bench/.bench
+	.venv-bench/bin/python benchmarks/peers.py | tee benchmarks/peers.md
+	.venv-bench/bin/python benchmarks/scaling.py benchmarks/scaling.png | tee benchmarks/scaling.md
+
+.venv-bench/.bench: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install -q -c constraints.txt -e ".[bench]"
+	touch $@
+
 # The package is installed as a link to this folder, so only a change of what it needs asks for pip again.
 $(VENV)/.lab: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install -q -c constraints.txt -e .
 	touch $@
 
 $(VENV)/.test: $(VENV)/.lab
-	$(BIN)/python -m pip install -q -c constraints.txt -e ".[test]"
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[test,cluster]"
 	touch $@
 
 $(BIN)/python:
@@ -44,4 +54,4 @@ lock:
 	rm .lock.part
 
 clean:
-	rm -rf $(VENV) screenshots .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-bench screenshots .pytest_cache .ruff_cache .hypothesis
