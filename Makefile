@@ -10,7 +10,7 @@ OFFLINE := HEADLAB_MODEL=mini HF_HUB_OFFLINE=1
 # In a container the user is often root, and JupyterLab wants to be told that this is meant.
 ALLOW_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: lab test notebooks lock clean
+.PHONY: lab test notebooks bench lock clean
 
 lab: $(VENV)/.lab
 	$(BIN)/headlab download gpt2 --if-reachable
@@ -25,6 +25,16 @@ test: $(VENV)/.test
 
 notebooks: $(VENV)/.test
 	$(BIN)/python tools/build_notebooks.py
+
+# headlab beside its peers, which have a set of packages of their own: the table and the figure of benchmarks/.
+bench: .venv-bench/.bench
+	.venv-bench/bin/python benchmarks/peers.py | tee benchmarks/peers.md
+	.venv-bench/bin/python benchmarks/scaling.py benchmarks/scaling.png | tee benchmarks/scaling.md
+
+.venv-bench/.bench: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install -q -c constraints.txt -e ".[bench]"
+	touch $@
 
 # The package is installed as a link to this folder, so only a change of what it needs asks for pip again.
 $(VENV)/.lab: pyproject.toml constraints.txt | $(BIN)/python
@@ -47,4 +57,4 @@ lock:
 	rm .lock.part
 
 clean:
-	rm -rf $(VENV) screenshots .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-bench screenshots .pytest_cache .ruff_cache .hypothesis
