@@ -20,7 +20,7 @@
 # %%
 import math
 import statistics
-import time
+import timeit
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -691,20 +691,19 @@ print(
 
 # %% tags=["nbval-ignore-output"]
 sizes = 2 ** np.arange(10, 18)
-seconds = {"exact": [], "fast": []}
-for n in sizes:
-    values = draw(n, seed=7)
-    place = np.linspace(values.min(), values.max(), 512)
-    for name, call in (("exact", lambda: kde(values, place, 2.0)), ("fast", lambda: fast_kde(values, 512, 2.0))):
-        runs = []
-        for _ in range(3):
-            start = time.perf_counter()
-            call()
-            runs.append(time.perf_counter() - start)
-        seconds[name].append(statistics.median(runs))
+
+
+def seconds(function, *arguments):
+    """Median of three runs."""
+    return statistics.median(timeit.repeat(lambda: function(*arguments), number=1, repeat=3))
+
+
+made = [draw(n, seed=7) for n in sizes]
+exact_seconds = [seconds(kde, values, np.linspace(values.min(), values.max(), 512), 2.0) for values in made]
+fast_seconds = [seconds(fast_kde, values, 512, 2.0) for values in made]
 ax = plt.subplots(figsize=(8, 3.8), layout="constrained")[1]
-ax.loglog(sizes, seconds["exact"], "o--", color="#D55E00", label="kde, exact")
-ax.loglog(sizes, seconds["fast"], "s-", color="#0072B2", label="fast_kde")
+ax.loglog(sizes, exact_seconds, "o--", color="#D55E00", label="kde, exact")
+ax.loglog(sizes, fast_seconds, "s-", color="#0072B2", label="fast_kde")
 ax.set(
     xlabel="scores", ylabel="seconds (median of 3 runs)", title="Measured where this notebook was run: 512 grid points"
 )

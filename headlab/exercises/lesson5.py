@@ -160,7 +160,7 @@ def _mirrored_not_chopped(samples, grid, bandwidth):
 
 
 def _rescaled(samples, grid, bandwidth):
-    """what leaked is spread over the whole density, and near 0 it is still too low: put it back where it leaked, mirrored"""
+    """what leaked is spread over the whole density, and near 0 that is too little: put it back where it leaked, mirrored"""
     leaked = np.array([math.erfc(x / bandwidth / math.sqrt(2)) / 2 for x in samples]).mean()
     return _chopped(samples, grid, bandwidth) / (1 - leaked)
 
@@ -229,7 +229,7 @@ def _once(samples, bandwidth):
 
 
 def _same_width(samples, bandwidth):
-    """the squared density's integral: two Gaussians, multiplied and integrated, give one that is sqrt(2) times as wide"""
+    """the squared density's integral: two Gaussians, multiplied and integrated, give one sqrt(2) times as wide"""
     _, bumps, n = _parts(samples, bandwidth)
     return bumps.mean() - 2 * (bumps.sum() - np.trace(bumps)) / (n * (n - 1))
 
