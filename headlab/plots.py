@@ -172,8 +172,8 @@ def plot_density(grid, density, ax=None, label=None, fill=True, **style):
     (line,) = ax.plot(grid, density, label=label, **style)
     if fill:
         ax.fill_between(grid, density, color=line.get_color(), alpha=0.2, lw=0)
+    line.sticky_edges.y.append(0)  # no margin below zero, where no density is
     ax.set(xlabel="raw score q·k", ylabel="density (per unit of q·k)")
-    ax.set_ylim(bottom=0)
     if label:
         ax.legend(frameon=False)
     return ax

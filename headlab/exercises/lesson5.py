@@ -160,7 +160,7 @@ def _mirrored_not_chopped(samples, grid, bandwidth):
 
 
 def _rescaled(samples, grid, bandwidth):
-    """what leaked is spread over the whole density, and near 0 that is too little: put it back where it leaked, mirrored"""
+    """what leaked is spread over the whole density, too little of it near 0: put it back where it leaked, mirrored"""
     leaked = np.array([math.erfc(x / bandwidth / math.sqrt(2)) / 2 for x in samples]).mean()
     return _chopped(samples, grid, bandwidth) / (1 - leaked)
 
