@@ -458,12 +458,13 @@ print(
 #
 # ### A boundary
 #
-# Shares of attention live between 0 and 1. A Gaussian knows nothing of that.
+# Shares of attention live between 0 and 1. A Gaussian knows nothing of that. Take the head that gives most to the first token (lesson 1).
 #
-# **Predict.** Most shares of a head are close to 0. What will the KDE show to the left of 0?
+# **Predict.** Nearly all other shares of this head are close to 0. What will the KDE show to the left of 0?
 
 # %%
-layer, head = 1, 0
+on_first = torch.stack([capture.pattern(number)[:, 1:, 0].mean(-1) for number in range(n_layers)])
+layer, head = divmod(on_first.argmax().item(), n_heads)
 pattern = capture.pattern(layer, head)
 shares = pattern[10:][visible[10:]].double().numpy()  # queries from the 11th on, causal pairs
 h = choose_bandwidth(shares)
@@ -484,7 +485,7 @@ print(f"after the mend: area {np.trapezoid(density, inside):.4f}, and none of it
 assert leak > 0 and abs(np.trapezoid(density, inside) - 1) < 1e-3 and (mended[near_zero < 0] == 0).all()
 
 # %% [markdown]
-# *The figure says:* a good part of the area leaks below 0, and just above it the density is far too low. The mend: **reflect** at the bound what leaks over it. (It makes the density flat at the bound, whatever the truth. Where that
+# *The figure says:* some of the area leaks below 0 (how much is printed above), and just above 0 the density is too low. The mend: **reflect** at the bound what leaks over it. (It makes the density flat at the bound, whatever the truth. Where that
 # matters, take the logarithm of the shares, or look at the scores: they have no bound.)
 #
 # ### Too few points
