@@ -142,6 +142,90 @@ def plot_terms(means, names, ax=None):
     return ax
 
 
+def plot_strips(groups, names, ax=None, size=4.0, alpha=1.0, jitter=0.0):
+    """Scores as points, one column for each group of them, such as a head or a layer; the title says how many.
+
+    groups: arrays of any length; names: one for each; size: of a point, in points; jitter: how far, in columns, a point
+    may stray sideways by chance, the same on every call. Introduced in lesson 5.
+    """
+    expect(len(names) == len(groups) >= 1, "names", f"one for each of {len(groups)} groups, at least 1", len(names))
+    scores = [np.ravel(group) for group in groups]
+    columns = np.repeat(np.arange(len(scores)), [len(group) for group in scores])
+    strays = np.random.default_rng(0).uniform(-jitter, jitter, len(columns))
+    ax = ax or plt.subplots(figsize=(7, 3.8), layout="constrained")[1]
+    # As a picture, not as shapes: a saved figure with a million shapes takes minutes to open.
+    ax.scatter(columns + strays, np.concatenate(scores), s=size**2, alpha=alpha, lw=0, color="#0072B2", rasterized=True)
+    ax.set(xlim=(-0.6, len(scores) - 0.4), ylabel="raw score q·k", title=f"{len(columns):,} points")
+    ax.set_xticks(range(len(scores)), names)
+    return ax
+
+
+def plot_density(grid, density, ax=None, label=None, fill=True, **style):
+    """A density (points,) over its grid (points,); `style` is that of the line.
+
+    Call it again with the same `ax` to lay another density over it. Introduced in lesson 5.
+    """
+    grid, density = np.asarray(grid), np.asarray(density)
+    expect(
+        grid.ndim == 1 and grid.shape == density.shape, "density", f"one for each point of {grid.shape}", density.shape
+    )
+    ax = ax or plt.subplots(figsize=(7, 3.4), layout="constrained")[1]
+    (line,) = ax.plot(grid, density, label=label, **style)
+    if fill:
+        ax.fill_between(grid, density, color=line.get_color(), alpha=0.2, lw=0)
+    line.sticky_edges.y.append(0)  # no margin below zero, where no density is
+    ax.set(xlabel="raw score q·k", ylabel="density (per unit of q·k)")
+    if label:
+        ax.legend(frameon=False)
+    return ax
+
+
+def plot_ridgelines(curves, names, ax=None):
+    """Densities one below the other, each over a line of its own, with a dashed line at zero.
+
+    curves: (grid, density) pairs, the first at the top; names: one for each. All heights are on one scale, so that
+    equal areas are equal shares; a peak may reach into the rows above. Introduced in lesson 5.
+    """
+    expect(len(names) == len(curves) >= 1, "names", f"one for each of {len(curves)} curves, at least 1", len(names))
+    height = 2.0 / max(np.max(density) for _, density in curves)  # the highest peak reaches over two rows
+    ax = ax or plt.subplots(figsize=(6.4, 1.4 + 0.4 * len(curves)), layout="constrained")[1]
+    ax.axvline(0, color="black", lw=1, ls="--")
+    for row, (grid, density) in enumerate(curves):
+        top = height * np.asarray(density) - row
+        colour = plt.cm.viridis(0.85 * row / len(curves))
+        ax.fill_between(grid, -row, top, color=colour, alpha=0.75, lw=0, zorder=2 + row)
+        ax.plot(grid, top, color="white", lw=1, zorder=2 + row)
+    ax.set_yticks(-np.arange(len(curves)), names)
+    ax.set(xlabel="raw score q·k", ylim=(0.2 - len(curves), 2.2))
+    ax.spines[["left", "right", "top"]].set_visible(False)
+    ax.tick_params(axis="y", length=0)
+    return ax
+
+
+def plot_layers(histogram, bandwidth="scott"):
+    """The density of every head of a ScoreHistogram: one panel of ridgelines for each layer. Returns its Axes (layer,).
+
+    The panels share one axis of scores, which covers the middle 99 % of all heads' together; each panel has its own
+    scale of heights. Introduced in lesson 5.
+    """
+    n_layers, heads = len(histogram.layers), range(histogram.n_heads)
+    columns = min(4, n_layers)
+    rows = -(-n_layers // columns)
+    size = (3.7 * columns, rows * (1.0 + 0.22 * len(heads)))
+    axes = plt.subplots(rows, columns, figsize=size, sharex=True, squeeze=False, layout="constrained")[1].ravel()
+    for ax in axes[n_layers:]:
+        ax.remove()
+    axes = axes[:n_layers]
+    for place, (ax, layer) in enumerate(zip(axes, histogram.layers, strict=True)):
+        plot_ridgelines([histogram.density(layer, head, bandwidth=bandwidth) for head in heads], heads, ax)
+        lowest = place + columns >= n_layers
+        ax.set(title=f"layer {layer}", ylabel="" if place % columns else "head")
+        ax.set_xlabel(ax.get_xlabel() if lowest else "")
+        ax.tick_params(labelbottom=lowest)
+    axes[0].set_xlim(np.quantile(histogram.quantile(np.linspace(0, 1, 201)), [0.005, 0.995]))
+    return axes
+
+
 def _heatmap(values, tokens, ax, label="", colorbar=True, **style):
     """Queries down, keys across, both labelled with their tokens."""
     n_tokens = len(values)

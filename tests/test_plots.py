@@ -1,0 +1,123 @@
+"""Lesson 5's plots: what is drawn is what was given, and nothing is left out unsaid."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+
+from headlab.density import ScoreHistogram, kde
+from headlab.plots import plot_density, plot_layers, plot_ridgelines, plot_strips
+
+GROUPS = [np.array([-2.0, 5.0]), np.array([[1.0, 7.0, 3.0]]), np.array([0.5])]
+CURVES = [(np.linspace(-3, 3, 7), np.array([0, 0.1, 0.2, 0.4, 0.2, 0.1, 0])), (np.arange(3.0), np.array([0, 0.2, 0]))]
+
+
+def histogram(n_layers=5, n_heads=3):
+    """Heads that all differ: the more layers and heads before it, the higher its scores."""
+    counted = ScoreHistogram(range(n_layers), n_heads)
+    random = torch.Generator().manual_seed(0)
+    for layer in range(n_layers):
+        scores = torch.randn(n_heads, 200, generator=random) + 10 * layer
+        counted.update(layer, scores + torch.arange(n_heads)[:, None])
+    return counted
+
+
+def points(ax):
+    return np.asarray(ax.collections[0].get_offsets())
+
+
+def test_each_group_has_its_column_and_the_title_counts_the_points():
+    ax = plot_strips(GROUPS, ["a", "b", "c"])
+    assert points(ax).tolist() == [[0, -2], [0, 5], [1, 1], [1, 7], [1, 3], [2, 0.5]]
+    assert ax.get_title() == "6 points" and ax.get_xlim() == (-0.6, 2.6)
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["a", "b", "c"]
+
+
+def test_jitter_strays_sideways_only_no_further_than_asked_and_the_same_each_time():
+    still, first, again = (points(plot_strips(GROUPS, "abc", jitter=j)) for j in (0.0, 0.4, 0.4))
+    strays = first[:, 0] - still[:, 0]
+    assert np.array_equal(first[:, 1], still[:, 1]) and np.array_equal(first, again)
+    assert (np.abs(strays) <= 0.4).all() and len(set(strays)) == 6
+
+
+def test_a_scatter_is_saved_as_a_picture_with_the_size_and_strength_asked_for():
+    dots = plot_strips(GROUPS, "abc", size=3.0, alpha=0.25).collections[0]
+    assert dots.get_rasterized() and dots.get_sizes().tolist() == [9.0] and dots.get_alpha() == 0.25
+
+
+def test_a_density_is_drawn_and_a_second_one_laid_over_it():
+    grid, density = CURVES[0]
+    ax = plot_density(grid, density, label="one")
+    assert plot_density(grid, 2 * density, ax, label="two", fill=False, ls=":") is ax
+    one, two = ax.lines
+    assert np.array_equal(one.get_xdata(), grid) and np.array_equal(one.get_ydata(), density)
+    assert np.array_equal(two.get_ydata(), 2 * density) and two.get_linestyle() == ":"
+    assert len(ax.collections) == 1
+    low, high = ax.get_ylim()
+    assert low == 0 and high > 2 * density.max()  # the second one fits in
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["one", "two"]
+
+
+def test_ridgelines_are_on_one_scale_each_over_its_own_line():
+    ax = plot_ridgelines(CURVES, ["first", "second"])
+    zero, *ridges = ax.lines
+    assert zero.get_xdata() == [0, 0]
+    for row, (ridge, (grid, density)) in enumerate(zip(ridges, CURVES, strict=True)):
+        assert np.array_equal(ridge.get_xdata(), grid)
+        assert np.allclose(ridge.get_ydata() + row, 5 * density)  # the peak of 0.4 reaches over two rows
+    assert {tick: label.get_text() for tick, label in zip(ax.get_yticks(), ax.get_yticklabels(), strict=True)} == {
+        0: "first",
+        -1: "second",
+    }
+
+
+def test_every_head_of_every_layer_is_drawn_in_its_place():
+    counted = histogram()
+    axes = plot_layers(counted, bandwidth=0.5)
+    assert [ax.get_title() for ax in axes] == [f"layer {layer}" for layer in range(5)]
+    assert plt.gcf().axes == list(axes)  # no empty panel is left
+    for layer, ax in enumerate(axes):
+        heights = []
+        for head, ridge in enumerate(ax.lines[1:]):
+            grid, density = counted.density(layer, head, bandwidth=0.5)
+            assert np.array_equal(ridge.get_xdata(), grid)
+            heights.append((ridge.get_ydata() + head) / density.max())
+            assert np.allclose(heights[-1] / heights[-1].max(), density / density.max())
+        assert len(heights) == 3
+    assert [bool(ax.get_xlabel()) for ax in axes] == [False, True, True, True, True]  # the lowest of each column
+    low, high = axes[0].get_xlim()
+    assert axes[4].get_xlim() == (low, high) and -4 < low < -1 and 43 < high < 46
+
+
+def test_layers_that_were_not_all_counted_keep_their_numbers():
+    counted = ScoreHistogram((3, 7), 2)
+    for layer in (3, 7):
+        counted.update(layer, torch.tensor([[0.0, layer], [1.0, 2.0]]))
+    assert [ax.get_title() for ax in plot_layers(counted)] == ["layer 3", "layer 7"]
+
+
+def test_the_bandwidth_reaches_the_curves():
+    narrow, wide = (plot_layers(histogram(1, 1), bandwidth=width)[0].lines[1] for width in (0.2, 2.0))
+    assert np.ptp(wide.get_xdata()) - np.ptp(narrow.get_xdata()) == pytest.approx(10 * (2.0 - 0.2), abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("call", "line"),
+    [
+        (lambda: plot_strips(GROUPS, "ab"), "names: expected one for each of 3 groups, at least 1, got 2"),
+        (lambda: plot_strips([], []), "names: expected one for each of 0 groups, at least 1, got 0"),
+        (lambda: plot_ridgelines(CURVES, "a"), "names: expected one for each of 2 curves, at least 1, got 1"),
+        (
+            lambda: plot_density(np.arange(3), kde(np.arange(3), np.arange(4))),
+            "density: expected one for each point of (3,), got (4,)",
+        ),
+        (
+            lambda: plot_layers(ScoreHistogram((0,), 1)),
+            "L0H0: expected at least 1 score, got none; update the histogram first",
+        ),
+    ],
+)
+def test_bad_input_is_told_in_one_line(call, line):
+    with pytest.raises(ValueError) as caught:
+        call()
+    assert str(caught.value) == line
