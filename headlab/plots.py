@@ -141,6 +141,104 @@ def plot_terms(means, names, ax=None):
     return ax
 
 
+def plot_layer_densities(grid, densities, ax=None):
+    """The density of each layer's raw scores as a heatmap: grid (n,), densities (layer, n), as `layer_densities` gives.
+
+    Introduced in lesson 6.
+    """
+    grid, densities = _checked_densities(grid, densities)
+    n_layers = len(densities)
+    ax = ax or plt.subplots(figsize=(7, 1.4 + 0.3 * n_layers), layout="constrained")[1]
+    image = ax.pcolormesh(grid, range(n_layers), densities, cmap="viridis", vmin=0, shading="nearest")
+    ax.axvline(0, color="white", lw=1, ls="--")
+    ax.set(xlabel="raw score q·k", ylabel="layer", yticks=range(n_layers))
+    ax.invert_yaxis()
+    ax.figure.colorbar(image, ax=ax, label="share of the scores per unit")
+    return ax
+
+
+def plot_ridgelines(grid, densities, ax=None):
+    """The density of each layer's raw scores as a curve of its own, the first layer on top, all on one scale.
+
+    grid (n,) and densities (layer, n), as `layer_densities` gives. Introduced in lesson 6.
+    """
+    grid, densities = _checked_densities(grid, densities)
+    n_layers = len(densities)
+    ax = ax or plt.subplots(figsize=(7, 1.4 + 0.4 * n_layers), layout="constrained")[1]
+    for layer, height in enumerate(1.6 * densities / densities.max()):
+        # The y axis runs downwards, so a curve rises by getting smaller; later layers lie in front.
+        colour = plt.cm.viridis(0.85 * layer / max(1, n_layers - 1))
+        ax.fill_between(grid, layer, layer - height, color=colour, alpha=0.75, lw=0, zorder=2 + layer)
+        ax.plot(grid, layer - height, color="white", lw=1, zorder=2 + layer)
+    ax.axvline(0, color="black", lw=1, ls="--", zorder=2 + n_layers)
+    ax.set(xlabel="raw score q·k", ylabel="layer (height: share of the scores)", yticks=range(n_layers))
+    ax.set_ylim(n_layers - 0.6, -1.8)
+    return ax
+
+
+def plot_head_densities(grid, densities, values, ax=None, label="", vmin=None, vmax=None):
+    """All heads at a glance: in each cell (layer, head) the density of its scores, in the colour of its value.
+
+    grid (n,); densities (layer, head, n), each drawn to its own peak; values (layer, head) for the colour. A tick under
+    each curve marks the score 0. Introduced in lesson 6.
+    """
+    values = np.asarray(values)
+    expect(values.ndim == 2, "values", "(layer, head)", f"shape {values.shape}")
+    expected = f"{values.shape} heads, as values"
+    expect(np.shape(densities)[:-1] == values.shape, "densities", expected, np.shape(densities)[:-1])
+    n_layers, n_heads = values.shape
+    grid, curves = _checked_densities(grid, np.reshape(densities, (n_layers * n_heads, -1)))
+    ax = ax or plt.subplots(figsize=(1.8 + 0.75 * n_heads, 1 + 0.55 * n_layers), layout="constrained")[1]
+    norm = plt.Normalize(values.min() if vmin is None else vmin, values.max() if vmax is None else vmax)
+    colours = plt.cm.ScalarMappable(norm, "viridis")
+    across = np.interp(np.append(grid, 0.0), grid[[0, -1]], [-0.45, 0.45])  # from scores to places in a cell; last, 0
+    for (layer, head), value in np.ndenumerate(values):
+        curve = curves[layer * n_heads + head]
+        foot = layer + 0.4
+        colour = colours.to_rgba(value)
+        ax.fill_between(head + across[:-1], foot, foot - 0.8 * curve / curve.max(), color=colour, lw=0)
+        ax.vlines(head + across[-1], foot, foot + 0.1, color="black", lw=1)
+    ax.set(xlabel=f"head (each cell: raw scores from {grid[0]:.0f} to {grid[-1]:.0f}, tick at 0)", ylabel="layer")
+    ax.set(xticks=range(n_heads), yticks=range(n_layers), xlim=(-0.6, n_heads - 0.4), ylim=(n_layers - 0.4, -0.6))
+    ax.figure.colorbar(colours, ax=ax, label=label)
+    return ax
+
+
+def plot_by_layer(values, ax=None, ylabel="", label=None, interval=None):
+    """A statistic by layer: every head a point, and their median, the robust middle, as a line.
+
+    values (layer, head); interval: (low, high), each (layer,), drawn as bars about the line. Call it again with the
+    same `ax` to lay up to three more samples beside it. Introduced in lesson 6.
+    """
+    values = np.asarray(values)
+    expect(values.ndim == 2 and values.size > 0, "values", "(layer, head)", f"shape {values.shape}")
+    ax = ax or plt.subplots(figsize=(7, 3.8), layout="constrained")[1]
+    place = len(ax.lines)
+    expect(place < len(TERM_STYLES), "ax", f"at most {len(TERM_STYLES)} samples", place + 1)
+    marker, colour = TERM_STYLES[place]
+    layers = np.arange(len(values)) + 0.15 * place
+    ax.scatter(
+        np.repeat(layers, values.shape[1]), values, color=colour, marker=marker, s=14, alpha=0.35, linewidths=0.6
+    )
+    ax.plot(layers, np.median(values, 1), color=colour, marker=marker, label=label)
+    if interval is not None:
+        ax.vlines(layers, *interval, color=colour, lw=3)
+    n_layers = max(len(values), *(len(line.get_xdata()) for line in ax.lines))
+    ax.set(xlabel="layer", ylabel=ylabel or ax.get_ylabel(), xticks=range(n_layers))
+    if label:
+        ax.legend(frameon=False)
+    return ax
+
+
+def _checked_densities(grid, densities):
+    """The grid (n,) and the densities (row, n) as arrays that belong together."""
+    grid, densities = np.asarray(grid), np.asarray(densities)
+    expect(grid.ndim == 1 and grid.size >= 2, "grid", "at least two points (n,)", f"shape {grid.shape}")
+    fits = densities.ndim == 2 and densities.shape[1] == len(grid) and len(densities) >= 1
+    expect(fits, "densities", f"rows of {len(grid)}, one value for each point of the grid", f"shape {densities.shape}")
+    return grid, densities
+
+
 def _heatmap(values, tokens, ax, label="", colorbar=True, **style):
     """Queries down, keys across, both labelled with their tokens."""
     n_tokens = len(values)
