@@ -5,6 +5,7 @@ import numpy as np
 import torch
 
 from headlab._expect import expect, expect_finite, expect_square
+from headlab.profiles import bootstrap_mean
 
 # Okabe and Ito's colours, which readers with any colour vision tell apart, each with a marker of its own.
 TERM_STYLES = (("o", "#0072B2"), ("s", "#D55E00"), ("^", "#009E73"), ("x", "#555555"))
@@ -204,29 +205,31 @@ def plot_head_densities(grid, densities, values, ax=None, label="", vmin=None, v
     return ax
 
 
-def plot_by_layer(values, ax=None, ylabel="", label=None, interval=None):
+def plot_by_layer(values, ax=None, ylabel="", label=None):
     """A statistic by layer: every head a point, and their median, the robust middle, as a line.
 
-    values (layer, head); interval: (low, high), each (layer,), drawn as bars about the line. Call it again with the
-    same `ax` to lay up to three more samples beside it. Introduced in lesson 6.
+    values (layer, head) of one text or (text, layer, head) of several: then the points and the line are means over the
+    texts, and a bar is the line's 95 % interval over texts. Call it again with the same `ax` to lay up to three more
+    samples beside it. Introduced in lesson 6.
     """
     values = np.asarray(values)
-    expect(values.ndim == 2 and values.size > 0, "values", "(layer, head)", f"shape {values.shape}")
-    ax = ax or plt.subplots(figsize=(7, 3.8), layout="constrained")[1]
+    expect(values.ndim in (2, 3) and values.size > 0, "values", "(layer, head) or (text, layer, head)", values.shape)
+    ax = ax or plt.subplots(figsize=(8, 3.6), layout="constrained")[1]
+    texts = values if values.ndim == 3 else values[None]
     place = len(ax.lines)
     expect(place < len(TERM_STYLES), "ax", f"at most {len(TERM_STYLES)} samples", place + 1)
     marker, colour = TERM_STYLES[place]
-    layers = np.arange(len(values)) + 0.15 * place
-    ax.scatter(
-        np.repeat(layers, values.shape[1]), values, color=colour, marker=marker, s=14, alpha=0.35, linewidths=0.6
-    )
-    ax.plot(layers, np.median(values, 1), color=colour, marker=marker, label=label)
-    if interval is not None:
-        ax.vlines(layers, *interval, color=colour, lw=3)
-    n_layers = max(len(values), *(len(line.get_xdata()) for line in ax.lines))
-    ax.set(xlabel="layer", ylabel=ylabel or ax.get_ylabel(), xticks=range(n_layers))
+    layers = np.arange(texts.shape[1]) + 0.15 * place
+    points = np.repeat(layers, texts.shape[2]), texts.mean(0)
+    ax.scatter(*points, color=colour, marker=marker, s=14, alpha=0.35, linewidths=0.6)
+    middles = np.median(texts, -1)  # (text, layer)
+    ax.plot(layers, middles.mean(0), color=colour, marker=marker, label=label)
+    if len(texts) > 1:
+        ax.vlines(layers, *bootstrap_mean(middles), color=colour, lw=3)
+    ax.set(xlabel="layer", ylabel=ylabel or ax.get_ylabel())
+    ax.set_xticks(range(max(len(line.get_xdata()) for line in ax.lines)))
     if label:
-        ax.legend(frameon=False)
+        ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     return ax
 
 
