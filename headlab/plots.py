@@ -209,8 +209,8 @@ def plot_by_layer(values, ax=None, ylabel="", label=None):
     """A statistic by layer: every head a point, and their median, the robust middle, as a line.
 
     values (layer, head) of one text or (text, layer, head) of several: then the points and the line are means over the
-    texts, and a bar is the line's 95 % interval over texts. Call it again with the same `ax` to lay up to three more
-    samples beside it. Introduced in lesson 6.
+    texts, and two dashes are the line's 95 % interval over texts. Call it again with the same `ax` to lay up to three
+    more samples beside it. Introduced in lesson 6.
     """
     values = np.asarray(values)
     expect(values.ndim in (2, 3) and values.size > 0, "values", "(layer, head) or (text, layer, head)", values.shape)
@@ -225,7 +225,8 @@ def plot_by_layer(values, ax=None, ylabel="", label=None):
     middles = np.median(texts, -1)  # (text, layer)
     ax.plot(layers, middles.mean(0), color=colour, marker=marker, label=label)
     if len(texts) > 1:
-        ax.vlines(layers, *bootstrap_mean(middles), color=colour, lw=3)
+        for end in bootstrap_mean(middles):
+            ax.scatter(layers, end, color=colour, marker="_", s=110, zorder=3)
     ax.set(xlabel="layer", ylabel=ylabel or ax.get_ylabel())
     ax.set_xticks(range(max(len(line.get_xdata()) for line in ax.lines)))
     if label:

@@ -256,17 +256,20 @@ assert moved > 3 and moved > 2 * abs(np.median(layer_zero[without]) - np.median(
 
 
 # %%
-def measure(model, tokenizer, texts):
-    """The Profile of a model on each text, each statistic (text, layer, head)."""
-    profiles = [laminar_profile(capture_of(model, tokenizer, text)) for text in texts]
-    return Profile(*np.stack(profiles, axis=1))
-
-
 texts = [text for kind in TEXTS.values() for text in kind]
+captures = [capture_of(model, tokenizer, text) for text in texts]
+control_captures = [capture_of(control, control_tokenizer, text) for text in texts]
+
+
+def profiles_of(captures):
+    """The Profile on several texts, each statistic (text, layer, head)."""
+    return Profile(*np.stack([laminar_profile(capture) for capture in captures], axis=1))
+
+
 samples = {
-    "loaded model": measure(model, tokenizer, texts),
+    "loaded model": profiles_of(captures),
     "real GPT-2": Profile(*gpt2["prompt_profiles"][:5].swapaxes(0, 1)),
-    "random control": measure(control, control_tokenizer, texts),
+    "random control": profiles_of(control_captures),
 }
 sizes = {"loaded model": f"18 texts of {n_tokens} tokens", "real GPT-2": "5 prompts of 6 or 7 tokens"}
 sizes["random control"] = sizes["loaded model"]
@@ -277,16 +280,17 @@ assert loaded.median.shape == (18, n_layers, n_heads)
 # ### The shift is deepest in the early middle and gone at the end
 #
 # The unit of our intervals is the **text**, for the question is "would other texts give the same?" `bootstrap_mean` draws whole texts again and again, with replacement, and
-# looks how the mean scatters. The bars in the figures are such intervals (95 %).
+# looks how the mean scatters. The dashes above and below a line's points are such intervals (95 %).
 #
 # **Predict.** Does the claim hold for all three?
 
 # %%
-fig, axes = plt.subplots(1, 3, figsize=(15, 3.8), layout="constrained")
+fig, axes = plt.subplots(1, 3, figsize=(15, 3.8), sharey=True, layout="constrained")
 for ax, (name, profile) in zip(axes, samples.items(), strict=True):
-    plot_by_layer(profile.median, ax, ylabel="median raw score (q·k)")
+    plot_by_layer(profile.median, ax)
     ax.axhline(0, color="black", lw=1, ls="--")
     ax.set_title(f"{name[0].upper()}{name[1:]}: {sizes[name]}")
+axes[0].set(ylabel="median raw score (q·k)")
 plt.show()
 
 # %%
@@ -304,10 +308,12 @@ gpt2_middles = np.median(samples["real GPT-2"].median, -1)
 gpt2_low, gpt2_high = bootstrap_mean(gpt2_middles)
 assert set(gpt2_middles.argmin(1)) <= {2, 3, 4} and gpt2_high[2:5].max() < -15 and gpt2_low[11] > 0
 assert (gpt2["prompt_median"].argmin(1) == 3).all()
+control_deepest = np.median(samples["random control"].median, -1).argmin(1)
+assert np.bincount(control_deepest).max() >= 4
 
 # %% [markdown]
 # *The figure says:* for GPT-2 it holds, in every one of the prompts. The control says what a profile looks like without any training: its middle wanders about zero. Look at the printed
-# lines: the control too has a deepest layer, and in many texts it is the *same* one, since a model's random weights are the same for all texts. **An interval over texts tells whether other texts would
+# lines: the control too has a deepest layer, and it is the *same* one in far more texts than one in twelve, with an interval that leaves zero out, since a model's random weights are the same for all texts. **An interval over texts tells whether other texts would
 # give the same; it cannot tell whether training did it.** For that, look at the size.
 #
 # Whether the loaded model has GPT-2's profile, the first panel says. Two models with other numbers of layers need not agree.
@@ -322,9 +328,8 @@ assert (gpt2["prompt_median"].argmin(1) == 3).all()
 levels = gpt2["share_levels"]
 
 
-def above_of(model, tokenizer, drop_first_key):
+def above_of(captures, drop_first_key=False):
     """Share of the pairs at or above each level, (text, layer, head, level)."""
-    captures = (capture_of(model, tokenizer, text) for text in texts)
     return np.stack(
         [
             np.stack([share_above(capture.pattern(layer), levels, drop_first_key) for layer in capture.layers])
@@ -334,8 +339,8 @@ def above_of(model, tokenizer, drop_first_key):
 
 
 even = {n: (causal_mask(n) / torch.arange(1, n + 1)[:, None]).double() for n in (7, n_tokens)}
-above = above_of(model, tokenizer, False)
-control_above = above_of(control, control_tokenizer, False)
+above = above_of(captures)
+control_above = above_of(control_captures)
 print("share of the pairs whose attention is ...       " + "below 0.01     0.5 or more")
 for name, shares in (
     ("loaded model, 64 tokens", above.mean((0, 1, 2))),
@@ -368,7 +373,7 @@ assert share_above(even[7], [0.01, 0.5]).tolist() == share_above(even[n_tokens],
 # **Predict.** Do they, in GPT-2? And if the pairs with the first token are left out?
 
 # %%
-above_without = above_of(model, tokenizer, True)
+above_without = above_of(captures, drop_first_key=True)
 fig, axes = plt.subplots(1, 2, figsize=(15, 4), layout="constrained")
 for ax, name, all_pairs, other_pairs in (
     (axes[0], "Loaded model", above[..., 5], above_without[..., 5]),
@@ -468,12 +473,15 @@ for name, profile in samples.items():
 shares = {statistic: variance_shares(values) for statistic, values in samples["real GPT-2"]._asdict().items()}
 assert all(share.layer + share.head > 0.9 for share in shares.values())
 assert all(share.text < 0.05 for share in shares.values())
+assert all(share.layer < 0.5 for share in shares.values()) and 0.12 < shares["spread"].layer < 0.17
 
 # %% [markdown]
 # <details><summary>What it says of GPT-2</summary>
 #
-# More than nine tenths of the variance go with the layer and the head, in every statistic: on these prompts a head is what it is, whatever it reads. Within that, the layer explains
-# about half at most; in the spread, hardly anything. So a laminar profile is real, and it is *not* the whole story: heads of one layer differ as much as layers do.
+# More than nine tenths of the variance go with the layer and the head, in every statistic: on these prompts a head is what it is, whatever it reads. The layer alone explains
+# less than half of it, in the spread only a seventh. So a laminar profile is real, and it is *not* the whole story: heads of one layer differ as much as layers do.
+#
+# A small text share does not mean that texts do nothing. A text that moves some heads up and others down leaves the mean of all where it was: that counts as rest.
 #
 # But all five prompts are plain English of 6 or 7 tokens. Code and nonsense are not among them; for those, only the loaded model speaks.
 # </details>
@@ -502,7 +510,7 @@ for statistic, values in zip(loaded._fields, loaded, strict=True):
 
 # %%
 long_text = " ".join(TEXTS["prose"])
-input_ids = tokenizer(long_text, return_tensors="pt").input_ids[:, :192]
+input_ids = tokenizer(long_text, return_tensors="pt", truncation=True, max_length=192).input_ids
 long_capture = capture_heads(model, input_ids)
 half = capture_heads(model, input_ids[:, :96])
 change = max(
