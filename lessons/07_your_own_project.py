@@ -56,7 +56,7 @@ my_texts = {
     "prose": [*TEXTS["prose"]],
     "dialogue": [*TEXTS["dialogue"]],
 }
-statistic = "mean_step_back"  # or another field of Profile
+statistic, unit = "mean_step_back", "tokens"  # or another field of Profile, and its unit
 print("statistics:", ", ".join(Profile._fields))
 
 # %%
@@ -85,7 +85,7 @@ for ax, title, sample in ((axes[0], "Loaded model", loaded), (axes[1], "Random c
     for name, values in sample.items():
         plot_by_layer(values, ax, label=name if ax is axes[1] else None)
     ax.set_title(f"{title}: {' and '.join(str(len(values)) for values in sample.values())} texts of {n_tokens} tokens")
-axes[0].set(ylabel=statistic.replace("_", " "))
+axes[0].set(ylabel=f"{statistic.replace('_', ' ')} ({unit})")
 plt.show()
 
 # %% [markdown]
@@ -204,10 +204,8 @@ def held_out(model, tokenizer, name):
     print(f"    15 other texts: {tested.mean():.2f}, 95 % interval {low:.2f} to {high:.2f}")
 
 
-trained_b, untrained_b = (
-    held_out(model, tokenizer, "loaded model"),
-    held_out(control, control_tokenizer, "random control"),
-)
+held_out(model, tokenizer, "loaded model")
+held_out(control, control_tokenizer, "random control")
 
 # %% [markdown] tags=["solution"]
 # **A good answer.** It says of which head it speaks, that it was chosen on three texts and tested on fifteen others, and gives its rank in each kind. It looks at the *size*, not at the constancy alone: the control's best
