@@ -12,7 +12,7 @@
 #
 # **You need** lessons 1 to 5: patterns, heads, the shift, the attention sink, densities.
 #
-# **Time** about 45 minutes to read, try and answer. The cells themselves run in about a minute on two cores.
+# **Time** about 45 minutes to read, try and answer. The cells themselves run in under a minute on two cores.
 #
 # *Laminar* means in layers, as of rock or of the brain's cortex. *The report names* the laminar profile, how the distribution changes by layer, as the
 # step to which its methods lead. Every figure below says whose it is: the **loaded model**, **real GPT-2** (recorded prompts of 6 or 7 tokens) or the untrained **random control**.
@@ -785,7 +785,7 @@ findings = [
     (
         "the shift is gone at the end",
         f"GPT-2: layer 11 {gpt2_middles[:, 11].mean():+.1f} ({gpt2_low[11]:+.1f} to {gpt2_high[11]:+.1f}); loaded model: {loaded_middles[:, -1].mean():+.1f} ({loaded_low[-1]:+.1f} to {loaded_high[-1]:+.1f})",
-        "holds for GPT-2; loaded model: " + ("gone" if loaded_high[-1] >= 0 else "still there"),
+        "holds for GPT-2; loaded model: " + ("none there" if loaded_high[-1] >= 0 else "still there"),
     ),
     (
         "weights are sparse: many small, a few large",

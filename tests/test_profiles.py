@@ -149,6 +149,11 @@ def test_pairs_above_a_level_equal_a_loop(heads, n, seed, drop):
             assert shares[head, place] == pytest.approx(sum(w >= level for w in weights) / len(weights))
 
 
+def test_a_pair_at_the_level_itself_counts():
+    even = (causal_mask(4) / torch.arange(1, 5)[:, None]).double()  # thirds in query 2, quarters in query 3
+    assert share_above(even, [0.25, 0.26]) == pytest.approx([1, 3 / 7])
+
+
 # Densities on one grid
 
 
