@@ -5,6 +5,7 @@ import numpy as np
 import torch
 
 from headlab._expect import expect, expect_finite, expect_square
+from headlab.profiles import bootstrap_mean
 
 # Okabe and Ito's colours, which readers with any colour vision tell apart, each with a marker of its own.
 TERM_STYLES = (("o", "#0072B2"), ("s", "#D55E00"), ("^", "#009E73"), ("x", "#555555"))
@@ -224,6 +225,88 @@ def plot_layers(histogram, bandwidth="scott"):
         ax.tick_params(labelbottom=lowest)
     axes[0].set_xlim(np.quantile(histogram.quantile(np.linspace(0, 1, 201)), [0.005, 0.995]))
     return axes
+
+
+def plot_layer_densities(grid, densities, ax=None):
+    """The density of each layer's raw scores as a heatmap: grid (n,), densities (layer, n), as `layer_densities` gives.
+
+    Introduced in lesson 6.
+    """
+    grid, densities = _checked_densities(grid, densities)
+    n_layers = len(densities)
+    ax = ax or plt.subplots(figsize=(7, 1.4 + 0.3 * n_layers), layout="constrained")[1]
+    image = ax.pcolormesh(grid, range(n_layers), densities, cmap="viridis", vmin=0, shading="nearest")
+    ax.axvline(0, color="white", lw=1, ls="--")
+    ax.set(xlabel="raw score q·k", ylabel="layer", yticks=range(n_layers))
+    ax.invert_yaxis()
+    ax.figure.colorbar(image, ax=ax, label="share of the scores per unit")
+    return ax
+
+
+def plot_head_densities(grid, densities, values, ax=None, label="", vmin=None, vmax=None):
+    """All heads at a glance: in each cell (layer, head) the density of its scores, in the colour of its value.
+
+    grid (n,); densities (layer, head, n), each drawn to its own peak; values (layer, head) for the colour. A tick under
+    each curve marks the score 0. Introduced in lesson 6.
+    """
+    values = np.asarray(values)
+    expect(values.ndim == 2, "values", "(layer, head)", f"shape {values.shape}")
+    expected = f"{values.shape} heads, as values"
+    expect(np.shape(densities)[:-1] == values.shape, "densities", expected, np.shape(densities)[:-1])
+    n_layers, n_heads = values.shape
+    grid, curves = _checked_densities(grid, np.reshape(densities, (n_layers * n_heads, -1)))
+    ax = ax or plt.subplots(figsize=(1.8 + 0.75 * n_heads, 1 + 0.55 * n_layers), layout="constrained")[1]
+    norm = plt.Normalize(values.min() if vmin is None else vmin, values.max() if vmax is None else vmax)
+    colours = plt.cm.ScalarMappable(norm, "viridis")
+    across = np.interp(np.append(grid, 0.0), grid[[0, -1]], [-0.45, 0.45])  # from scores to places in a cell; last, 0
+    for (layer, head), value in np.ndenumerate(values):
+        curve = curves[layer * n_heads + head]
+        foot = layer + 0.4
+        colour = colours.to_rgba(value)
+        ax.fill_between(head + across[:-1], foot, foot - 0.8 * curve / curve.max(), color=colour, lw=0)
+        ax.vlines(head + across[-1], foot, foot + 0.1, color="black", lw=1)
+    ax.set(xlabel=f"head (each cell: raw scores from {grid[0]:.0f} to {grid[-1]:.0f}, tick at 0)", ylabel="layer")
+    ax.set(xticks=range(n_heads), yticks=range(n_layers), xlim=(-0.6, n_heads - 0.4), ylim=(n_layers - 0.4, -0.6))
+    ax.figure.colorbar(colours, ax=ax, label=label)
+    return ax
+
+
+def plot_by_layer(values, ax=None, ylabel="", label=None):
+    """A statistic by layer: every head a point, and their median, the robust middle, as a line.
+
+    values (layer, head) of one text or (text, layer, head) of several: then the points and the line are means over the
+    texts, and two dashes are the line's 95 % interval over texts. Call it again with the same `ax` to lay up to three
+    more samples beside it. Introduced in lesson 6.
+    """
+    values = np.asarray(values)
+    expect(values.ndim in (2, 3) and values.size > 0, "values", "(layer, head) or (text, layer, head)", values.shape)
+    ax = ax or plt.subplots(figsize=(8, 3.6), layout="constrained")[1]
+    texts = values if values.ndim == 3 else values[None]
+    place = len(ax.lines)
+    expect(place < len(TERM_STYLES), "ax", f"at most {len(TERM_STYLES)} samples", place + 1)
+    marker, colour = TERM_STYLES[place]
+    layers = np.arange(texts.shape[1]) + 0.15 * place
+    points = np.repeat(layers, texts.shape[2]), texts.mean(0)
+    ax.scatter(*points, color=colour, marker=marker, s=14, alpha=0.35, linewidths=0.6)
+    middles = np.median(texts, -1)  # (text, layer)
+    ax.plot(layers, middles.mean(0), color=colour, marker=marker, label=label)
+    if len(texts) > 1:
+        for end in bootstrap_mean(middles):
+            ax.scatter(layers, end, color=colour, marker="_", s=110, zorder=3)
+    ax.set(xlabel="layer", ylabel=ylabel or ax.get_ylabel())
+    ax.set_xticks(range(max(len(line.get_xdata()) for line in ax.lines)))
+    if label:
+        ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+    return ax
+
+
+def _checked_densities(grid, densities):
+    """The grid (n,) and the densities (row, n) as arrays that belong together."""
+    grid, densities = np.asarray(grid), np.asarray(densities)
+    expect(grid.ndim == 1 and grid.size >= 2, "grid", "at least two points (n,)", f"shape {grid.shape}")
+    fits = densities.ndim == 2 and densities.shape[1] == len(grid) and len(densities) >= 1
+    expect(fits, "densities", f"rows of {len(grid)}, one value for each point of the grid", f"shape {densities.shape}")
+    return grid, densities
 
 
 def _heatmap(values, tokens, ax, label="", colorbar=True, **style):

@@ -105,13 +105,22 @@ def bootstrap_fraction(n_negative, n_scores, level=0.95, n_resamples=2000, seed=
     expect(n_negative.shape[-1:] == (n_rows,), "n_negative", f"(..., {n_rows}) rows", f"shape {n_negative.shape}")
     fits = (n_scores > 0).all() and (n_negative >= 0).all() and (n_negative <= n_scores).all()
     expect(fits, "n_negative", "counts from 0 to n_scores, and n_scores >= 1", "others")
+    return bootstrap_ratio(n_negative, n_scores, level, n_resamples, seed)
+
+
+def bootstrap_ratio(sums, sizes, level=0.95, n_resamples=2000, seed=0):
+    """Percentile interval of sum(sums) / sum(sizes) when whole units, such as rows, are drawn with replacement.
+
+    sums (..., units) and sizes (units,), numpy, the sizes above 0. Returns (low, high), numpy arrays of shape (...).
+    Raises where level or n_resamples make no sense. Introduced in lesson 4. Source: as bootstrap_fraction.
+    """
     expect(0 < level < 1, "level", "a confidence level between 0 and 1", level)
     n_resamples = expect_whole(n_resamples, "n_resamples", "a whole number >= 1")
     expect(n_resamples >= 1, "n_resamples", "a whole number >= 1", n_resamples)
-    # How often each row was drawn, instead of which rows: the same resamples, in one matrix product.
-    drawn = np.random.default_rng(seed).multinomial(n_rows, np.full(n_rows, 1 / n_rows), size=n_resamples)
-    fractions = n_negative @ drawn.T / (drawn @ n_scores)
-    low, high = np.quantile(fractions, [(1 - level) / 2, (1 + level) / 2], axis=-1)
+    # How often each unit was drawn, instead of which units: the same resamples, in one matrix product.
+    n_units = len(sizes)
+    drawn = np.random.default_rng(seed).multinomial(n_units, np.full(n_units, 1 / n_units), size=n_resamples)
+    low, high = np.quantile(sums @ drawn.T / (drawn @ sizes), [(1 - level) / 2, (1 + level) / 2], axis=-1)
     return low, high
 
 
@@ -190,7 +199,8 @@ def gpt2_reference():
 
     Over the queries from the third on of the same prompts: `spread` and `gap` (row_contrast), `effective_tokens`,
     `top_share`, `first_share`, `previous_share` (share of the largest, the first and the previous key) and
-    `mean_step_back` (tokens from query back to key).
+    `mean_step_back` (tokens from query back to key); `share_above` (12, 12, 8), the share of the pairs whose attention
+    reaches each of `share_levels`, and `share_above_no_first_key`, the same for the pairs without the first key.
 
     Of the sixth prompt, whose layer inputs are recorded: its `tokens` (9,); `terms` (12, 12, 4), the mean over its
     causal pairs of each of `term_names` (those of ScoreTerms); `terms_by_key` (12, 12, 9, 4), the same for the pairs of
@@ -198,8 +208,9 @@ def gpt2_reference():
     `effective_tokens_without` (5, 12, 12), from the third query on, when nothing (the first entry) or one of the terms
     is removed; `pattern_change_without` (5, 12, 12), the largest change of any share.
 
-    Prompt by prompt, over the causal raw scores of a layer's 12 heads: `prompt_median` and `prompt_fraction_negative`
-    (6, 12).
+    Over the causal raw scores of a layer's 12 heads: `layer_quantiles` (12, 5), of the first five prompts together,
+    at `quantile_levels`; and prompt by prompt `prompt_median` and `prompt_fraction_negative` (6, 12). Head by head:
+    `prompt_profiles` (6, 7, 12, 12), for each prompt the statistics `profile_names` (those of Profile in lesson 6).
     Introduced in lesson 4. Source: tools/measure_gpt2_reference.py.
     """
     with np.load(REFERENCE) as file:

@@ -18,6 +18,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from headlab.masking import causal_mask
+from headlab.profiles import Profile, QueryProfile, head_profile, query_profile, share_above
 from headlab.scores import attention_pattern
 from headlab.shift import (
     REFERENCE,
@@ -26,13 +27,13 @@ from headlab.shift import (
     count_negative,
     decompose_scores,
     describe_scores,
-    effective_tokens,
     row_contrast,
     shift_stats,
 )
 
 D_HEAD, N_HEADS, N_LAYERS = 64, 12, 12
 QUANTILE_LEVELS = [0.05, 0.25, 0.5, 0.75, 0.95]
+SHARE_LEVELS = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 0.8, 0.9]
 
 
 def read(folder):
@@ -81,27 +82,20 @@ def pooled(raw, drop_first_key=False):
     return np.concatenate([causal_scores(r, drop_first_key) for r in raw], -1)
 
 
-def by_query(pattern):
-    """What each query from the third on does, (layer, head, query) each."""
-    later = pattern[..., 2:, :]
-    position = torch.arange(pattern.shape[-1])
-    return {
-        "effective_tokens": effective_tokens(later),
-        "top_share": later.amax(-1).numpy(),
-        "first_share": later[..., 0].numpy(),
-        "previous_share": later.diagonal(1, -2, -1).numpy(),
-        "mean_step_back": (later * (position[2:, None] - position)).sum(-1).numpy(),
-    }
-
-
 def measure_patterns(raw):
     """What the queries of several prompts do, and how much their rows' keys differ: means over the queries."""
-    queries = [by_query(attention_pattern(r, D_HEAD)) for r in raw]
-    means = {name: np.concatenate([q[name] for q in queries], -1).mean(-1) for name in queries[0]}
+    patterns = [attention_pattern(r, D_HEAD) for r in raw]
+    queries = [np.concatenate(parts, -1) for parts in zip(*map(query_profile, patterns), strict=True)]
+    means = {name: values.mean(-1) for name, values in zip(QueryProfile._fields, queries, strict=True)}
     n_queries = [r.shape[-1] - 2 for r in raw]
     contrasts = [row_contrast(r) for r in raw]
     for name in ("spread", "gap"):
         means[name] = np.average([getattr(c, name) for c in contrasts], axis=0, weights=n_queries)
+    means["share_levels"] = np.array(SHARE_LEVELS)
+    for suffix, drop in (("", False), ("_no_first_key", True)):
+        shares = [share_above(pattern, SHARE_LEVELS, drop) for pattern in patterns]
+        n_pairs = [sum(range(3 - drop, r.shape[-1] + 1 - drop)) for r in raw]
+        means["share_above" + suffix] = np.average(shares, axis=0, weights=n_pairs)
     return means
 
 
@@ -116,14 +110,14 @@ def measure_terms(terms):
     raw = sum(terms)
     pattern = attention_pattern(raw, D_HEAD)
     others = [pattern, *(attention_pattern(raw - term, D_HEAD) for term in terms)]
-    queries = [by_query(other) for other in others]
+    queries = [query_profile(other) for other in others]
     return {
         "term_names": np.array(ScoreTerms._fields),
         "terms": np.stack([shift_stats(term).mean for term in terms], -1),
         "terms_by_key": np.stack([by_key(term) for term in terms], -1),
         "terms_other_keys": np.stack([shift_stats(term, drop_first_key=True).mean for term in terms], -1),
-        "first_share_without": np.stack([q["first_share"].mean(-1) for q in queries]),
-        "effective_tokens_without": np.stack([q["effective_tokens"].mean(-1) for q in queries]),
+        "first_share_without": np.stack([q.first_share.mean(-1) for q in queries]),
+        "effective_tokens_without": np.stack([q.effective_tokens.mean(-1) for q in queries]),
         "pattern_change_without": np.stack([(other - pattern).abs().amax((-2, -1)).numpy() for other in others]),
     }
 
@@ -133,6 +127,7 @@ def measure(folder):
     texts, tokens, raw, terms = read(folder)
     every = [*raw, sum(terms)]
     layers = [describe_scores(causal_scores(r).reshape(N_LAYERS, -1)) for r in every]
+    profiles = [head_profile(r, attention_pattern(r, D_HEAD)) for r in every]
     measured = {
         "prompts": np.array(texts),
         "tokens": np.array([token.replace(" ", "·") for token in tokens]),
@@ -142,6 +137,9 @@ def measure(folder):
         **measure_distribution(raw),
         **measure_patterns(raw),
         **measure_terms(terms),
+        "layer_quantiles": np.quantile(pooled(raw).reshape(N_LAYERS, -1), QUANTILE_LEVELS, axis=-1).T,
+        "profile_names": np.array(Profile._fields),
+        "prompt_profiles": np.stack(profiles),
         "prompt_median": np.stack([stats.median for stats in layers]),
         "prompt_fraction_negative": np.stack([stats.fraction_negative for stats in layers]),
     }

@@ -1,0 +1,424 @@
+"""Lesson 6's statistics, against loops on uneven sizes, and real GPT-2's profile, against the recordings."""
+
+import importlib
+import math
+import statistics
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import scipy.stats
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import load_file
+from transformers import GPT2Tokenizer
+
+from headlab.capture import capture_heads
+from headlab.density import fast_kde
+from headlab.masking import causal_mask
+from headlab.plots import plot_by_layer, plot_head_densities, plot_layer_densities, plot_ridgelines
+from headlab.profiles import (
+    Profile,
+    bootstrap_mean,
+    head_profile,
+    laminar_profile,
+    layer_densities,
+    query_profile,
+    share_above,
+    variance_shares,
+    without_first_key,
+)
+from headlab.scores import attention_pattern
+from headlab.shift import causal_scores, gpt2_reference
+from headlab.texts import TEXTS
+
+TOOLS = Path(__file__).parents[1] / "tools"
+MEDIANS = [-7.7, -8.8, -24.5, -28.7, -20.8, -13.2, -14.5, -10.9, -8.3, -6.6, -0.8, 5.4]
+
+
+def scores_of(*shape, seed=0):
+    """Scores whose future is far off, so that counting it shows."""
+    scores = 4 * torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) - 1
+    return torch.where(causal_mask(shape[-1]), scores, 1000.0)
+
+
+def slow_profile(raw, pattern):
+    """The seven statistics of one head, from loops over plain numbers."""
+    raw, pattern, n = raw.tolist(), pattern.tolist(), len(raw)
+    scores = [raw[i][j] for i in range(n) for j in range(i + 1)]
+    queries = range(2, n)
+    means = {
+        "spread": [statistics.pstdev(raw[i][: i + 1]) for i in queries],
+        "effective_tokens": [math.exp(-sum(p * math.log(p) for p in pattern[i] if p > 0)) for i in queries],
+        "first_share": [pattern[i][0] for i in queries],
+        "previous_share": [pattern[i][i - 1] for i in queries],
+        "mean_step_back": [sum(pattern[i][j] * (i - j) for j in range(i + 1)) for i in queries],
+    }
+    return Profile(
+        median=statistics.median(scores),
+        fraction_negative=sum(score < 0 for score in scores) / len(scores),
+        **{name: sum(values) / len(values) for name, values in means.items()},
+    )
+
+
+# Statistics of a head
+
+
+@given(heads=st.integers(1, 3), n=st.integers(3, 9), seed=st.integers(0, 99))
+def test_the_seven_statistics_equal_loops(heads, n, seed):
+    raw = scores_of(heads, n, n, seed=seed)
+    pattern = attention_pattern(raw, 4)
+    before = raw.clone(), pattern.clone()
+    profile = head_profile(raw, pattern)
+    for head in range(heads):
+        expected = slow_profile(raw[head], pattern[head])
+        for name in Profile._fields:
+            assert getattr(profile, name)[head] == pytest.approx(getattr(expected, name), rel=1e-9, abs=1e-9), name
+    assert torch.equal(raw, before[0]) and torch.equal(pattern, before[1])
+
+
+@pytest.mark.parametrize("shape", [(5, 5), (2, 5, 5), (3, 2, 4, 4)])
+def test_leading_axes_stay(shape):
+    raw = scores_of(*shape)
+    pattern = attention_pattern(raw, 4)
+    whole = head_profile(raw, pattern)
+    for values in whole:
+        assert values.shape == shape[:-2]
+    for values in query_profile(pattern):
+        assert values.shape == (*shape[:-2], shape[-1] - 2)
+    for place in np.ndindex(*shape[:-2]):
+        for values, one in zip(whole, head_profile(raw[place], pattern[place]), strict=True):
+            assert values[place] == pytest.approx(one, rel=1e-12)
+
+
+def test_heads_that_do_one_thing():
+    n = 6
+    previous = torch.zeros(n, n)
+    previous[0, 0] = 1
+    previous[torch.arange(1, n), torch.arange(n - 1)] = 1
+    first = torch.zeros(n, n)
+    first[:, 0] = 1
+    queries = query_profile(torch.stack([previous, first, torch.eye(n)]))
+    assert np.array_equal(queries.mean_step_back, [[1] * 4, [2, 3, 4, 5], [0] * 4])
+    assert np.array_equal(queries.previous_share, [[1] * 4, [0] * 4, [0] * 4])
+    assert np.array_equal(queries.first_share, [[0] * 4, [1] * 4, [0] * 4])
+    assert np.array_equal(queries.top_share, np.ones((3, 4))) and np.allclose(queries.effective_tokens, 1)
+
+
+def test_a_models_profile_is_that_of_its_layers(odd_gpt2):
+    model, ids = odd_gpt2(scale_attn_by_inverse_layer_idx=True), torch.arange(7)
+    capture = capture_heads(model, ids)
+    profile = laminar_profile(capture)
+    attentions = model(ids[None], output_attentions=True).attentions
+    for layer in range(2):
+        for head in range(3):
+            expected = slow_profile(capture.scores(layer, head), attentions[layer][0, head].detach())
+            for name in Profile._fields:
+                assert getattr(profile, name)[layer, head] == pytest.approx(getattr(expected, name), rel=1e-4, abs=1e-5)
+    only = laminar_profile(capture_heads(model, ids, layers=[1]))
+    assert only.spread.shape == (1, 3) and np.allclose(only.spread[0], profile.spread[1])
+
+
+def test_a_longer_text_leaves_its_first_queries_alone():
+    raw = scores_of(2, 9, 9)
+    whole = query_profile(attention_pattern(raw, 4))
+    for values, cut in zip(whole, query_profile(attention_pattern(raw[:, :5, :5], 4)), strict=True):
+        assert np.allclose(values[:, :3], cut)
+
+
+# Without the first key, and pairs above a level
+
+
+@given(heads=st.integers(1, 3), n=st.integers(2, 8), seed=st.integers(0, 99))
+def test_the_pattern_without_the_first_key_is_that_of_the_other_scores(heads, n, seed):
+    raw = scores_of(heads, n, n, seed=seed)
+    expected = attention_pattern(raw[:, 1:, 1:], 4)
+    assert torch.allclose(without_first_key(attention_pattern(raw, 4)), expected, rtol=1e-9, atol=1e-12)
+
+
+@given(heads=st.integers(1, 3), n=st.integers(3, 8), seed=st.integers(0, 99), drop=st.booleans())
+def test_pairs_above_a_level_equal_a_loop(heads, n, seed, drop):
+    pattern, levels = attention_pattern(scores_of(heads, n, n, seed=seed), 4), [0.0, 0.05, 0.3, 1.0]
+    shares = share_above(pattern, levels, drop_first_key=drop)
+    assert shares.shape == (heads, 4)
+    for head in range(heads):
+        weights = [pattern[head, i, j].item() for i in range(2, n) for j in range(int(drop), i + 1)]
+        for place, level in enumerate(levels):
+            assert shares[head, place] == pytest.approx(sum(w >= level for w in weights) / len(weights))
+
+
+def test_a_pair_at_the_level_itself_counts():
+    even = (causal_mask(4) / torch.arange(1, 5)[:, None]).double()  # thirds in query 2, quarters in query 3
+    assert share_above(even, [0.25, 0.26]) == pytest.approx([1, 3 / 7])
+
+
+# Densities on one grid
+
+
+def test_the_densities_of_all_layers_are_on_one_grid():
+    samples = [causal_scores(scores_of(2, 9, 9, seed=s)) * factor for s, factor in ((1, 1), (2, 3), (3, 0.5))]
+    grid, densities = layer_densities(samples, n_grid=700)
+    assert densities.shape == (3, 700) and np.allclose(np.diff(grid), grid[1] - grid[0])
+    assert grid[0] < min(s.min() for s in samples) and grid[-1] > max(s.max() for s in samples)
+    for sample, density in zip(samples, densities, strict=True):
+        assert np.trapezoid(density, grid) == pytest.approx(1, abs=1e-3)
+        exact = scipy.stats.gaussian_kde(sample.ravel(), "scott")
+        # scipy divides the variance by n - 1, headlab says in `choose_bandwidth` what it does.
+        expected = exact(grid)
+        assert np.abs(density - expected).max() < 0.02 * expected.max()
+
+
+def test_one_layer_alone_has_its_own_density():
+    sample = np.random.default_rng(1).normal(size=(3, 50))
+    grid, (density,) = layer_densities([sample], bandwidth=0.4)
+    x, expected = fast_kde(sample, 4096, 0.4)
+    assert np.allclose(density, np.interp(grid, x, expected)) and (grid[0], grid[-1]) == (x[0], x[-1])
+
+
+# Texts: intervals and variance
+
+
+def test_the_interval_of_a_mean_agrees_with_scipys():
+    values = np.random.default_rng(0).exponential(size=(15, 2, 3))
+    low, high = bootstrap_mean(values, level=0.9, n_resamples=20_000)
+    theirs = scipy.stats.bootstrap(
+        (values,), np.mean, axis=0, confidence_level=0.9, n_resamples=20_000, method="percentile", random_state=1
+    ).confidence_interval
+    assert low.shape == high.shape == (2, 3)
+    width = high - low
+    assert (np.abs(low - theirs.low) < 0.04 * width).all() and (np.abs(high - theirs.high) < 0.04 * width).all()
+
+
+def test_the_interval_resamples_texts_and_not_what_is_in_them():
+    values = np.tile(np.arange(40.0), (5, 1))  # five texts that agree, whatever their 40 heads do
+    low, high = bootstrap_mean(values)
+    assert np.allclose(low, np.arange(40)) and np.allclose(high, np.arange(40))
+
+
+@given(n=st.integers(2, 5), layers=st.integers(2, 4), heads=st.integers(2, 5), seed=st.integers(0, 99))
+def test_the_shares_of_variance_equal_sums_of_squares(n, layers, heads, seed):
+    values = np.random.default_rng(seed).normal(3, 2, size=(n, layers, heads))
+    shares = variance_shares(values)
+    mean = values.mean()
+    total = sum((v - mean) ** 2 for v in values.ravel())
+    of_layers = sum(n * heads * (values[:, i].mean() - mean) ** 2 for i in range(layers))
+    cells = [(i, j) for i in range(layers) for j in range(heads)]
+    of_heads = sum(n * (values[:, i, j].mean() - values[:, i].mean()) ** 2 for i, j in cells)
+    of_texts = sum(layers * heads * (values[t].mean() - mean) ** 2 for t in range(n))
+    expected = np.array([of_layers, of_heads, of_texts]) / total
+    assert shares[:3] == pytest.approx(expected, abs=1e-9) and sum(shares) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("axis", "name"), [(1, "layer"), (2, "head"), (0, "text")])
+def test_what_varies_along_one_axis_alone_has_it_all(axis, name):
+    values = np.zeros((3, 4, 5)) + np.moveaxis(np.arange(float((3, 4, 5)[axis]))[:, None, None], 0, axis)
+    shares = variance_shares(values)._asdict()
+    assert shares.pop(name) == pytest.approx(1) and np.allclose(list(shares.values()), 0)
+
+
+# The texts
+
+
+def test_the_texts_are_long_enough_for_every_tokenizer(mini, reference):
+    folder = reference / "tokenizer"
+    gpt2 = GPT2Tokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"))
+    every = [text for kind in TEXTS.values() for text in kind]
+    assert len(TEXTS) == 6 and [len(kind) for kind in TEXTS.values()] == [3] * 6
+    assert len(set(every)) == 18 and all(text.isascii() for text in every)
+    for tokenizer in (mini[1], gpt2):
+        assert min(len(tokenizer(text).input_ids) for text in every) >= 64
+
+
+# Real GPT-2
+
+
+@pytest.fixture(scope="module")
+def prompts(reference):
+    file = load_file(reference / "prompts.safetensors")
+    return [(file[f"attn_scores.{i}"], file[f"pattern.{i}"]) for i in range(5)]
+
+
+def test_gpt2s_medians_by_layer_are_the_known_ones(prompts):
+    scores = np.concatenate([causal_scores(raw) for raw, _ in prompts], -1).reshape(12, -1)
+    assert np.median(scores, -1).round(1).tolist() == MEDIANS
+    assert gpt2_reference()["layer_quantiles"][:, 2].round(1) == pytest.approx(MEDIANS, abs=1e-4)
+
+
+def test_gpt2s_profiles_from_its_own_patterns_are_the_shipped_ones(prompts):
+    figures = gpt2_reference()
+    assert list(figures["profile_names"]) == list(Profile._fields)
+    for shipped, (raw, pattern) in zip(figures["prompt_profiles"], prompts, strict=False):
+        for name, values, ours in zip(Profile._fields, shipped, head_profile(raw, pattern), strict=True):
+            assert np.allclose(values, ours, rtol=1e-3, atol=1e-4), name
+            expected = [getattr(slow_profile(raw[layer, 5], pattern[layer, 5]), name) for layer in (0, 7)]
+            assert values[[0, 7], 5] == pytest.approx(expected, rel=1e-3, abs=1e-4)
+
+
+def test_gpt2s_pairs_above_each_level_equal_a_loop(prompts):
+    figures = gpt2_reference()
+    for layer, head, drop in ((0, 1, 0), (5, 6, 1), (11, 11, 0)):
+        weights = [
+            pattern[layer, head, i, j].item()
+            for _, pattern in prompts
+            for i in range(2, pattern.shape[-1])
+            for j in range(drop, i + 1)
+        ]
+        shares = [sum(w >= level for w in weights) / len(weights) for level in figures["share_levels"].tolist()]
+        assert figures["share_above" + "_no_first_key" * drop][layer, head] == pytest.approx(shares, abs=1e-5)
+
+
+def test_gpt2s_high_weights_are_those_of_the_first_token(prompts):
+    figures = gpt2_reference()
+    every, others = (figures[name][..., 5].mean(1) for name in ("share_above", "share_above_no_first_key"))
+    assert every[6:].mean() > 1.1 * every[:6].mean() and others[6:].mean() < 0.2 * others[:6].mean()
+
+
+def test_the_tool_measures_with_these_functions(reference, monkeypatch):
+    monkeypatch.syspath_prepend(TOOLS)
+    tool = importlib.import_module("measure_gpt2_reference")
+    assert (tool.query_profile, tool.head_profile, tool.share_above) == (query_profile, head_profile, share_above)
+
+
+# The plots
+
+
+def curves():
+    return layer_densities([np.random.default_rng(i).normal(3 * i, 1 + i, 80) for i in range(6)])
+
+
+def test_the_heatmap_has_a_row_for_each_layer_from_the_first_down():
+    grid, densities = curves()
+    ax = plot_layer_densities(grid, densities)
+    (mesh,) = ax.collections
+    assert np.array_equal(mesh.get_array().reshape(6, -1), densities)
+    assert ax.yaxis_inverted() and ax.get_xlabel() and ax.get_ylabel()
+
+
+def test_the_ridges_share_one_scale():
+    grid, densities = curves()
+    ax = plot_ridgelines(grid, densities)
+    for layer, (line, density) in enumerate(zip(ax.lines, densities, strict=False)):
+        assert np.allclose(line.get_ydata(), layer - 1.6 * density / densities.max())
+
+
+def test_each_head_has_its_curve_and_its_colour():
+    grid, densities = curves()
+    values = np.array([[0.0, 0.5, 1.0], [0.2, 0.4, 0.6]])
+    ax = plot_head_densities(grid, densities.reshape(2, 3, -1), values, label="share", vmin=0, vmax=1)
+    fills = ax.collections[::2]
+    assert len(fills) == 6
+    for place, fill in enumerate(fills):
+        layer, head = divmod(place, 3)
+        points = fill.get_paths()[0].vertices
+        assert points[:, 1].max() == pytest.approx(layer + 0.4) and points[:, 1].min() == pytest.approx(layer - 0.4)
+        assert head - 0.46 < points[:, 0].min() and points[:, 0].max() < head + 0.46
+        peak = points[points[:, 1].argmin(), 0]
+        assert peak == pytest.approx(
+            head - 0.45 + 0.9 * (grid[densities[place].argmax()] - grid[0]) / (grid[-1] - grid[0]), abs=1e-6
+        )
+        assert fill.get_facecolor()[0] == pytest.approx(plt.cm.viridis(values[layer, head]), abs=1e-6)
+
+
+def test_a_statistic_by_layer_shows_heads_their_median_and_the_interval_over_texts():
+    values = np.random.default_rng(0).normal(size=(4, 3, 5)) ** 3
+    ax = plot_by_layer(values, ylabel="y", label="one")
+    assert plot_by_layer(values[0, :2], ax, label="two") is ax
+    middles = np.median(values, -1)
+    assert np.allclose(ax.lines[0].get_ydata(), middles.mean(0))
+    assert np.allclose(ax.lines[1].get_ydata(), np.median(values[0, :2], -1))
+    points, low, high, others = ax.collections
+    assert np.allclose(points.get_offsets()[:, 1], values.mean(0).ravel())
+    for drawn, end in zip((low, high), bootstrap_mean(middles), strict=True):
+        assert np.allclose(drawn.get_offsets()[:, 1], end)
+    assert len(others.get_offsets()) == 10 and ax.get_ylabel() == "y" and len(ax.get_xticks()) == 3
+
+
+# Bad input
+
+
+UNEVEN = torch.full((2, 4, 4), 0.25).tril()
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "line"),
+    [
+        (lambda: query_profile([[1.0]]), TypeError, "pattern: expected a torch tensor (..., T, T), got list"),
+        (
+            lambda: query_profile(torch.eye(2)),
+            ValueError,
+            "pattern: expected at least 3 tokens (..., T, T), got (2, 2)",
+        ),
+        (
+            lambda: query_profile(UNEVEN),
+            ValueError,
+            "pattern: expected rows that sum to 1 (take the softmax first), got a sum of 0.25",
+        ),
+        (
+            lambda: share_above(torch.full((4, 4), 0.25), [0.5]),
+            ValueError,
+            "pattern: expected shares of 0 in the future (mask the scores first), got others",
+        ),
+        (
+            lambda: head_profile(torch.ones(3, 3), torch.eye(4)),
+            ValueError,
+            "raw: expected the shape of pattern (4, 4), got (3, 3)",
+        ),
+        (
+            lambda: without_first_key(torch.tensor([[1.0, 0.0], [1.0, 0.0]])),
+            ValueError,
+            "pattern: expected queries that look at some other key too, got one with all on the first",
+        ),
+        (lambda: layer_densities([]), ValueError, "scores: expected at least one layer, got none"),
+        (
+            lambda: layer_densities([[1.0, 2.0]], n_grid=1),
+            ValueError,
+            "n_grid: expected a whole number of points >= 2, got 1",
+        ),
+        (
+            lambda: bootstrap_mean([[1.0, 2.0]]),
+            ValueError,
+            "values: expected at least two texts (text, ...), got shape (1, 2)",
+        ),
+        (
+            lambda: bootstrap_mean([1.0, math.nan]),
+            ValueError,
+            "values: expected finite numbers, got nan at index (1,)",
+        ),
+        (
+            lambda: bootstrap_mean([1.0, 2.0], level=95),
+            ValueError,
+            "level: expected a confidence level between 0 and 1, got 95",
+        ),
+        (
+            lambda: variance_shares(np.ones((3, 2))),
+            ValueError,
+            "values: expected (text, layer, head), at least two of each, got shape (3, 2)",
+        ),
+        (
+            lambda: variance_shares(np.full((3, 2, 2), 0.1)),
+            ValueError,
+            "values: expected numbers that differ, got all the same",
+        ),
+        (
+            lambda: plot_layer_densities([0, 1, 2], np.ones((2, 4))),
+            ValueError,
+            "densities: expected rows of 3, one value for each point of the grid, got shape (2, 4)",
+        ),
+        (
+            lambda: plot_head_densities([0, 1], np.ones((2, 3, 2)), np.ones((3, 2))),
+            ValueError,
+            "densities: expected (3, 2) heads, as values, got (2, 3)",
+        ),
+        (
+            lambda: plot_by_layer(np.ones(3)),
+            ValueError,
+            "values: expected (layer, head) or (text, layer, head), got (3,)",
+        ),
+    ],
+)
+def test_bad_input_is_told_in_one_line(call, error, line):
+    with pytest.raises(error) as caught:
+        call()
+    assert str(caught.value) == line
