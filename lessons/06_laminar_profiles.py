@@ -131,7 +131,7 @@ for name, profile in (("loaded model", one), ("random control", control_one)):
 grid, densities = layer_densities([causal_scores(capture.scores(layer)) for layer in capture.layers])
 fig, axes = plt.subplots(1, 2, figsize=(14, 2.4 + 0.28 * n_layers), layout="constrained")
 plot_layer_densities(grid, densities, axes[0])
-plot_ridgelines(grid, densities, axes[1])
+plot_ridgelines([(grid, density) for density in densities], [f"layer {n}" for n in capture.layers], axes[1])
 limits = np.quantile(causal_scores(torch.stack([capture.scores(layer) for layer in capture.layers])), [0.002, 0.998])
 for ax in axes:
     ax.set(xlim=limits)
@@ -156,7 +156,7 @@ centres = (gpt2["edges"][1:] + gpt2["edges"][:-1]) / 2
 gpt2_grid, gpt2_densities = layer_densities([np.repeat(centres, counts) for counts in gpt2["histogram"].sum(1)])
 fig, axes = plt.subplots(1, 2, figsize=(14, 5.5), layout="constrained")
 plot_layer_densities(gpt2_grid, gpt2_densities, axes[0])
-plot_ridgelines(gpt2_grid, gpt2_densities, axes[1])
+plot_ridgelines([(gpt2_grid, density) for density in gpt2_densities], [f"layer {n}" for n in range(12)], axes[1])
 for ax in axes:
     ax.set(xlim=(-90, 60))
 fig.suptitle(f"Real GPT-2, five prompts: {gpt2['n'][0].sum():,} causal scores of 12 heads in each layer")

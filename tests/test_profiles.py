@@ -18,7 +18,7 @@ from transformers import GPT2Tokenizer
 from headlab.capture import capture_heads
 from headlab.density import fast_kde
 from headlab.masking import causal_mask
-from headlab.plots import plot_by_layer, plot_head_densities, plot_layer_densities, plot_ridgelines
+from headlab.plots import plot_by_layer, plot_head_densities, plot_layer_densities
 from headlab.profiles import (
     Profile,
     bootstrap_mean,
@@ -294,13 +294,6 @@ def test_the_heatmap_has_a_row_for_each_layer_from_the_first_down():
     (mesh,) = ax.collections
     assert np.array_equal(mesh.get_array().reshape(6, -1), densities)
     assert ax.yaxis_inverted() and ax.get_xlabel() and ax.get_ylabel()
-
-
-def test_the_ridges_share_one_scale():
-    grid, densities = curves()
-    ax = plot_ridgelines(grid, densities)
-    for layer, (line, density) in enumerate(zip(ax.lines, densities, strict=False)):
-        assert np.allclose(line.get_ydata(), layer - 1.6 * density / densities.max())
 
 
 def test_each_head_has_its_curve_and_its_colour():
