@@ -144,7 +144,7 @@ for names in permutations(("first", "second", "third"), 2):
     queries, keys = (thirds[name][:, :d_head] for name in names)
     pattern = attention_pattern(raw_scores(queries, keys), d_head)
     equal[names] = torch.allclose(pattern, attentions[0], atol=1e-5)
-    print("queries from the {}, keys from the {} third: equal to the model's own:".format(*names), equal[names])
+    print("queries: {} third, keys: {} third; equal to the model's own:".format(*names), equal[names])
 
 # %%
 assert [names for names, same in equal.items() if same] == [("first", "second")]
