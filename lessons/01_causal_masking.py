@@ -42,7 +42,6 @@ tokens = ["the", "old", "stone", "house"]
 q = torch.tensor([[0.0, 0.0], [0.0, 2.0], [2.0, 0.0], [3.0, 0.0]])  # (token, channel): what each looks for
 k = torch.tensor([[0.0, 0.0], [2.0, 0.0], [1.0, 1.0], [0.0, 2.0]])  # (token, channel): what each offers
 raw = q @ k.T  # (query, key)
-raw
 
 # %% [markdown]
 # **Predict.** "house" is a noun and looks for adjectives. Which key gives it the highest score?
@@ -51,6 +50,7 @@ raw
 ax = plot_scores(raw, tokens)
 ax.set_title("Raw scores: rows look, columns offer")
 plt.show()
+raw
 
 # %% [markdown]
 # *The figure says:* in its last row, "house" finds "old" the best fit. But look at row "old": it looks for a noun,
@@ -105,12 +105,13 @@ print(f"{mask.sum().item()} of {mask.numel()} pairs are visible")
 masked = mask_scores(raw)
 masked
 
+# %% [markdown]
+# **Predict.** That is mathematics; a computer rounds. Will the share of the future be very small there, or exactly zero?
+# And what must the first row be, whatever its scores?
+
 # %%
 pattern = softmax(masked)
 pattern
-
-# %% [markdown]
-# **Predict.** Is the share of the future very small, or is it zero? And what must the first row be, whatever its scores?
 
 # %%
 future = pattern[~causal_mask(4)]
@@ -255,7 +256,8 @@ explorer
 # to its largest score.
 # </details>
 #
-# **Predict.** Of all the heads, in how many is a share of the future anything but exactly 0?
+# **Predict.** So far this was one head. Over all the heads: is a share of the future ever anything but exactly 0? And the
+# sum of a row, is it always exactly 1?
 
 # %%
 patterns = torch.stack([capture.pattern(layer) for layer in range(n_layers)])  # (layer, head, query, key)
@@ -264,6 +266,14 @@ print("shares of the future that are not exactly 0:", (patterns[..., ~visible] !
 print("first rows that are not exactly 100 %:", (patterns[..., 0, 0] != 1).sum().item())
 print(f"largest deviation of a row's sum from 1: {(patterns.sum(-1) - 1).abs().max().item():.0e}")
 assert (patterns[..., ~visible] == 0).all() and (patterns[..., 0, 0] == 1).all()
+assert 0 < (patterns.sum(-1) - 1).abs().max() < 1e-5
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# The zeros are exact, in every head. The sums are not: each share of the past is rounded in its last digit, and so is
+# their sum.
+# </details>
 
 # %% [markdown]
 # ## 7. The leak test
@@ -297,10 +307,16 @@ print("all earlier tokens: the same bit for bit")
 #
 # **Predict.** If every query shared evenly among the keys it sees, what would the first token get from query $i$?
 
+
 # %%
-n_tokens = len(labels)
-even = visible / visible.sum(-1, keepdim=True)
-print(f"even shares: the first token gets {even[1:, 0].mean().item():.3f} on average from the others")
+def even_share(n_tokens):
+    """What the first of so many tokens gets on average from the others, if each shares evenly."""
+    visible = causal_mask(n_tokens)
+    return (visible / visible.sum(-1, keepdim=True))[1:, 0].mean().item()
+
+
+even = even_share(len(labels))
+print(f"even shares: the first token gets {even:.3f} on average from the others")
 
 # %% [markdown]
 # <details><summary>Answer</summary>
@@ -319,31 +335,31 @@ random_ids = random_tokenizer(text, return_tensors="pt").input_ids
 random_capture = capture_heads(random_model, random_ids)
 random_patterns = torch.stack([random_capture.pattern(layer) for layer in range(random_model.config.n_layer)])
 random_collected = random_patterns[..., 1:, 0].mean(-1)
-random_even = causal_mask(random_ids.shape[1]).float().softmax(-1)
+random_even = even_share(random_ids.shape[1])  # its tokenizer may cut the text into another number of tokens
 
 # %%
 ax = plot_head_grid(collected, label="mean share on the first token", vmin=0, vmax=1)
 ax.set_title("What the first token collects, head by head (trained)")
 plt.show()
-for name, values in (("trained", collected), ("random control", random_collected)):
+for name, values, even_one in (("trained", collected, even), ("random control", random_collected, random_even)):
     print(
-        f"{name}: mean {values.mean():.3f}, from {values.min():.3f} to {values.max():.3f} over {values.numel()} heads"
+        f"{name}: mean {values.mean():.3f}, from {values.min():.3f} to {values.max():.3f} over {values.numel()} heads; "
+        f"an even share is {even_one:.3f}"
     )
+assert (random_collected - random_even).abs().max() < 0.1 < collected.max() - even
 
 # %% [markdown]
 # *The figure says:* the heads of a trained model differ widely. Some leave the first token almost nothing, some give
 # it far more than its even share. The control's heads all stay near the even share, because untrained
 # queries and keys fit each other no better and no worse than chance.
 #
-# A head that sends most of its attention to the first token, whatever the text, is called an **attention sink**: a place
-# to put attention that is not needed. Lesson 4 finds out how such a head does it.
+# Some heads send most of their attention to the first token, whatever the text. The token is then called an **attention
+# sink**: a place to put attention that is not needed. Such a head we call a **sink head**. Lesson 4 finds out how it does it.
 
 # %%
 layer, head = divmod(collected.argmax().item(), n_heads)
 spread = (collected.max() - collected.min()) / (random_collected.max() - random_collected.min())
-print(
-    f"the strongest is L{layer}H{head}: {collected.max():.2f}, {collected.max() / even[1:, 0].mean():.1f} times the even share"
-)
+print(f"the strongest is L{layer}H{head}: {collected.max():.2f}, {collected.max() / even:.1f} times the even share")
 print(f"the trained heads spread {spread:.0f} times as widely as the control's")
 
 # %% [markdown]

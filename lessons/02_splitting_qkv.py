@@ -16,6 +16,8 @@
 # **Time** about 40 minutes to read, try and answer. The cells themselves run in well under a minute on two cores.
 
 # %%
+from itertools import permutations
+
 import matplotlib.pyplot as plt
 import torch
 
@@ -127,8 +129,8 @@ q_all, k_all, v_all = fused.split(d_model, dim=-1)
 print("queries, keys, values:", tuple(q_all.shape), tuple(k_all.shape), tuple(v_all.shape))
 
 # %% [markdown]
-# How do we know that the *first* third holds the queries, and not the keys? Not from the shapes. Take it the other way
-# round and see whether the model's own attention comes out.
+# How do we know that the *first* third holds the queries, and not the keys? Not from the shapes. Take any two of the
+# thirds for queries and keys, and see with which of the six choices the model's own attention of head 0 comes out.
 #
 # **Predict.** If you swap queries and keys, what happens to the table of raw scores $q_i \cdot k_j$? Would the first row
 # of the pattern give it away?
@@ -136,14 +138,16 @@ print("queries, keys, values:", tuple(q_all.shape), tuple(k_all.shape), tuple(v_
 # %%
 with torch.no_grad():
     attentions = model(input_ids, output_attentions=True).attentions[layer][0]  # (head, query, key)
-orders = {"Q, K, V": (q_all, k_all), "K, Q, V": (k_all, q_all)}
-for order, (first, second) in orders.items():
-    pattern = attention_pattern(raw_scores(first[:, :d_head], second[:, :d_head]), d_head)
-    print(f"read as {order}: equal to the model's own pattern:", torch.allclose(pattern, attentions[0], atol=1e-5))
+equal = {}
+for names in permutations(("first", "second", "third"), 2):
+    thirds = dict(zip(("first", "second", "third"), (q_all, k_all, v_all), strict=True))
+    queries, keys = (thirds[name][:, :d_head] for name in names)
+    pattern = attention_pattern(raw_scores(queries, keys), d_head)
+    equal[names] = torch.allclose(pattern, attentions[0], atol=1e-5)
+    print("queries: {} third, keys: {} third; equal to the model's own:".format(*names), equal[names])
 
 # %%
-pattern = attention_pattern(raw_scores(q_all[:, :d_head], k_all[:, :d_head]), d_head)
-assert torch.allclose(pattern, attentions[0], atol=1e-5)
+assert [names for names, same in equal.items() if same] == [("first", "second")]
 
 # %% [markdown]
 # <details><summary>Answer</summary>
@@ -152,7 +156,8 @@ assert torch.allclose(pattern, attentions[0], atol=1e-5)
 # scores are (lesson 1).
 # </details>
 #
-# *The report says:* the first third is Q. **It holds**, checked against the model's own attention.
+# *The report says:* the first third is Q. **It holds**, checked against the model's own attention: Q is the first, K the
+# second. So V should be the third; section 7 checks that too.
 
 # %% [markdown]
 # ## 4. From thirds to heads
@@ -368,6 +373,15 @@ w_o, b_o = c_proj.weight.detach(), c_proj.bias.detach()
 print("head outputs:", tuple(outputs.shape), " W_o:", tuple(w_o.shape), " block output:", tuple(kept["block"].shape))
 
 # %% [markdown]
+# What came in is, for each query, the sum of the values by its shares: the model's own pattern times **the last third**. This
+# is the check of V that section 3 left open.
+
+# %%
+by_hand = attentions @ v  # (head, query, key) @ (head, key, channel)
+print("pattern @ values is what goes into c_proj:", torch.allclose(by_hand, outputs, atol=1e-4))
+assert torch.allclose(by_hand, outputs, atol=1e-4) and not torch.allclose(attentions @ k, outputs, atol=1e-1)
+
+# %% [markdown]
 # The word "mixed" sounds as if the heads could not be told apart any more. But look at the product. Row $r$ of $W_O$ is
 # multiplied only with channel $r$ of the merged outputs, and channel $r$ belongs to one head. So the product is a sum over
 # heads, **each with its own 64 rows**:
@@ -411,8 +425,8 @@ print(f"the sum over all heads has length {contributions.sum(0).norm(dim=-1).mea
 # %% [markdown]
 # ## Exercises
 #
-# Each check runs your function on inputs of its own, of uneven sizes (3 heads, 5 tokens, 4 channels), so that a swapped axis
-# cannot hide. The solutions are in `solutions/02_splitting_qkv.ipynb`; try first.
+# Each check runs your function on inputs of its own, of uneven sizes (first 3 heads, 5 tokens, 4 channels, then others), so that
+# a swapped axis cannot hide. The solutions are in `solutions/02_splitting_qkv.ipynb`; try first.
 #
 # ### Exercise 2.1 · The hook (medium)
 #
@@ -543,7 +557,7 @@ check("2.5", my_contribution)
 # | the report's claim | evidence | verdict |
 # | --- | --- | --- |
 # | a hook on `c_attn` yields Q, K and V fused, 2304 = 3 x 768 | section 2: the hook receives (tokens, 2304), and it equals $xW + b$ with the weight (768, 2304) | holds, for the output; the weight is another matrix |
-# | the first third is Q | section 3: only this order gives the model's own attention | holds |
+# | the first third is Q | sections 3 and 5: of six choices, only Q first and K second gives the model's own attention, in all heads; section 7: V is the third | holds |
 # | `torch.split` gives 12 heads of (tokens, 64) | section 4: equal to a view and to the projection by each head's own columns | holds |
 # | the heads are mixed by $W_O$ | section 7: the sum of twelve separate contributions plus the bias is the block's output | holds; the mix is a sum |
 #

@@ -136,12 +136,14 @@ fig.legend(loc="outside right upper", frameon=False)
 plt.show()
 for name, (variance, *_) in lines.items():
     print(f"{name}: from {sizes[2]} to {sizes[-1]} channels the variance grows {variance[-1] / variance[2]:.1f} times")
+control_variance = lines["untrained control"][0]
+assert 13 < control_variance[-1] / control_variance[2] < 20
 
 # %% [markdown]
-# *The figure says:* on logarithmic axes random vectors give a straight line of slope 1, variance = channels. The model's
-# scores grow with the channels as well, at a level and a pace of their own: its channels have other variances and depend
-# on each other. The root of $d_\mathrm{head}$ fits a network at the start of its training; what training makes of
-# the scale afterwards is its own affair.
+# *The figure says:* on logarithmic axes random vectors give a straight line of slope 1, variance = channels. The untrained
+# control runs beside it: 16 times the channels, about 16 times the variance. So the root of $d_\mathrm{head}$ fits a network
+# at the start of its training. The trained model's scores grow with the channels as well, but at a level and a pace of their
+# own: its channels have other variances and depend on each other. What training makes of the scale is its own affair.
 #
 # **Predict.** Large scores are not wrong in themselves. What do they do in the softmax?
 
@@ -156,13 +158,32 @@ for n in (4, 64, 1024):
 # %% [markdown]
 # Unscaled, the largest share goes to 1 as channels are added: every query looks at one key, by chance, and hardly learns,
 # since a softmax near 0 or 1 has almost no slope. Scaled, it does not depend on the number of channels. This is the
-# reason that Vaswani et al. 2017 give (section 3.2.1). And in our trained head?
+# reason that Vaswani et al. 2017 give (section 3.2.1).
+#
+# **Predict.** And in the heads of the two models? Will the trained ones, scaled, also spread their attention as chance does?
+
 
 # %%
-visible = causal_mask(len(labels))
-for name, divisor in (("unscaled", 1), ("scaled", d_head)):
-    largest = attention_pattern(torch.stack([capture.scores(i) for i in range(n_layers)]), divisor).amax(-1)
-    print(f"{name}: the largest share is {largest[..., 1:].mean():.2f}, mean over {largest[..., 1:].numel()} queries")
+def largest_share(capture, divisor):
+    """The largest share of each query but the first, (layer, head, query)."""
+    raw = torch.stack([capture.scores(number) for number in capture.layers])
+    return attention_pattern(raw, divisor).amax(-1)[..., 1:]
+
+
+print("largest share, mean over all heads     unscaled   scaled   of so many queries")
+largest = {}
+for name, captured in (("trained model", capture), ("untrained control", random_capture)):
+    largest[name] = largest_share(captured, d_head)
+    print(f"{name:37}{largest_share(captured, 1).mean():10.2f}{largest[name].mean():9.2f}{largest[name].numel():12}")
+assert largest["trained model"].mean() > largest["untrained control"].mean()
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# No. Scaling lowers their shares too, but they stay far above those of the control, which stands for chance here (the causal rows
+# are shorter than the 16 keys above). A head that wants to single out a key can learn queries and keys long enough to do so in spite of
+# the divisor. The root sets where training starts, not where it ends.
+# </details>
 
 # %% [markdown]
 # ## 3. Four names, one head
@@ -184,10 +205,14 @@ plot_scores(masked_scores, labels, axes[1, 0], label="score (grey: -inf)").set_t
 plot_pattern(pattern, labels, axes[1, 1]).set_title("pattern: after softmax")
 fig.suptitle(f"L{layer}H{head}")
 plt.show()
+negative_winners = (masked_scores.amax(-1) < 0).sum()
+print(f"rows whose largest share goes to a negative score: {negative_winners} of {len(labels)}")
+assert torch.equal(masked_scores.argmax(-1), pattern.argmax(-1))
 
 # %% [markdown]
 # *The figure says:* scaling changes the colour bar and nothing else; the mask takes the upper triangle away; the softmax
-# compares the scores **within each row**. A purple cell is not a large share if its row has a darker one.
+# compares the scores **within each row**. So a colour alone tells no share. Where a whole row is orange, its palest cell gets the
+# largest share, negative as it is; where it has purple, the darkest purple does.
 #
 # `attention_pattern(raw, d_head)` does the last three steps in one.
 
@@ -235,8 +260,14 @@ plt.show()
 # *The figure says:* the second "the" (row 4) has a copy at key 1, and what followed that is "cat", key 2; the second "cat"
 # has a copy at 2, which "saw" followed.
 #
-# Two rules keep the types apart: no token counts for itself, and key 0 counts for "first" alone. A sink looks at key 0
-# whatever stands there, and would otherwise pass for anything that the first token happens to be.
+# Two rules: no token counts for itself, and key 0 counts for "first" alone. A sink head looks at key 0 whatever stands there, and
+# would otherwise pass for anything that the first token happens to be. The other types may still share a pair: in "a b c c", the last
+# "c" finds its copy right before it, both previous and same.
+
+# %%
+shared = token_pairs(torch.tensor([0, 1, 2, 2]))
+print("types of the pair (query 3, key 2):", [name for name, pairs in shared.items() if pairs[3, 2]])
+assert shared["previous"][3, 2] and shared["same"][3, 2]
 
 # %% [markdown]
 # How much a head is of a type is then **the share that its queries give to their marked keys**, averaged over the queries that
@@ -247,7 +278,7 @@ passage = (
     "A young woman lived in a small white house by the deep river. Every cold morning an old man came down the long road "
     "with a black dog and a large book. One dark, wild night a strong wind struck the great tree, and the great tree fell "
     "across the long road. On the cold morning after, the old man and the black dog stood before the small white house. "
-    "The young woman opened the green door. The old man sat down by the warm fire and read a strange old story from the "
+    "The young woman opened the green door. The old man sat down by the warm fire and read a strange sad story from the "
     "large book, and the young woman looked at him with her bright blue eyes."
 )
 
@@ -291,8 +322,8 @@ plt.show()
 
 # %% [markdown]
 # *The figure says:* heads differ, and in kind. Read across the grids: a head that is bright in one of the upper two must be
-# dim in the other, for its shares sum to 1. The first-token grid may be bright in many heads at once: a sink is what
-# a head does with attention that it does not need.
+# dim in the other, for its shares sum to 1. The first-token grid may be bright in many heads at once: to the sink a head
+# sends the attention that it does not need.
 
 # %% [markdown]
 # The clearest head of each type, and the place in the text where it is clearest:
@@ -346,10 +377,12 @@ plt.show()
 # - **L7H2**, first token: 0.989 on average over 8 queries.
 #
 # These are GPT-2's figures and say nothing about another model. They are not computed in this notebook, but by
-# `tests/test_scores.py` on the recording. Here is your model on the same prompt; if it is GPT-2, you see the same heads.
+# `tests/test_scores.py` on the recording. Here is your model on the same prompt; if it is GPT-2, you see the same heads. Another
+# tokenizer, such as mini's, may cut the prompt into more tokens; then there are more queries too.
 
 # %%
 prompt_ids = tokenizer("John Smith is also the son of Fred Smith", return_tensors="pt").input_ids
+print(f"{prompt_ids.shape[1]} tokens: {' '.join(token_strings(tokenizer, prompt_ids))}")
 prompt_patterns = patterns_of(model, prompt_ids)
 for name, marked in token_pairs(prompt_ids).items():
     values = mean_share(prompt_patterns, marked)
@@ -373,13 +406,12 @@ phrases = [
     "long road",
     "black dog",
     "large book",
-] + [
     "dark, wild night",
     "strong wind",
     "great tree",
     "green door",
     "warm fire",
-    "strange old story",
+    "strange sad story",
     "bright blue eyes",
 ]
 
@@ -428,7 +460,7 @@ distance = position[:, None] - position[None, :]
 
 
 def elsewhere(query, key):
-    """Pairs at the same distance as this link that are no link themselves; without key 0, the sinks'."""
+    """Pairs at the same distance as this link that are no link themselves; without key 0, the sink."""
     return (distance == query - key) & ~marked & (position > 0)
 
 
@@ -440,6 +472,7 @@ excess = to_adjective - usual  # (layer, head, link)
 # the number. So choose the head on every other phrase, and measure it on the rest, whose words it was not chosen for.
 
 # %%
+assert not set(re.findall(r"\w+", " ".join(phrases[::2]))) & set(re.findall(r"\w+", " ".join(phrases[1::2])))
 held_out = torch.tensor(phrase_of) % 2 == 1
 chosen_on, measured_on = excess[..., ~held_out], excess[..., held_out]
 layer, head = where(chosen_on.mean(-1))
@@ -550,20 +583,20 @@ fig.suptitle("The two heads of this layer that are farthest apart")
 plt.show()
 
 # %% [markdown]
-# *The figures say:* the distances within one layer differ widely (above); the farthest two heads spread the same sentence's
-# attention in clearly different ways (below). Measured on one sentence: which heads are far apart may change with the text.
+# *The figures say:* the distances within one layer differ widely (first figure); the farthest two heads spread the same sentence's
+# attention in clearly different ways (second figure). Measured on one sentence: which heads are far apart may change with the text.
 
 # %% [markdown]
 # ### Compare contributions, not outputs
 #
 # Patterns say where heads look. To compare what they *write*, it is tempting to take the angle between their outputs: two
-# vectors of 64 channels.
+# vectors of 64 channels. Take the two heads whose patterns are closest.
 #
 # **Predict.** Turn the channels of one head by a random rotation $R$: outputs become $oR$ and its rows of $W_O$ become
 # $R^\top W_O$. What changes for the rest of the model?
 
 # %%
-first, second = rows[far].item(), columns[far].item()
+first, second = rows[near].item(), columns[near].item()
 w_o = model.transformer.h[layer].attn.c_proj.weight.detach().unflatten(0, (n_heads, d_head))  # (head, channel, d_model)
 rotation = torch.linalg.qr(torch.randn(d_head, d_head, generator=generator)).Q
 turned_output, turned_w_o = outputs[first] @ rotation, rotation.T @ w_o[first]
@@ -574,18 +607,22 @@ def cosine(x, y):
     return torch.cosine_similarity(x, y, dim=-1).mean().item()
 
 
-before, after = cosine(outputs[first], outputs[second]), cosine(turned_output, outputs[second])
-print(f"outputs:       cosine {before:5.2f}, turned {after:5.2f}")
 added, other = outputs[first] @ w_o[first], outputs[second] @ w_o[second]
-before, after = cosine(added, other), cosine(turned_output @ turned_w_o, other)
-print(f"contributions: cosine {before:5.2f}, turned {after:5.2f}")
-assert torch.allclose(turned_output @ turned_w_o, added, atol=1e-3)
+turned_added = turned_output @ turned_w_o
+print("cosine of                   outputs   contributions")
+for name, (x, y), (u, v) in (
+    (f"H{first} and H{second}", (outputs[first], outputs[second]), (added, other)),
+    (f"H{first} turned and H{second}", (turned_output, outputs[second]), (turned_added, other)),
+    (f"H{first} and H{first} turned", (outputs[first], turned_output), (added, turned_added)),
+):
+    print(f"{name:25}{cosine(x, y):10.2f}{cosine(u, v):16.2f}")
+assert torch.allclose(turned_added, added, atol=1e-3) and abs(cosine(outputs[first], turned_output)) < 0.5
 
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
 # Nothing: $oR\,R^\top W_O = o\,W_O$. The rotated model is the same model. But the angle between the two heads' *outputs* has
-# changed, so it never meant anything: channel 7 of one head has nothing to do with channel 7 of another. All heads write to the
+# changed (the head is no longer even like itself), so it never meant anything: channel 7 of one head has nothing to do with channel 7 of another. All heads write to the
 # residual stream in the same 768 channels, and **there** they can be compared.
 # </details>
 
@@ -722,7 +759,7 @@ check("3.5", my_outputs)
 # | attention is $\mathrm{softmax}(QK^\top / \sqrt{d_k})\, V$ (the report) | sections 3 and 6: the model's own patterns and block outputs, in all heads and layers | holds |
 # | each head's dot products are its raw scores (the report) | section 1: loop, one product, all heads at once agree | holds |
 # | the root of $d_\mathrm{head}$ keeps the softmax from saturating (Vaswani et al.) | section 2: variance = channels for random vectors; it grows in the model too | holds |
-# | a noun looks at its adjective (the report) | section 5: against the head's own habit at that distance, on links not used to choose the head | printed there for your model |
+# | a noun looks at its adjective (the report) | section 5: against the head's own habit at that distance, on links not used to choose the head | printed there for the loaded model; the claim is about GPT-2, and is tested only where that is the one loaded |
 #
 # Beyond the report: heads of known types are found by marking pairs in the text and comparing with even attention and with the best
 # untrained head (section 4); a large share on the adjective may be no more than a previous-token head (section 5); outputs of two

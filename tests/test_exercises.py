@@ -1,6 +1,7 @@
 """Every exercise of every lesson: the answer passes, and each planted mistake is named."""
 
 import time
+import warnings
 
 import numpy as np
 import pytest
@@ -119,6 +120,44 @@ def test_numpy_and_torch_answers_count_alike():
     numbers = Exercise(answer=lambda x: float(np.mean(x)), cases=((np.arange(3.0),),), mistakes=())
     assert judge(numbers, lambda x: torch.tensor(1.0)) == ("passed", "right")
     assert judge(numbers, lambda x: 1.1) == ("not yet", "expected 1.0, got 1.1")
+
+
+def dies_of_flat_input(x):
+    """a named death"""
+    return 2 * x.reshape(2, 3) if x.ndim == 2 else x.reshape(2, 3)
+
+
+def test_a_stop_is_named_where_a_planted_mistake_stops_alike():
+    known = Exercise(answer=double, cases=TOY.cases, mistakes=(dies_of_flat_input,))
+    assert judge(known, dies_of_flat_input) == ("not yet", "a named death")
+    assert judge(known, lambda x: 2 * x.reshape(2, 3)) == ("not yet", "a named death")
+    for other in (
+        lambda x: 3 * x.reshape(2, 3),  # another result before it
+        lambda x: 2 * x if x.ndim == 2 else x.reshape(3, 2),  # another error
+        lambda x: x.reshape(9),  # another case
+    ):
+        assert "your function stopped with RuntimeError" in judge(known, other)[1]
+
+
+def test_a_warning_does_not_stand_beside_the_verdict(recwarn):
+    def warns(x):
+        warnings.warn("beside the point", stacklevel=1)
+        return 2 * x
+
+    assert judge(TOY, warns) == ("passed", "right")
+    assert not recwarn
+
+
+def test_several_results_may_come_stacked():
+    pair = Exercise(answer=lambda x: (x, 2 * x), cases=TOY.cases, mistakes=())
+    assert judge(pair, lambda x: torch.stack([x, 2 * x])) == ("passed", "right")
+    assert "a value is not" in judge(pair, lambda x: torch.stack([2 * x, x]))[1]
+    assert judge(pair, lambda x: torch.stack([x, x, x]))[1] == "expected 2 results, got numbers of shape (3, 2, 3)"
+    assert judge(pair, lambda x: x.sum())[1] == "expected 2 results, got numbers of shape ()"
+
+
+def test_a_wrong_name_does_not_give_the_right_one_away():
+    assert check("4.6", lambda *terms: "content").message == "'content' is not the right name in one of the cases"
 
 
 def test_an_exercise_that_is_not_there():

@@ -3,6 +3,7 @@
 import copy
 import ctypes
 import threading
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -55,6 +56,9 @@ def judge(exercise, function):
         except _TooLong:
             return "not yet", f"your function ran for more than {SECONDS:.0f} s; does a loop never end?"
         except Exception as error:
+            for mistake in exercise.mistakes:
+                if _stops_alike(error, results, mistake, exercise):
+                    return "not yet", mistake.__doc__
             return "not yet", f"your function stopped with {type(error).__name__}: {' '.join(str(error).split())[:160]}"
         if result is None:
             break
@@ -88,19 +92,37 @@ def _call(function, arguments):
     timer = threading.Timer(SECONDS, stop)
     timer.start()
     try:
-        return function(*arguments)
+        return _quietly(function, arguments)
     finally:
         with lock:
             done = True
         timer.cancel()
 
 
+def _quietly(function, arguments):
+    """The function's result, without warnings: the verdict is one line and says what is wrong."""
+    with warnings.catch_warnings(action="ignore"):
+        return function(*arguments)
+
+
 def _matches(results, function, exercise):
     try:
-        expected = [function(*_copy(case)) for case in exercise.cases]
+        expected = [_quietly(function, _copy(case)) for case in exercise.cases]
     except Exception:  # A planted mistake may well fail on some case; then it is not this one.
         return False
     return all(_same(r, e, exercise.tolerance) for r, e in zip(results, expected, strict=True))
+
+
+def _stops_alike(error, results, function, exercise):
+    """True where a planted mistake gives the same results and then stops on the same case with the same error."""
+    try:
+        for case, result in zip(exercise.cases, [*results, None], strict=False):
+            expected = _quietly(function, _copy(case))
+            if not _same(result, expected, exercise.tolerance):
+                return False
+    except Exception as other:
+        return type(other) is type(error) and str(other) == str(error)
+    return False
 
 
 def _hooks_left(value):
@@ -121,8 +143,7 @@ def _copy(value):
 def _same(a, b, tolerance):
     """True where two results agree in structure, shape, kind and value; NaN and infinities count as values."""
     if isinstance(b, tuple | list):
-        alike = isinstance(a, tuple | list) and len(a) == len(b)
-        return alike and all(_same(x, y, tolerance) for x, y in zip(a, b, strict=True))
+        return _several(a, len(b)) and all(_same(x, y, tolerance) for x, y in zip(a, b, strict=True))
     if isinstance(b, torch.Tensor | np.ndarray | float | int | np.generic):
         try:
             x, y = _array(a), _array(b)
@@ -134,6 +155,12 @@ def _same(a, b, tolerance):
     if isinstance(b, torch.nn.Module):
         return all(torch.equal(x, y) for x, y in zip(a.parameters(), b.parameters(), strict=True))
     return type(a) is type(b) and a == b
+
+
+def _several(value, number):
+    """True for so many results: a tuple, a list, or one tensor that holds them along its first axis."""
+    stacked = isinstance(value, torch.Tensor | np.ndarray) and value.ndim > 0
+    return (isinstance(value, tuple | list) or stacked) and len(value) == number
 
 
 def _array(value):
@@ -152,12 +179,14 @@ def _difference(results, exercise):
         if _same(result, expected, exercise.tolerance):
             continue
         if isinstance(expected, tuple | list):
-            if not isinstance(result, tuple | list) or len(result) != len(expected):
+            if not _several(result, len(expected)):
                 return f"expected {len(expected)} results, got {_describe(result)}"
             pairs = zip(result, expected, strict=True)
             result, expected = next((r, e) for r, e in pairs if not _same(r, e, exercise.tolerance))
         if _describe(result) != _describe(expected):
             return f"expected {_describe(expected)}, got {_describe(result)}"
+        if isinstance(expected, str):  # The right name would be the whole answer.
+            return f"{result!r:.60} is not the right name in one of the cases"
         if not isinstance(expected, torch.Tensor | np.ndarray):
             return f"expected {expected}, got {result}"
         x, y = _array(result), _array(expected)

@@ -10,6 +10,13 @@ def _scores(*shape):
     return 3 * torch.randn(*shape, generator=torch.Generator().manual_seed(sum(shape)))
 
 
+def _scores_with_one_far_below():
+    """Scores whose first row lies below any finite number that readers put in the place of -inf."""
+    scores = _scores(4, 4)
+    scores[0, 0] = -3e9
+    return scores
+
+
 def _transposed(n_tokens):
     """the mask is transposed: row i is the query, and it sees the keys j <= i, on and below the diagonal"""
     return causal_mask(n_tokens).T
@@ -69,6 +76,32 @@ def _over_queries(scores):
     return mask_scores(scores).softmax(-2)
 
 
+def _over_the_first_axis(scores):
+    """the softmax runs along axis 0: each row has to sum to 1, so use the last axis, dim=-1"""
+    return mask_scores(scores).softmax(0)
+
+
+def _over_axis_one(scores):
+    """the softmax runs along axis 1, the last one only where no head axis is in front: use dim=-1"""
+    return mask_scores(scores).softmax(1)
+
+
+def _finite_mask(scores):
+    """the future gets a large negative number: where the past lies lower still, the future wins. Only -inf is safe"""
+    return scores.masked_fill(~causal_mask(scores.shape[-1]), -1e4).softmax(-1)
+
+
+def _bare_exponentials(scores):
+    """exp of a very low score is 0, and 0 / 0 is nan: take the row's largest score away first, as .softmax(-1) does"""
+    weights = mask_scores(scores).exp()
+    return weights / weights.sum(-1, keepdim=True)
+
+
+def _mask_of_the_first_axis(scores):
+    """the mask has the size of the first axis, which may be the heads: the number of tokens is scores.shape[-1]"""
+    return softmax(scores.masked_fill(~causal_mask(scores.shape[0]), -torch.inf))
+
+
 def _no_softmax(scores):
     """these are the masked scores: the softmax is still to come"""
     return mask_scores(scores)
@@ -111,8 +144,20 @@ EXERCISES = {
     ),
     "1.2": Exercise(
         answer=_pattern,
-        cases=((_scores(1, 1),), (_scores(5, 5),), (_scores(3, 4, 4),)),
-        mistakes=(_future_zero, _mask_after, _unmasked, _times_infinity, _over_queries, _no_softmax),
+        cases=((_scores(1, 1),), (_scores(5, 5),), (_scores_with_one_far_below(),), (_scores(3, 4, 4),)),
+        mistakes=(
+            _future_zero,
+            _mask_after,
+            _unmasked,
+            _times_infinity,
+            _over_queries,
+            _over_the_first_axis,
+            _over_axis_one,
+            _finite_mask,
+            _bare_exponentials,
+            _mask_of_the_first_axis,
+            _no_softmax,
+        ),
     ),
     "1.3": Exercise(
         answer=_collected,

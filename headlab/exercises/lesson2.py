@@ -48,6 +48,11 @@ def _whole_attention(model, layer, input_ids):
     return _seen_at(model.transformer.h[layer].attn, model, input_ids, lambda _, output: output[0][0])
 
 
+def _attention_with_batch(model, layer, input_ids):
+    """the hook is on the whole attention block, which returns (output, weights): put it on its c_attn"""
+    return _seen_at(model.transformer.h[layer].attn, model, input_ids, lambda _, output: output[0])
+
+
 def _first_layer(model, layer, input_ids):
     """this is layer 0 whichever layer is asked for: the hook belongs on model.transformer.h[layer]"""
     return _fused(model, 0, input_ids)
@@ -174,11 +179,11 @@ EXERCISES = {
     "2.1": Exercise(
         answer=_fused,
         cases=((_TINY, 1, torch.tensor([[3, 1, 4, 1, 5]])), (_TINY, 0, torch.tensor([[9, 2, 6, 5, 3, 5, 8]]))),
-        mistakes=(_batch_left, _argument, _whole_attention, _first_layer, _weight),
+        mistakes=(_batch_left, _argument, _whole_attention, _attention_with_batch, _first_layer, _weight),
     ),
     "2.2": Exercise(
         answer=_heads,
-        cases=((_numbers(1, 12), 2), (_numbers(5, 36), 3), (_numbers(4, 30), 5)),
+        cases=((_numbers(5, 36), 3), (_numbers(1, 12), 2), (_numbers(4, 30), 5)),
         mistakes=(
             _no_transpose,
             _heads_before_thirds,
@@ -198,7 +203,7 @@ EXERCISES = {
     ),
     "2.4": Exercise(
         answer=merge_heads,
-        cases=((_numbers(2, 1, 3),), (_numbers(3, 5, 4),), (_numbers(4, 6, 2),)),
+        cases=((_numbers(3, 5, 4),), (_numbers(2, 1, 3),), (_numbers(4, 6, 2),)),
         mistakes=(_only_reshaped, _interleaved, _stacked, _added),
     ),
     "2.5": Exercise(

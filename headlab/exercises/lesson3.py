@@ -20,6 +20,11 @@ def _keys_by_queries(q, k):
     return raw_scores(k, q)
 
 
+def _all_axes_turned(q, k):
+    """`.T` turns all axes round, the heads' too: swap only the last two, with transpose(-1, -2) or .mT"""
+    return q @ k.T
+
+
 def _scaled(q, k):
     """already divided by the square root of d_head: raw scores are the bare dot products"""
     return raw_scores(q, k) / q.shape[-1] ** 0.5
@@ -52,6 +57,11 @@ def _unscaled(q, k):
 def _no_root(q, k):
     """divided by d_head: the divisor is its square root"""
     return attention_pattern(raw_scores(q, k), q.shape[-1] ** 2)
+
+
+def _root_of_64(q, k):
+    """divided by 8, which is right for GPT-2's 64 channels alone: d_head is the last axis of q"""
+    return attention_pattern(raw_scores(q, k), 64)
 
 
 def _root_of_tokens(q, k):
@@ -105,7 +115,22 @@ def _induction_pairs(ids):
 
 def _same_pairs(ids):
     """these are the earlier copies themselves: the key is the token right after one"""
+    return (ids[:, None] == ids[None, :]).tril(-1)
+
+
+def _same_pairs_without_key_0(ids):
+    """these are the earlier copies (but key 0): the key is the token right after one"""
     return token_pairs(ids)["same"]
+
+
+def _equal_tokens(ids):
+    """these are all pairs of equal tokens: keep the past, and take the key right after each copy"""
+    return ids[:, None] == ids[None, :]
+
+
+def _column_0_kept(ids):
+    """column 0 is marked: `roll` brings the last column there, round the end. Clear it, since 0 < j"""
+    return (ids[:, None] == ids[None, :]).roll(1, dims=1).tril(-1)
 
 
 def _before_the_copy(ids):
@@ -167,12 +192,12 @@ EXERCISES = {
     "3.1": Exercise(
         answer=raw_scores,
         cases=(_two(1, 3), _two(5, 4), _two(3, 6, 2)),
-        mistakes=(_keys_by_queries, _scaled, _queries_only, _cosine, _masked),
+        mistakes=(_keys_by_queries, _all_axes_turned, _scaled, _queries_only, _cosine, _masked),
     ),
     "3.2": Exercise(
         answer=_pattern,
         cases=(_two(1, 3), _two(5, 7), _two(3, 6, 2)),
-        mistakes=(_unscaled, _no_root, _root_of_tokens, _scaled_last, _unmasked, _down_the_columns),
+        mistakes=(_unscaled, _no_root, _root_of_64, _root_of_tokens, _scaled_last, _unmasked, _down_the_columns),
     ),
     "3.3": Exercise(
         answer=_previous_share,
@@ -186,7 +211,17 @@ EXERCISES = {
             (torch.tensor([5, 1, 2, 3, 1, 2, 3, 1]),),
             (torch.tensor([7, 7, 7, 2, 7]),),
         ),
-        mistakes=(_same_pairs, _before_the_copy, _future_too, _itself_too, _queries_across, _last_copy_only),
+        mistakes=(
+            _same_pairs,
+            _same_pairs_without_key_0,
+            _equal_tokens,
+            _column_0_kept,
+            _before_the_copy,
+            _future_too,
+            _itself_too,
+            _queries_across,
+            _last_copy_only,
+        ),
     ),
     "3.5": Exercise(
         answer=head_outputs,

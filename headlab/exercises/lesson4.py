@@ -17,6 +17,13 @@ def _scores(*shape, mean=-1.0):
     return torch.where(causal_mask(shape[-1]), values, values + 2.5)
 
 
+def _scores_with_a_zero():
+    """Scores of which one, in the past, is exactly 0."""
+    scores = _scores(5, 5)
+    scores[3, 1] = 0.0
+    return scores
+
+
 def _pattern(*shape):
     return attention_pattern(_scores(*shape), 1.0)
 
@@ -38,6 +45,11 @@ def _future_as_zero(raw):
 def _future_as_negative(raw):
     """masked with -inf and then counted: -inf is below zero as well. Pick the causal pairs instead of masking them"""
     return (raw.masked_fill(~causal_mask(raw.shape[-1]), -torch.inf) < 0).double().mean((-2, -1))
+
+
+def _zero_too(raw):
+    """a score of exactly 0 is counted: below zero is < 0, not <= 0"""
+    return (raw[..., causal_mask(raw.shape[-1])] <= 0).double().mean(-1)
 
 
 def _without_diagonal(raw):
@@ -129,6 +141,11 @@ def _not_masked(raw):
     """the future is not -inf: mask the centred scores"""
     visible = causal_mask(raw.shape[-1])
     return raw - (raw * visible).sum(-1, keepdim=True) / visible.sum(-1, keepdim=True)
+
+
+def _never_masked(raw):
+    """nothing is masked: the future is in the rows' means and still in the result. Leave it out of both"""
+    return raw - raw.mean(-1, keepdim=True)
 
 
 def _by_width(raw):
@@ -256,6 +273,11 @@ def _highest_at_first(content, query_bias, key_bias, constant):
     return NAMES[int(np.argmax([t[:, 0].mean().item() for t in (content, query_bias, key_bias, constant)]))]
 
 
+def _with_a_blank(content, query_bias, key_bias, constant):
+    """the right terms, but their names are written with an underscore, as the function's arguments are"""
+    return _breaks_the_sink(content, query_bias, key_bias, constant).replace("_", " ")
+
+
 def _always_query_bias(content, query_bias, key_bias, constant):
     """always the query bias: in some of these heads it is another term. Measure each head"""
     return "query_bias"
@@ -264,8 +286,9 @@ def _always_query_bias(content, query_bias, key_bias, constant):
 EXERCISES = {
     "4.1": Exercise(
         answer=_fraction_negative,
-        cases=((_scores(1, 1),), (_scores(5, 5),), (_scores(3, 4, 4),)),
+        cases=((_scores(1, 1),), (_scores_with_a_zero(),), (_scores(3, 4, 4),)),
         mistakes=(
+            _zero_too,
             _future_too,
             _future_as_zero,
             _future_as_negative,
@@ -283,7 +306,7 @@ EXERCISES = {
     "4.3": Exercise(
         answer=_centred,
         cases=((_scores(2, 2),), (_scores(6, 6),), (_scores(3, 4, 4),)),
-        mistakes=(_mean_with_future, _one_mean, _column_means, _not_masked, _by_width),
+        mistakes=(_mean_with_future, _one_mean, _column_means, _not_masked, _never_masked, _by_width),
     ),
     "4.4": Exercise(
         answer=_resampled,
@@ -303,6 +326,6 @@ EXERCISES = {
             _sink_case(3, 5, -8.0, 40.0, 70.0),
             _sink_case(4, 6, 40.0, -12.0, -90.0),
         ),
-        mistakes=(_most_negative, _strengthens_the_sink, _highest_at_first, _always_query_bias),
+        mistakes=(_most_negative, _strengthens_the_sink, _highest_at_first, _with_a_blank, _always_query_bias),
     ),
 }
