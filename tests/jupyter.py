@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.request import Request, urlopen
 
 import nbformat
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import TimeoutError, sync_playwright
 
 ROOT = Path(__file__).parents[1]
 CHROMIUM = os.environ.get("HEADLAB_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
@@ -44,7 +44,7 @@ def jupyter_lab(folder):
         "IPYTHONDIR": str(folder / "ipython"),
     }
     options = ["--no-browser", "--ip=127.0.0.1", "--port=0", f"--ServerApp.root_dir={folder / 'work'}"]
-    options += ["--IdentityProvider.token=", "--allow-root"]
+    options += ["--IdentityProvider.token=", "--ServerApp.disable_check_xsrf=True", "--allow-root"]
     with open(folder / "server.log", "w") as log:
         command = [sys.executable, "-m", "jupyterlab", *options]
         server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
@@ -101,26 +101,28 @@ class NotebookPage:
         self.url, self.complaints = url, []
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("console", lambda line: line.type == "error" and self.complaints.append(line.text))
+        # The session is there before the page: on a busy machine JupyterLab may ask for a kernel before it knows which
+        # there are.
+        session = {"path": name, "name": name, "type": "notebook", "kernel": {"name": "python3"}}
+        urlopen(Request(f"{url}api/sessions", json.dumps(session).encode()), timeout=60).close()
         self.page.goto(f"{url}lab/tree/{name}?reset")
         self.page.locator(".jp-CodeCell").last.wait_for(timeout=60_000)
         self._idle()
 
     def _idle(self):
-        status = '.jp-Notebook-ExecutionIndicator[data-status="idle"]'
-        self.page.wait_for_selector(status, state="attached", timeout=60_000)
+        # Said in the status bar only of a kernel that is connected; before that JupyterLab would ask for one.
+        self.page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=60_000)
 
     def run_all(self, seconds=240):
         """Run all cells and wait for the last."""
+        started = "() => [...document.querySelectorAll('.jp-InputPrompt')].some((p) => /\\[[*\\d]/.test(p.innerText))"
         for _ in range(3):  # JupyterLab loses the command now and then when it has just opened
             self.page.get_by_role("menuitem", name="Run", exact=True).click()
             self.page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-            started = (
-                "() => [...document.querySelectorAll('.jp-InputPrompt')].some((p) => /\\[[*\\d]/.test(p.innerText))"
-            )
             try:
                 self.page.wait_for_function(started, timeout=2500)
                 break
-            except Exception:
+            except TimeoutError:
                 continue
         self.page.get_by_text(DONE, exact=True).wait_for(timeout=seconds * 1000)
         self._idle()
