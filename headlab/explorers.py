@@ -137,11 +137,12 @@ class Explorer(widgets.VBox):
         with self._lock:  # ipykernel may call from several threads
             if self._busy:  # `draw` changed a control, and `show` comes next in any case
                 return
-            self.error.value = ""
+            trouble = ""
             try:
                 self._follow()
             except Exception as error:
-                self.error.value = f'<b role="alert">{html.escape(one_line(error))}</b>'
+                trouble = f'<b role="alert">{html.escape(one_line(error))}</b>'
+            self.error.value = trouble
 
     def _follow(self):
         try:

@@ -137,6 +137,7 @@ class Explorer {
     const on = (target, event, action) => target.addEventListener(event, action);
     for (const slider of this.sliders) on(slider, "input", () => this.choose({ [slider.name]: Number(slider.value) }));
     on(this.text, "change", () => this.set({ text: this.text.value }));
+    on(this.text, "keydown", (event) => event.key === "Enter" && this.set({ text: this.text.value }));
     on(this.overview, "pointerdown", (event) => this.choose(this.headAt(event)));
     on(this.overview, "keydown", (event) => this.step(event, (rows, columns) => {
       this.choose({ layer: this.model.get("layer") + rows, head: this.model.get("head") + columns });

@@ -4,6 +4,7 @@ import base64
 import json
 import re
 from io import BytesIO
+from types import SimpleNamespace
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -22,7 +23,7 @@ from headlab.explorers import (
     SplittingExplorer,
     head_summary,
 )
-from headlab.models import load_model, model_name
+from headlab.models import model_name
 
 TEXT = "The old man looked at the little white house by the sea."
 OTHER = "A small boat came home, and nobody saw it."
@@ -368,11 +369,12 @@ def test_no_figure_is_left_open_and_the_picture_keeps_its_size(mini, make, n_cha
 
 @pytest.mark.parametrize("make", CORE)
 def test_a_picture_depends_on_where_it_is_not_on_how_it_got_there(mini, make):
-    wandered, direct = make(*mini, OTHER), make(*mini, TEXT)
-    for layer, head in ((1, 1), (3, 9), (2, 7)):
+    wandered, direct = make(*mini, OTHER), make(*mini, OTHER)
+    for layer, head in ((1, 1), (3, 9)):
         go_to(wandered, layer, head)
-    go(wandered, text=TEXT)
-    go_to(direct, 2, 7)
+    for explorer in (wandered, direct):
+        go_to(explorer, 2, 7)
+        go(explorer, text=TEXT)
     assert np.abs(pixels(wandered) - pixels(direct)).max() < 0.02
     assert wandered.lines == direct.lines
 
@@ -458,7 +460,8 @@ def test_the_summary_names_the_strongest_links(mini, truth):
     for layer, head in PLACES:
         lines = head_summary(capture, labels, layer, head)
         pattern = truth[1][layer][head]
-        raw = [raw_of(truth, layer, head)[i, j].item() for i in range(n_tokens) for j in range(i + 1)]
+        scores = raw_of(truth, layer, head).tolist()
+        raw = [score for i, row in enumerate(scores) for score in row[: i + 1]]
         low, high = map(float, re.findall(r"-?\d+\.\d", lines[0]))
         assert abs(low - min(raw)) < 0.06 and abs(high - max(raw)) < 0.06
         assert f"{sum(score < 0 for score in raw) / len(raw):.0%} of them negative" in lines[0]
@@ -500,6 +503,4 @@ def test_names_of_models(mini, control, tmp_path):
         ("models--someone--tiny/snapshots/1", "someone/tiny"),
         ("mine", "mine"),
     ]:
-        model = load_model("random")[0]
-        model.name_or_path = str(tmp_path / folder)
-        assert model_name(model) == name
+        assert model_name(SimpleNamespace(name_or_path=str(tmp_path / folder))) == name
