@@ -1,14 +1,24 @@
 """One style of complaint for the whole package: the argument, what was expected, what came."""
 
+import math
+import numbers
 import operator
 
+import numpy as np
 import torch
+
+LARGEST = 1e100  # in size: the squares and sums of numbers beyond it may not fit float64
+
+
+def shown(value):
+    """A value as one line that is not too long."""
+    return " ".join(str(value).split())[:120]
 
 
 def expect(condition, argument, expected, received):
     """Raise ValueError in one line unless the condition holds."""
     if not condition:
-        raise ValueError(f"{argument}: expected {expected}, got {received}")
+        raise ValueError(f"{argument}: expected {expected}, got {shown(received)}")
 
 
 def expect_float_tensor(value, argument, shape):
@@ -33,7 +43,19 @@ def expect_whole(value, argument, expected):
     try:
         return operator.index(value)
     except TypeError:
-        raise TypeError(f"{argument}: expected {expected}, got {value!r:.60}") from None
+        raise TypeError(f"{argument}: expected {expected}, got {shown(repr(value))}") from None
+
+
+def expect_number(value, argument, expected):
+    """Raise TypeError unless value is a real number (True is none)."""
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        raise TypeError(f"{argument}: expected {expected}, got {shown(repr(value))}")
+
+
+def expect_flag(value, argument):
+    """Raise TypeError unless value is True or False."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{argument}: expected True or False, got {shown(repr(value))}")
 
 
 def expect_finite(values, argument, allow_minus_infinity=False):
@@ -42,3 +64,32 @@ def expect_finite(values, argument, allow_minus_infinity=False):
     if not allowed.all():
         place = tuple((~allowed).nonzero()[0].tolist())
         raise ValueError(f"{argument}: expected finite numbers, got {values[place].item()} at index {place}")
+
+
+def without_overflow(result, argument):
+    """The result, or ValueError where finite numbers had a product or a sum too large for their kind."""
+    fits = bool(result.detach().isfinite().all())
+    expect(fits, argument, f"numbers whose products and sums fit {result.dtype}", "an overflow")
+    return result
+
+
+def finite_array(values, argument):
+    """A tensor, an array or a list as numpy, or one line on what it holds that is no finite number."""
+    if isinstance(values, torch.Tensor):
+        values = values.detach().cpu()
+        values = (values.float() if values.dtype == torch.bfloat16 else values).numpy()
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        raise ValueError(f"{argument}: expected rows of one length, got {shown(repr(values))}") from None
+    if array.dtype.kind not in "fiu":
+        raise TypeError(f"{argument}: expected real numbers, got {array.dtype}")
+    # The least and the greatest are NaN where any entry is.
+    if array.size and not (math.isfinite(array.min()) and math.isfinite(array.max())):
+        place = tuple(np.argwhere(~np.isfinite(array))[0].tolist())
+        remedy = " (take the causal entries only)" if array[place] == -math.inf else ""
+        raise ValueError(f"{argument}: expected finite numbers{remedy}, got {array[place]} at index {place}")
+    if array.size:
+        largest = max(abs(float(array.min())), abs(float(array.max())))
+        expect(largest <= LARGEST, argument, f"numbers up to {LARGEST:.0e} in size", f"{largest:.3g}")
+    return array

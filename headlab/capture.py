@@ -4,8 +4,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
+from transformers import GPT2LMHeadModel
 
-from headlab._expect import expect, expect_whole
+from headlab._expect import expect, expect_whole, shown
 from headlab.density import ScoreHistogram
 from headlab.masking import causal_mask
 from headlab.scores import attention_pattern, raw_scores
@@ -151,9 +152,11 @@ def _divisor(config, layer):
 
 
 def _checked_ids(model, input_ids):
-    """The token ids as (1, T) on the model's device, or one line on what is wrong with them."""
+    """The token ids as (1, T) on the model's device, or one line on what is wrong with them or the model."""
+    if not isinstance(model, GPT2LMHeadModel):
+        raise TypeError(f"model: expected a GPT2LMHeadModel, as load_model gives, got {type(model).__name__}")
     if not isinstance(input_ids, torch.Tensor):
-        raise TypeError(f"input_ids: expected a torch tensor of token ids (T,) or (1, T), got {input_ids!r:.60}")
+        raise TypeError(f"input_ids: expected a torch tensor of token ids (T,) or (1, T), got {shown(repr(input_ids))}")
     shape = tuple(input_ids.shape)
     expect(len(shape) == 1 or (len(shape) == 2 and shape[0] == 1), "input_ids", "one text (T,) or (1, T)", shape)
     # An empty text comes from the tokenizer as floating-point numbers, so its length is looked at first.
@@ -181,7 +184,7 @@ def _checked_layers(model, layers):
     try:
         numbers = [expect_whole(layer, "layers", expected) for layer in layers]
     except TypeError:
-        raise TypeError(f"layers: expected {expected}, got {layers!r:.60}") from None
+        raise TypeError(f"layers: expected {expected}, got {shown(repr(layers))}") from None
     expect(
         numbers and len(set(numbers)) == len(numbers) and all(0 <= n < n_layers for n in numbers),
         "layers",

@@ -1,7 +1,6 @@
 """Lesson 5: the density of many scores, exact and fast, and counts that add up over any number of texts."""
 
 import math
-import numbers
 import os
 import zipfile
 from pathlib import Path
@@ -11,13 +10,24 @@ import numpy as np
 import torch
 from scipy.fft import dct, idct, next_fast_len, rfft
 
-from headlab._expect import expect, expect_finite, expect_float_tensor, expect_whole
+from headlab._expect import (
+    LARGEST,
+    expect,
+    expect_finite,
+    expect_float_tensor,
+    expect_number,
+    expect_whole,
+    finite_array,
+    shown,
+)
 
 EVERYWHERE = (-math.inf, math.inf)
 MARGIN = 5  # bandwidths beyond the outermost scores; a Gaussian is 4e-6 of its peak there
 CELLS = 16  # cells of the fine grid per bandwidth; linear binning is then within 1 / (8 * 16**2) of the peak
 FINEST = 2000  # the samples' range over the narrowest bandwidth that cross-validation looks at
+WIDEST = 10  # the widest such bandwidth over that range: all are alike from there on, and the memory is not
 LONE = 1 + 1e-9  # effective samples: so few have no spread
+MOST_POINTS = 10**6  # of an even grid: its fine cells then take half a gigabyte
 CHUNK = 2**16  # scores at a time: what a chunk needs stays in the processor's cache
 
 
@@ -45,7 +55,7 @@ def kde(samples, grid, bandwidth="scott", weights=None, bounds=EVERYWHERE):
     """
     bounds = _checked_bounds(bounds)
     sample = _checked_sample(samples, weights, bounds)
-    grid = _finite_array(grid, "grid").astype(np.float64)
+    grid = finite_array(grid, "grid").astype(np.float64)
     width = _bandwidth(sample, bandwidth)
     _expect_room(width, bounds)
     density = _sum_of_gaussians(sample, grid, width)
@@ -80,7 +90,7 @@ def choose_bandwidth(samples, rule="scott", weights=None):
     constant samples and where cross-validation finds no minimum.
     Introduced in lesson 5. Source: Scott 1992; Silverman 1986, section 3.4; scipy.stats.gaussian_kde's definitions.
     """
-    expect(rule in RULES, "rule", f"one of {', '.join(RULES)}", repr(rule))
+    expect(isinstance(rule, str) and rule in RULES, "rule", f"one of {', '.join(RULES)}", repr(rule))
     return _bandwidth(_checked_sample(samples, weights, EVERYWHERE), rule)
 
 
@@ -88,14 +98,17 @@ def cross_validation_scores(samples, bandwidths, weights=None):
     """Least-squares cross-validation: for each bandwidth, the squared error of its KDE, up to a constant.
 
     It is the integral of the squared density less twice the mean density that each sample has from all the others.
-    bandwidths: an array, each at least 1/2000 of the samples' range; returns float64 of its shape; the lowest is best.
+    bandwidths: an array, each from 1/2000 of the samples' range to 10 times that range; returns float64 of its shape;
+    the lowest is best.
     Introduced in lesson 5. Source: Rudemo 1982; Bowman 1984; Silverman 1986, section 3.4.3.
     """
     sample = _checked_sample(samples, weights, EVERYWHERE)
-    widths = _finite_array(bandwidths, "bandwidths").astype(np.float64)
-    least = (sample.high - sample.low) / FINEST
-    expect(least > 0, "samples", "at least 2 different scores", f"{sample.low:.6g} throughout")
-    expect((widths > 0).all() and (widths >= least).all(), "bandwidths", f"each at least {least:.3g}", widths.min())
+    widths = finite_array(bandwidths, "bandwidths").astype(np.float64)
+    extent = sample.high - sample.low
+    least, most = extent / FINEST, WIDEST * extent
+    expect(_varied(sample), "samples", "at least 2 different scores", f"{sample.low:.6g} throughout")
+    fits = ((widths >= least) & (widths <= most)).all()
+    expect(fits, "bandwidths", f"each from {least:.3g} to {most:.3g}", widths)
     return _cross_validation(sample, widths)
 
 
@@ -104,6 +117,7 @@ def cross_validation_scores(samples, bandwidths, weights=None):
 SCALE = 16.0
 _ASCENDING = np.concatenate([np.arange(0xFC00, 0x7FFF, -1), np.arange(0x7C01)])  # its bits, from -inf to inf
 _VALUES = _ASCENDING.astype(np.uint16).view(np.float16).astype(np.float64) * SCALE
+MOST_HEADS = 10_000  # 5 GB of counts
 _REACH = 65520 * SCALE  # from here on, half precision rounds to infinity
 _EDGES = np.concatenate([[-_REACH], (_VALUES[1:-2] + _VALUES[2:-1]) / 2, [_REACH]])  # of the bins between the ends
 
@@ -122,7 +136,14 @@ class ScoreHistogram:
     """
 
     def __init__(self, layers, n_heads, model="", counted=()):
-        self.layers, self.n_heads, self.model, self.counted = tuple(layers), n_heads, model, frozenset(counted)
+        self.layers = _checked_numbers(layers, "layers", "layers as whole numbers >= 0, each once", 2**63)
+        self.n_heads = expect_whole(n_heads, "n_heads", "a whole number of heads >= 1")
+        fits = self.n_heads >= 1 and len(self.layers) * self.n_heads <= MOST_HEADS
+        expect(fits, "n_heads", f"1 to {MOST_HEADS} heads in all layers together", n_heads)
+        if not isinstance(model, str):
+            raise TypeError(f"model: expected a model's name, got {shown(repr(model))}")
+        self.model = model
+        self.counted = frozenset(_checked_numbers(counted, "counted", "keys from 0 to 2**64 - 1, each once", 2**64))
         self.counts = np.zeros((len(self.layers), n_heads, len(_VALUES)), np.int64)
 
     def update(self, layer, scores):
@@ -166,7 +187,7 @@ class ScoreHistogram:
 
         Raises ValueError where a head has no scores, or has some at the ends.
         """
-        q = _finite_array(q, "q").astype(np.float64)
+        q = finite_array(q, "q").astype(np.float64)
         expect(((q >= 0) & (q <= 1)).all(), "q", "shares from 0 to 1", q)
         values = np.empty((*q.shape, len(self.layers), self.n_heads))
         for layer in self.layers:
@@ -266,8 +287,9 @@ def _sum_of_gaussians(sample, grid, width):
 
 def _smoothed(sample, n_grid, width, bounds, bins):
     """(grid, density) of a sample: its bins times a Gaussian's transform, mirrored at both ends."""
-    n_grid = expect_whole(n_grid, "n_grid", "a whole number of points >= 2")
-    expect(n_grid >= 2, "n_grid", "a whole number of points >= 2", n_grid)
+    expected = f"a whole number of points from 2 to {MOST_POINTS}"
+    n_grid = expect_whole(n_grid, "n_grid", expected)
+    expect(2 <= n_grid <= MOST_POINTS, "n_grid", expected, n_grid)
     _expect_room(width, bounds)
     low = bounds[0] if math.isfinite(bounds[0]) else sample.low - MARGIN * width
     high = bounds[1] if math.isfinite(bounds[1]) else sample.high + MARGIN * width
@@ -305,20 +327,24 @@ def _bandwidth(sample, bandwidth):
     """The bandwidth as a number, or one line on why there is none."""
     if isinstance(bandwidth, str):
         expect(bandwidth in RULES, "bandwidth", f"a number > 0 or one of {', '.join(RULES)}", repr(bandwidth))
-        n, low, high = sample.n_effective, sample.low, sample.high
+        n = sample.n_effective
         remedy = "or the bandwidth as a number"
         expect(n > LONE, "samples", f"at least 2 for the rule {bandwidth}, {remedy}", f"{n:.3g}")
-        # Scores that differ by their last bits alone have no spread to speak of.
-        varied = high - low > 1e-12 * max(abs(low), abs(high))
-        expect(varied, "samples", f"different values for the rule {bandwidth}, {remedy}", f"{low:.6g} throughout")
+        received = f"{sample.low:.6g} throughout"
+        expect(_varied(sample), "samples", f"different values for the rule {bandwidth}, {remedy}", received)
         return RULES[bandwidth](sample)
-    if not isinstance(bandwidth, numbers.Real) or isinstance(bandwidth, bool):
-        raise TypeError(f"bandwidth: expected a number > 0 or one of {', '.join(RULES)}, got {bandwidth!r:.60}")
+    expected = f"a number > 0 or one of {', '.join(RULES)}"
+    expect_number(bandwidth, "bandwidth", expected)
+    expect(0 < bandwidth <= LARGEST, "bandwidth", expected, bandwidth)
     width = float(bandwidth)
-    expect(0 < width < math.inf, "bandwidth", f"a number > 0 or one of {', '.join(RULES)}", bandwidth)
     least = 1e-12 * max(abs(sample.low), abs(sample.high))
     expect(width > least, "bandwidth", f"more than {least:.3g}, the rounding of samples so large", bandwidth)
     return width
+
+
+def _varied(sample):
+    """True where scores differ by more than their last bits, or the smallest numbers there are."""
+    return sample.high - sample.low > max(1e-12 * max(abs(sample.low), abs(sample.high)), 1 / LARGEST)
 
 
 def _scott(sample):
@@ -394,14 +420,14 @@ def _chunks(sample, size):
 
 
 def _checked_sample(samples, weights, bounds):
-    values = _finite_array(samples, "samples").ravel()
+    values = finite_array(samples, "samples").ravel()
     expect(values.size >= 1, "samples", "at least 1 score", "none")
     low, high = float(values.min()), float(values.max())
     inside = bounds[0] <= low and high <= bounds[1]
     expect(inside, "samples", f"numbers within the bounds {bounds}", f"{low:.6g} to {high:.6g}")
     if weights is None:
         return _Sample(values, None, float(values.size), float(values.size), low, high)
-    weights = _finite_array(weights, "weights").ravel()
+    weights = finite_array(weights, "weights").ravel()
     expect(weights.size == values.size, "weights", f"one per sample, {values.size}", weights.size)
     expect(weights.min() >= 0, "weights", "numbers >= 0", weights.min())
     total = float(weights.sum(dtype=np.float64))
@@ -410,27 +436,22 @@ def _checked_sample(samples, weights, bounds):
     return _Sample(values, weights, total, n_effective, low, high)
 
 
-def _finite_array(values, argument):
-    """A tensor or an array as numpy, or one line on what it holds that is no finite number."""
-    if isinstance(values, torch.Tensor):
-        values = values.detach().cpu()
-        values = (values.float() if values.dtype == torch.bfloat16 else values).numpy()
-    array = np.asarray(values)
-    if array.dtype.kind not in "fiu":
-        raise TypeError(f"{argument}: expected real numbers, got {array.dtype}")
-    # The least and the greatest are NaN where any entry is.
-    if array.size and not (math.isfinite(array.min()) and math.isfinite(array.max())):
-        place = tuple(np.argwhere(~np.isfinite(array))[0].tolist())
-        remedy = " (take the causal entries only)" if array[place] == -math.inf else ""
-        raise ValueError(f"{argument}: expected finite numbers{remedy}, got {array[place]} at index {place}")
-    return array
+def _checked_numbers(values, argument, expected, limit):
+    """Different whole numbers from 0 to below the limit, as a tuple."""
+    try:
+        numbers = tuple(expect_whole(value, argument, expected) for value in values)
+    except TypeError:
+        raise TypeError(f"{argument}: expected {expected}, got {shown(repr(values))}") from None
+    fits = all(0 <= number < limit for number in numbers) and len(set(numbers)) == len(numbers)
+    expect(fits, argument, expected, numbers)
+    return numbers
 
 
 def _checked_bounds(bounds):
     try:
         low, high = (float(bound) for bound in bounds)
     except (TypeError, ValueError):
-        raise TypeError(f"bounds: expected two numbers (low, high), got {bounds!r:.60}") from None
+        raise TypeError(f"bounds: expected two numbers (low, high), got {shown(repr(bounds))}") from None
     expect(low < high, "bounds", "two numbers (low, high), low < high", bounds)
     return low, high
 

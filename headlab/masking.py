@@ -4,15 +4,19 @@ import torch
 
 from headlab._expect import expect, expect_finite, expect_float_tensor, expect_square, expect_whole
 
+MOST_TOKENS = 2**15  # a mask of 1 GiB: far more tokens than any GPT-2 reads
+
 
 def causal_mask(n_tokens):
     """True where query row i may see key column j, that is where j <= i.
 
-    Returns bool (query, key) of shape (n_tokens, n_tokens). Raises where n_tokens is not a whole number >= 1.
+    Returns bool (query, key) of shape (n_tokens, n_tokens). Raises where n_tokens is not a whole number from 1 to
+    MOST_TOKENS.
     Introduced in lesson 1. Source: the report; Vaswani et al. 2017, section 3.2.3.
     """
-    n_tokens = expect_whole(n_tokens, "n_tokens", "a whole number of tokens >= 1")
-    expect(n_tokens >= 1, "n_tokens", "a whole number of tokens >= 1", n_tokens)
+    expected = f"a whole number of tokens from 1 to {MOST_TOKENS}"
+    n_tokens = expect_whole(n_tokens, "n_tokens", expected)
+    expect(1 <= n_tokens <= MOST_TOKENS, "n_tokens", expected, n_tokens)
     position = torch.arange(n_tokens)
     return position[:, None] >= position[None, :]
 

@@ -11,7 +11,7 @@ from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 from transformers.utils import logging
 
 from headlab import download
-from headlab._expect import expect
+from headlab._expect import expect, finite_array, shown
 
 MINI = Path(__file__).parent / "data" / "mini"
 RANDOM_SEED = 0
@@ -29,7 +29,7 @@ def load_model(name="auto"):
     Introduced in lesson 1.
     """
     if not isinstance(name, str):
-        raise TypeError(f"name: expected a model's name such as 'mini', got {name!r:.60}")
+        raise TypeError(f"name: expected a model's name such as 'mini', got {shown(repr(name))}")
     if name == "auto":
         name = _choose()
         _announce(name)
@@ -42,15 +42,23 @@ def load_model(name="auto"):
 def token_strings(tokenizer, input_ids):
     """Each token as a short printable label, a leading space shown as a middle dot: "·the".
 
-    input_ids (T,) or (1, T). Introduced in lesson 1.
+    input_ids (T,) or (1, T), whole numbers. Raises where one is no token of the tokenizer's.
+    Introduced in lesson 1.
     """
-    labels = []
-    for token in torch.as_tensor(input_ids).flatten().tolist():
-        text = tokenizer.decode([token])
-        if "\ufffd" in text:  # Part of a character that takes several bytes: show the byte-level name.
-            text = tokenizer.convert_ids_to_tokens(token)
-        labels.append(text.replace(" ", "·").replace("\n", "⏎"))
-    return labels
+    ids = finite_array(input_ids, "input_ids")
+    if ids.size and ids.dtype.kind not in "iu":
+        raise TypeError(f"input_ids: expected whole numbers, got {ids.dtype}")
+    fits = ((ids >= 0) & (ids < len(tokenizer))).all()
+    expect(fits, "input_ids", f"ids from 0 to {len(tokenizer) - 1} (does the tokenizer belong to them?)", ids)
+    return [_label(tokenizer, int(token)) for token in ids.ravel()]
+
+
+def _label(tokenizer, token):
+    text = tokenizer.decode([token])
+    if "\ufffd" in text:  # Part of a character that takes several bytes: show the byte-level name.
+        text = tokenizer.convert_ids_to_tokens(token)
+    text = text.replace(" ", "·").replace("\n", "⏎")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def model_name(model):
@@ -98,7 +106,7 @@ def _folder(name):
     """The folder that holds a model's files, downloaded first where need be."""
     if name == "mini":
         return MINI
-    if name and name not in download.SHORT_NAMES and Path(name).is_dir():
+    if name not in download.SHORT_NAMES and os.path.isdir(name):  # False, too, for names that no file can have
         return Path(name)
     repo = download.repo_of(name)
     return download.find(repo) or download.download(repo)

@@ -1,11 +1,18 @@
 """Lesson 3: raw scores of each head, the pattern they become, and what a head does with it."""
 
 import math
-import numbers
 
 import torch
 
-from headlab._expect import expect, expect_finite, expect_float_tensor, expect_square
+from headlab._expect import (
+    expect,
+    expect_finite,
+    expect_float_tensor,
+    expect_number,
+    expect_square,
+    shown,
+    without_overflow,
+)
 from headlab.masking import mask_scores, softmax
 
 ROUNDING = 1e-3  # how far a share may lie outside 0 to 1
@@ -15,7 +22,7 @@ def raw_scores(q, k):
     """Dot product of every query with every key of the same head, neither scaled nor masked.
 
     q and k (..., T, d_head) of one dtype; returns (..., query, key) of shape (..., T, T). Raises where their
-    shapes or dtypes differ or where an entry is NaN or infinite.
+    shapes or dtypes differ, an entry is NaN or infinite, or a product overflows.
     Introduced in lesson 3. Source: the report; Vaswani et al. 2017, equation 1.
     """
     for name, x in (("q", q), ("k", k)):
@@ -24,7 +31,7 @@ def raw_scores(q, k):
         expect_finite(x.detach(), name)
     expect(q.shape == k.shape, "k", f"the shape of q {tuple(q.shape)}", tuple(k.shape))
     expect(q.dtype == k.dtype, "k", f"the dtype of q {q.dtype}", k.dtype)
-    return q @ k.transpose(-1, -2)
+    return without_overflow(q @ k.transpose(-1, -2), "q")
 
 
 def attention_pattern(raw, d_head):
@@ -36,9 +43,8 @@ def attention_pattern(raw, d_head):
     """
     expect_square(raw, "raw")
     expect_finite(raw.detach(), "raw")
-    if not isinstance(d_head, numbers.Real) or isinstance(d_head, bool):
-        raise TypeError(f"d_head: expected a number of channels > 0, got {d_head!r:.60}")
-    expect(d_head > 0, "d_head", "a number of channels > 0", d_head)
+    expect_number(d_head, "d_head", "a number of channels > 0")
+    expect(0 < d_head < math.inf, "d_head", "a number of channels > 0", d_head)
     return softmax(mask_scores(raw / math.sqrt(d_head)))
 
 
@@ -56,7 +62,7 @@ def head_outputs(pattern, v):
     expect(v.ndim >= 2 and v.shape[:-1] == pattern.shape[:-1], "v", expected, tuple(v.shape))
     expect(v.dtype == pattern.dtype, "v", f"the dtype of pattern {pattern.dtype}", v.dtype)
     expect_finite(v.detach(), "v")
-    return pattern @ v
+    return without_overflow(pattern @ v, "v")
 
 
 def project_heads(outputs, weight, bias):
@@ -78,8 +84,9 @@ def project_heads(outputs, weight, bias):
     fits = weight.ndim == 2 and weight.shape[0] == width
     expect(fits, "weight", f"({n_heads} x {d_head} = {width}, d_model)", tuple(weight.shape))
     expect(bias.shape == weight.shape[1:], "bias", f"({weight.shape[1]},)", tuple(bias.shape))
-    expect_finite(outputs.detach(), "outputs")
-    return outputs @ weight.unflatten(0, (n_heads, d_head))
+    for name, x in (("outputs", outputs), ("weight", weight)):
+        expect_finite(x.detach(), name)
+    return without_overflow(outputs @ weight.unflatten(0, (n_heads, d_head)), "outputs")
 
 
 def token_pairs(input_ids):
@@ -92,7 +99,7 @@ def token_pairs(input_ids):
     """
     expected = "token ids (T,) or (1, T) with T >= 1"
     if not isinstance(input_ids, torch.Tensor) or input_ids.is_floating_point():
-        raise TypeError(f"input_ids: expected a torch tensor of {expected}, got {input_ids!r:.60}")
+        raise TypeError(f"input_ids: expected a torch tensor of {expected}, got {shown(repr(input_ids))}")
     shape = tuple(input_ids.shape)
     expect(len(shape) in (1, 2) and shape[:-1] in ((), (1,)) and shape[-1] >= 1, "input_ids", expected, shape)
     ids = input_ids.flatten()

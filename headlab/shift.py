@@ -6,7 +6,18 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from headlab._expect import expect, expect_finite, expect_float_tensor, expect_square, expect_whole
+from headlab._expect import (
+    LARGEST,
+    expect,
+    expect_finite,
+    expect_flag,
+    expect_float_tensor,
+    expect_number,
+    expect_square,
+    expect_whole,
+    finite_array,
+    without_overflow,
+)
 from headlab.masking import causal_mask
 from headlab.splitting import split_heads, split_qkv
 
@@ -56,9 +67,8 @@ def describe_scores(scores):
 
     Introduced in lesson 4.
     """
-    scores = np.asarray(scores, dtype=np.float64)
+    scores = finite_array(scores, "scores").astype(np.float64)
     expect(scores.ndim >= 1 and scores.shape[-1] >= 1, "scores", "at least one score (..., n)", f"shape {scores.shape}")
-    expect(np.isfinite(scores).all(), "scores", "finite numbers", "NaN or infinity")
     return ShiftStats(
         n=np.full(scores.shape[:-1], scores.shape[-1]),
         mean=scores.mean(-1),
@@ -99,7 +109,7 @@ def bootstrap_fraction(n_negative, n_scores, level=0.95, n_resamples=2000, seed=
     the sum of the other, when whole rows are drawn with replacement. Raises where the counts do not fit each other.
     Introduced in lesson 4. Source: Efron and Tibshirani 1993, chapter 13; rows as the unit, as in a cluster bootstrap.
     """
-    n_negative, n_scores = np.asarray(n_negative), np.asarray(n_scores)
+    n_negative, n_scores = finite_array(n_negative, "n_negative"), finite_array(n_scores, "n_scores")
     n_rows = n_scores.size
     expect(n_scores.ndim == 1 and n_rows >= 2, "n_scores", "at least two rows (rows,)", f"shape {n_scores.shape}")
     expect(n_negative.shape[-1:] == (n_rows,), "n_negative", f"(..., {n_rows}) rows", f"shape {n_negative.shape}")
@@ -114,9 +124,12 @@ def bootstrap_ratio(sums, sizes, level=0.95, n_resamples=2000, seed=0):
     sums (..., units) and sizes (units,), numpy, the sizes above 0. Returns (low, high), numpy arrays of shape (...).
     Raises where level or n_resamples make no sense. Introduced in lesson 4. Source: as bootstrap_fraction.
     """
+    expect_number(level, "level", "a confidence level between 0 and 1")
     expect(0 < level < 1, "level", "a confidence level between 0 and 1", level)
-    n_resamples = expect_whole(n_resamples, "n_resamples", "a whole number >= 1")
-    expect(n_resamples >= 1, "n_resamples", "a whole number >= 1", n_resamples)
+    n_resamples = expect_whole(n_resamples, "n_resamples", "a whole number from 1 to 100000")
+    expect(1 <= n_resamples <= 100_000, "n_resamples", "a whole number from 1 to 100000", n_resamples)
+    seed = expect_whole(seed, "seed", "a whole number >= 0")
+    expect(seed >= 0, "seed", "a whole number >= 0", seed)
     # How often each unit was drawn, instead of which units: the same resamples, in one matrix product.
     n_units = len(sizes)
     drawn = np.random.default_rng(seed).multinomial(n_units, np.full(n_units, 1 / n_units), size=n_resamples)
@@ -150,7 +163,8 @@ def effective_tokens(pattern):
     expect(pattern.ndim >= 1 and pattern.shape[-1] >= 1, "pattern", "at least one key", f"shape {tuple(pattern.shape)}")
     expect_finite(pattern.detach(), "pattern")
     shares = pattern.detach().cpu().double().numpy()
-    expect((shares >= 0).all(), "pattern", "shares >= 0 (take the softmax first)", f"{shares.min():.4g}")
+    least = shares.min(initial=0.0)
+    expect(least >= 0, "pattern", "shares >= 0 (take the softmax first)", f"{least:.4g}")
     sums = shares.sum(-1)
     # Half precision keeps three digits of a share.
     worst = np.ravel(sums)[np.abs(sums - 1).argmax()] if sums.size else 1.0
@@ -181,9 +195,9 @@ def decompose_scores(x, weight, bias, n_heads):
     (weight_q, weight_k, _), (bias_q, bias_k, _) = split_qkv(weight), split_qkv(bias)
     q, k = split_heads(x @ weight_q, n_heads), split_heads(x @ weight_k, n_heads)  # (head, token, channel)
     bias_q, bias_k = split_heads(bias_q[None], n_heads), split_heads(bias_k[None], n_heads)  # (head, 1, channel)
-    content = q @ k.mT
+    content = without_overflow(q @ k.mT, "x")
     others = (bias_q @ k.mT, q @ bias_k.mT, bias_q @ bias_k.mT)  # (head, 1, key), (head, query, 1), (head, 1, 1)
-    return ScoreTerms(content, *(term.expand_as(content) for term in others))
+    return ScoreTerms(content, *(without_overflow(term, "bias").expand_as(content) for term in others))
 
 
 def gpt2_reference():
@@ -220,9 +234,11 @@ def gpt2_reference():
 def _causal(raw, drop_first_key=False):
     """The raw scores as float64 (..., T, T), 0 where not looked at, and which entries (T, T) are."""
     expect_square(raw, "raw")
+    expect_flag(drop_first_key, "drop_first_key")
     visible = causal_mask(raw.shape[-1])
     visible[:, 0] &= not drop_first_key
     expect(visible.any(), "raw", "at least two tokens where the first key is dropped", f"shape {tuple(raw.shape)}")
     values = raw.detach().cpu().double().masked_fill(~visible, 0.0)
     expect_finite(values, "raw")
+    expect((values.abs() <= LARGEST).all(), "raw", f"scores up to {LARGEST:.0e} in size", "one beyond")
     return values.numpy(), visible.numpy()

@@ -16,6 +16,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from headlab.models import load_model
 
 hypothesis.settings.register_profile("headlab", deadline=None, derandomize=True, max_examples=60)
+hypothesis.settings.register_profile("fuzz", deadline=None, max_examples=10_000, print_blob=True)
 hypothesis.settings.load_profile("headlab")
 
 REFERENCE = Path(os.environ.get("HEADLAB_REFERENCE") or Path(__file__).parents[2] / "shared" / "gpt2")
@@ -42,7 +43,7 @@ def control():
     return load_model("random")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def odd_gpt2():
     """A function that makes a two-layer GPT-2 of uneven sizes (3 heads of 4 channels) with the settings it is given."""
 

@@ -73,10 +73,15 @@ def test_gradients_pass_through():
 @pytest.mark.parametrize(
     ("call", "error", "line"),
     [
-        (lambda: causal_mask(0), ValueError, "n_tokens: expected a whole number of tokens >= 1, got 0"),
-        (lambda: causal_mask(-3), ValueError, "n_tokens: expected a whole number of tokens >= 1, got -3"),
-        (lambda: causal_mask(2.0), TypeError, "n_tokens: expected a whole number of tokens >= 1, got 2.0"),
-        (lambda: causal_mask(True), TypeError, "n_tokens: expected a whole number of tokens >= 1, got True"),
+        (lambda: causal_mask(0), ValueError, "n_tokens: expected a whole number of tokens from 1 to 32768, got 0"),
+        (
+            lambda: causal_mask(10**30),
+            ValueError,
+            f"n_tokens: expected a whole number of tokens from 1 to 32768, got {10**30}",
+        ),
+        (lambda: causal_mask(-3), ValueError, "n_tokens: expected a whole number of tokens from 1 to 32768, got -3"),
+        (lambda: causal_mask(2.0), TypeError, "n_tokens: expected a whole number of tokens from 1 to 32768, got 2.0"),
+        (lambda: causal_mask(True), TypeError, "n_tokens: expected a whole number of tokens from 1 to 32768, got True"),
         (lambda: mask_scores([[1.0]]), TypeError, "scores: expected a torch tensor (..., T, T), got list"),
         (
             lambda: mask_scores(torch.ones(2, 2, dtype=torch.int64)),

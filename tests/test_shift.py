@@ -497,7 +497,7 @@ X, WEIGHT, BIAS = odd_layer()
             "raw: expected at least 3 tokens (..., T, T), got shape (2, 2)",
         ),
         (lambda: describe_scores([]), ValueError, "scores: expected at least one score (..., n), got shape (0,)"),
-        (lambda: describe_scores([1.0, np.nan]), ValueError, "scores: expected finite numbers, got NaN or infinity"),
+        (lambda: describe_scores([1.0, np.nan]), ValueError, "scores: expected finite numbers, got nan at index (1,)"),
         (
             lambda: bootstrap_fraction([1, 2], [2, 2, 2]),
             ValueError,
@@ -531,7 +531,7 @@ X, WEIGHT, BIAS = odd_layer()
         (
             lambda: bootstrap_fraction([1, 1], [2, 2], n_resamples=0),
             ValueError,
-            "n_resamples: expected a whole number >= 1, got 0",
+            "n_resamples: expected a whole number from 1 to 100000, got 0",
         ),
         (
             lambda: effective_tokens(torch.ones(2, 2, dtype=torch.int64)),

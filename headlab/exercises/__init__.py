@@ -1,5 +1,6 @@
 """Checks for the exercises: each runs a reader's function and says, in one line, what is wrong with it."""
 
+from headlab._expect import expect
 from headlab.exercises import lesson1, lesson2, lesson3, lesson4, lesson5, lesson6
 from headlab.exercises.engine import Exercise, Verdict, judge
 
@@ -16,6 +17,6 @@ def check(number, function):
     one line. Raises ValueError where there is no such exercise.
     Introduced in lesson 1.
     """
-    if number not in EXERCISES:
-        raise ValueError(f"number: expected one of {', '.join(EXERCISES)}, got {number!r:.40}")
+    known = isinstance(number, str) and number in EXERCISES
+    expect(known, "number", f"one of {', '.join(EXERCISES)}", repr(number))
     return Verdict(number, *judge(EXERCISES[number], function))

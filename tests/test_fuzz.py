@@ -1,0 +1,704 @@
+"""Wrong shapes, kinds, sizes, numbers and texts for every public function that calculates, against oracles.
+
+Each call gives what an independent oracle gives, in loops or from scipy, or one line that names an argument. Nothing
+else is raised, no warning is given, no NaN appears and no input changes. `make fuzz` tries 10,000 examples of each.
+"""
+
+import math
+import statistics
+
+import numpy as np
+import pytest
+import torch
+from fuzzing import FLOATS, JUNK, REFUSED, SIZES, TEXTS, agree, arguments, array, outcome, precision, tensors
+from hypothesis import example, given
+from hypothesis import strategies as st
+from scipy.stats import gaussian_kde
+
+from headlab.capture import capture_heads, count_scores
+from headlab.density import ScoreHistogram, choose_bandwidth, cross_validation_scores, fast_kde, kde
+from headlab.exercises import EXERCISES, check
+from headlab.masking import causal_mask, mask_scores, softmax
+from headlab.models import load_model, token_strings
+from headlab.scores import (
+    attention_pattern,
+    head_outputs,
+    mean_share,
+    pattern_distances,
+    project_heads,
+    raw_scores,
+    token_pairs,
+)
+from headlab.shift import (
+    bootstrap_fraction,
+    causal_scores,
+    count_negative,
+    decompose_scores,
+    describe_scores,
+    effective_tokens,
+    row_contrast,
+    shift_stats,
+)
+from headlab.splitting import merge_heads, split_heads, split_qkv
+
+
+@pytest.fixture(scope="module")
+def small_gpt2(odd_gpt2):
+    """One GPT-2 of two layers for all examples."""
+    return odd_gpt2()
+
+
+# An overlong text makes an overlong report, of which hypothesis warns.
+pytestmark = pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisWarning")
+
+LEADING = st.sampled_from([(), (), (2,), (1, 3), (0,)])
+
+
+@st.composite
+def squares(draw, scales=(1.0, 1.0, 30.0, 1e4, 0.0), at_least=1, leading=LEADING):
+    """Scores (..., T, T)."""
+    n = draw(st.integers(at_least, 6))
+    return draw(tensors(*draw(leading), n, n, dtypes=FLOATS, scales=scales))
+
+
+@st.composite
+def patterns(draw, at_least=1, leading=LEADING):
+    """Attention patterns (..., T, T)."""
+    scores = draw(squares((0.5, 3.0, 60.0), at_least, leading))
+    return mask_scores(scores.double()).softmax(-1).to(scores.dtype)
+
+
+def visible_pairs(n):
+    return [(i, j) for i in range(n) for j in range(i + 1)]
+
+
+def rows_of(x):
+    """The last axis of a tensor or array as rows of Python numbers."""
+    x = array(x)
+    return x.reshape(-1, x.shape[-1]).tolist()
+
+
+def softmax_of(row):
+    """The shares of a row of Python numbers."""
+    largest = max(row)
+    weights = [math.exp(s - largest) for s in row]
+    return [w / math.fsum(weights) for w in weights]
+
+
+@given(st.one_of(JUNK, st.integers(1, 12)).filter(lambda n: not (isinstance(n, int) and 100 < n < 10**9)))
+def test_causal_mask(n):
+    mask = outcome(causal_mask, {"n_tokens": n})
+    if mask is not REFUSED:
+        assert mask.tolist() == [[j <= i for j in range(n)] for i in range(n)]
+
+
+@given(arguments(st.fixed_dictionaries({"scores": squares()})))
+def test_mask_scores(values):
+    masked = outcome(mask_scores, values)
+    if masked is not REFUSED:
+        scores = values["scores"]
+        assert masked.dtype == scores.dtype and masked.shape == scores.shape
+        n = scores.shape[-1]
+        for ours, theirs in zip(array(masked).reshape(-1, n, n), array(scores).reshape(-1, n, n), strict=True):
+            expected = [[theirs[i, j] if j <= i else -math.inf for j in range(n)] for i in range(n)]
+            agree(ours, expected, 0.0)
+
+
+@given(arguments(st.fixed_dictionaries({"scores": st.one_of(squares(), squares().map(mask_scores))})))
+def test_softmax(values):
+    shares = outcome(softmax, values)
+    if shares is not REFUSED:
+        scores = values["scores"]
+        assert shares.dtype == scores.dtype
+        expected = [softmax_of(row) for row in rows_of(scores)]
+        agree(shares, np.reshape(expected, scores.shape), 16 * precision(scores))
+
+
+@st.composite
+def fused(draw):
+    d_model = 3 * draw(SIZES)
+    return draw(tensors(*draw(LEADING), draw(SIZES), d_model, dtypes=FLOATS))
+
+
+@given(arguments(st.fixed_dictionaries({"fused": fused()})))
+def test_split_qkv(values):
+    parts = outcome(split_qkv, values)
+    if parts is not REFUSED:
+        width = values["fused"].shape[-1] // 3
+        whole = array(values["fused"])
+        for third, part in enumerate(parts):
+            agree_or_nan(part, whole[..., third * width : (third + 1) * width])
+
+
+def agree_or_nan(result, expected):
+    """Nothing is calculated here: a NaN that was put in comes out, in its place."""
+    np.testing.assert_array_equal(array(result), expected)
+
+
+@given(
+    arguments(
+        st.tuples(SIZES, SIZES, SIZES, LEADING).flatmap(
+            lambda s: st.fixed_dictionaries(
+                {"x": tensors(*s[3], s[0], s[1] * s[2], dtypes=FLOATS), "n_heads": st.just(s[1])}
+            )
+        )
+    )
+)
+def test_split_heads_and_merge_heads(values):
+    heads = outcome(split_heads, values)
+    if heads is not REFUSED:
+        x, n_heads = array(values["x"]), values["n_heads"]
+        d_head = x.shape[-1] // n_heads
+        assert heads.shape == (*x.shape[:-2], n_heads, x.shape[-2], d_head)
+        for h in range(int(n_heads)):
+            agree_or_nan(heads[..., h, :, :], x[..., h * d_head : (h + 1) * d_head])
+        agree_or_nan(merge_heads(heads), x)
+
+
+@given(arguments(st.fixed_dictionaries({"heads": st.tuples(SIZES, SIZES, SIZES).flatmap(lambda s: tensors(*s))})))
+def test_merge_heads(values):
+    merged = outcome(merge_heads, values)
+    if merged is not REFUSED:
+        heads = array(values["heads"])
+        for h in range(heads.shape[-3]):
+            agree_or_nan(merged[..., h * heads.shape[-1] : (h + 1) * heads.shape[-1]], heads[..., h, :, :])
+
+
+@given(
+    arguments(
+        st.tuples(LEADING, SIZES, SIZES, st.sampled_from(FLOATS[2:])).flatmap(
+            lambda s: st.fixed_dictionaries(
+                {name: tensors(*s[0], s[1], s[2], dtypes=s[3:], scales=(1.0, 30.0, 1e4)) for name in "qk"}
+            )
+        )
+    )
+)
+def test_raw_scores(values):
+    raw = outcome(raw_scores, values)
+    if raw is not REFUSED:
+        q, k = array(values["q"]), array(values["k"])
+        rounding = 4 * q.shape[-1] * precision(values["q"]) * (np.abs(q) @ np.abs(k).swapaxes(-1, -2))
+        expected = np.zeros((*q.shape[:-1], q.shape[-2]))
+        for place in np.ndindex(expected.shape):
+            *lead, i, j = place
+            expected[place] = math.fsum(a * b for a, b in zip(q[(*lead, i)], k[(*lead, j)], strict=True))
+        agree(raw, expected, rounding + 1e-37)
+
+
+@given(
+    arguments(
+        st.fixed_dictionaries(
+            {"raw": squares(), "d_head": st.one_of(st.integers(1, 64), st.floats(0.5, 64), st.just(np.float32(8)))}
+        )
+    )
+)
+def test_attention_pattern(values):
+    pattern = outcome(attention_pattern, values)
+    if pattern is not REFUSED:
+        raw, n = values["raw"], values["raw"].shape[-1]
+        scaled = array(raw / math.sqrt(values["d_head"])).reshape(-1, n, n)  # rounded as the scores' own kind rounds
+        assert pattern.dtype == raw.dtype and pattern.shape == raw.shape
+        for ours, scores in zip(array(pattern).reshape(-1, n, n), scaled, strict=True):
+            expected = [softmax_of(scores[i, : i + 1].tolist()) + [0.0] * (n - i - 1) for i in range(n)]
+            agree(ours, expected, 16 * precision(raw))
+            assert (ours[np.triu_indices(n, 1)] == 0).all()
+
+
+@given(
+    arguments(
+        patterns().flatmap(
+            lambda pattern: st.fixed_dictionaries(
+                {
+                    "pattern": st.just(pattern),
+                    "v": SIZES.flatmap(lambda d: tensors(*pattern.shape[:-1], d, dtypes=(pattern.dtype,))),
+                }
+            )
+        )
+    )
+)
+def test_head_outputs(values):
+    outputs = outcome(head_outputs, values)
+    if outputs is not REFUSED:
+        pattern, v = array(values["pattern"]), array(values["v"])
+        expected = np.zeros(v.shape)
+        for place in np.ndindex(v.shape):
+            *lead, i, channel = place
+            expected[place] = math.fsum(
+                p * x for p, x in zip(pattern[(*lead, i)], v[(*lead, slice(None), channel)], strict=True)
+            )
+        rounding = 4 * pattern.shape[-1] * precision(values["v"]) * (np.abs(pattern) @ np.abs(v))
+        agree(outputs, expected, rounding + 1e-37)
+
+
+@given(
+    arguments(
+        st.tuples(SIZES, SIZES, SIZES, SIZES, st.sampled_from(FLOATS[2:])).flatmap(
+            lambda s: st.fixed_dictionaries(
+                {
+                    "outputs": tensors(*s[:3], dtypes=s[4:]),
+                    "weight": tensors(s[0] * s[2], s[3], dtypes=s[4:]),
+                    "bias": tensors(s[3], dtypes=s[4:]),
+                }
+            )
+        )
+    )
+)
+def test_project_heads(values):
+    parts = outcome(project_heads, values)
+    if parts is not REFUSED:
+        outputs, weight = array(values["outputs"]), array(values["weight"])
+        d_head = outputs.shape[-1]
+        assert parts.shape == (*outputs.shape[:-1], weight.shape[1])
+        for h in range(outputs.shape[-3]):
+            ours, rows = outputs[..., h, :, :], weight[h * d_head : (h + 1) * d_head]
+            rounding = 4 * (d_head + 1) * precision(values["outputs"]) * (np.abs(ours) @ np.abs(rows))
+            agree(parts[..., h, :, :], np.einsum("...td,dm->...tm", ours, rows), rounding + 1e-37)
+
+
+TOKEN_IDS = st.lists(st.integers(0, 3), min_size=1, max_size=9).map(torch.tensor)
+
+
+@given(arguments(st.fixed_dictionaries({"input_ids": TOKEN_IDS})))
+def test_token_pairs(values):
+    pairs = outcome(token_pairs, values)
+    if pairs is not REFUSED:
+        ids = values["input_ids"].flatten().tolist()
+        n = len(ids)
+        looks = {
+            "previous": lambda i, j: j == i - 1,
+            "first": lambda i, j: True,
+            "same": lambda i, j: ids[j] == ids[i],
+            "induction": lambda i, j: ids[j - 1] == ids[i],
+        }
+        for name, look in looks.items():
+            keys = [0] if name == "first" else range(1, n)
+            expected = [[j in keys and j < i and look(i, j) for j in range(n)] for i in range(n)]
+            assert pairs[name].tolist() == expected, name
+
+
+@given(
+    arguments(
+        patterns().flatmap(
+            lambda pattern: st.fixed_dictionaries(
+                {
+                    "pattern": st.just(pattern),
+                    "pairs": tensors(*pattern.shape[-2:]).map(lambda x: (x > 0).tril()),
+                }
+            )
+        )
+    )
+)
+def test_mean_share(values):
+    share = outcome(mean_share, values)
+    if share is not REFUSED:
+        pattern, pairs = array(values["pattern"]), values["pairs"].tolist()
+        expected = np.zeros(pattern.shape[:-2])
+        for place in np.ndindex(expected.shape):
+            rows = zip(pattern[place], pairs, strict=True)
+            expected[place] = statistics.fmean(sum(row[np.array(marked)]) for row, marked in rows if any(marked))
+        agree(share, expected, 16 * precision(values["pattern"]))
+
+
+@given(arguments(st.fixed_dictionaries({"pattern": patterns(2, st.sampled_from([(1,), (3,), (2, 2)]))})))
+def test_pattern_distances(values):
+    distances = outcome(pattern_distances, values)
+    if distances is not REFUSED:
+        pattern = array(values["pattern"])
+        n_heads = pattern.shape[-3]
+        for a in range(n_heads):
+            for b in range(n_heads):
+                moved = np.maximum(pattern[..., a, 1:, :] - pattern[..., b, 1:, :], 0).sum(-1)  # what a has more of
+                surplus = pattern[..., a, 1:, :].sum(-1) - pattern[..., b, 1:, :].sum(-1)  # 0 but for rounding
+                agree(distances[..., a, b], (moved - surplus / 2).mean(-1), 32 * precision(values["pattern"]))
+
+
+def causal_lists(raw, drop_first_key):
+    """For each head of raw, numpy (..., T, T), its rows of visible scores."""
+    n = raw.shape[-1]
+    for head in raw.reshape(-1, n, n):
+        yield [head[i, bool(drop_first_key) : i + 1].tolist() for i in range(n)]
+
+
+CAUSAL = arguments(st.fixed_dictionaries({"raw": squares(), "drop_first_key": st.booleans()}))
+
+
+@given(CAUSAL)
+def test_causal_scores(values):
+    scores = outcome(causal_scores, values)
+    if scores is not REFUSED:
+        raw = array(values["raw"])
+        expected = [sum(rows, []) for rows in causal_lists(raw, values["drop_first_key"])]
+        assert scores.shape[:-1] == raw.shape[:-2]
+        agree(scores.reshape(len(expected), -1) if expected else [], expected, 0.0)
+
+
+@given(CAUSAL)
+def test_shift_stats(values):
+    stats = outcome(shift_stats, values)
+    if stats is not REFUSED:
+        for place, rows in zip(
+            np.ndindex(stats.n.shape), causal_lists(array(values["raw"]), values["drop_first_key"]), strict=True
+        ):
+            scores = sum(rows, [])
+            size = 1e-12 * max(map(abs, scores))
+            assert stats.n[place] == len(scores)
+            assert stats.fraction_negative[place] == sum(s < 0 for s in scores) / len(scores)
+            agree(stats.median[place], statistics.median(scores), size)
+            agree(stats.mean[place], statistics.fmean(scores), size)
+            agree(stats.std[place], statistics.pstdev(scores), size)
+
+
+@given(arguments(st.fixed_dictionaries({"scores": tensors(2, 5).map(lambda x: x.double().numpy())})))
+def test_describe_scores(values):
+    stats = outcome(describe_scores, values)
+    if stats is not REFUSED:
+        scores = array(values["scores"])
+        for place in np.ndindex(scores.shape[:-1]):
+            row = scores[place].tolist()
+            agree(stats.mean[place], statistics.fmean(row), 1e-12 * max(map(abs, row)))
+            agree(stats.std[place], statistics.pstdev(row), 1e-12 * max(map(abs, row)))
+            assert stats.fraction_negative[place] == sum(s < 0 for s in row) / len(row)
+
+
+@given(CAUSAL)
+def test_count_negative(values):
+    counts = outcome(count_negative, values)
+    if counts is not REFUSED:
+        n_negative, n_scores = counts
+        heads = list(causal_lists(array(values["raw"]), values["drop_first_key"]))
+        first = bool(values["drop_first_key"])
+        assert n_scores.tolist() == [i + 1 - first for i in range(first, values["raw"].shape[-1])]
+        expected = [[sum(s < 0 for s in row) for row in rows[first:]] for rows in heads]
+        assert n_negative.reshape(len(heads), len(n_scores)).tolist() == expected
+
+
+@given(arguments(st.fixed_dictionaries({"raw": squares(at_least=3)})))
+def test_row_contrast(values):
+    contrast = outcome(row_contrast, values)
+    if contrast is not REFUSED:
+        heads = causal_lists(array(values["raw"]), False)
+        for place, rows in zip(np.ndindex(contrast.gap.shape), heads, strict=True):
+            size = 1e-12 * max(abs(s) for row in rows for s in row)
+            spread = statistics.fmean(statistics.pstdev(row) for row in rows[2:])
+            gap = statistics.fmean(row[0] - statistics.fmean(row[1:]) for row in rows[2:])
+            agree(contrast.spread[place], spread, size)
+            agree(contrast.gap[place], gap, size)
+
+
+@given(arguments(st.fixed_dictionaries({"pattern": patterns()})))
+def test_effective_tokens(values):
+    tokens = outcome(effective_tokens, values)
+    if tokens is not REFUSED:
+        entropies = [-math.fsum(p * math.log(p) for p in row if p > 0) for row in rows_of(values["pattern"])]
+        agree(tokens, np.exp(np.reshape(entropies, values["pattern"].shape[:-1])), 1e-9)
+
+
+@given(
+    arguments(
+        st.lists(st.tuples(st.integers(0, 4), st.integers(1, 4)), min_size=2, max_size=6).flatmap(
+            lambda rows: st.fixed_dictionaries(
+                {
+                    "n_negative": st.just(np.array([min(row) for row in rows])),
+                    "n_scores": st.just(np.array([n for _, n in rows])),
+                    "level": st.floats(0.1, 0.99),
+                    "n_resamples": st.integers(1, 300),
+                    "seed": st.integers(0, 9),
+                }
+            )
+        )
+    )
+)
+def test_bootstrap_fraction(values):
+    interval = outcome(bootstrap_fraction, values)
+    if interval is not REFUSED:
+        low, high = interval
+        n_negative, n_scores = array(values["n_negative"]), array(values["n_scores"])
+        shares = n_negative / n_scores
+        assert low.shape == high.shape == n_negative.shape[:-1]
+        # Whatever is drawn, a ratio of sums lies between the rows' own ratios.
+        assert (shares.min(-1) - 1e-12 <= low).all() and (low <= high).all()
+        assert (high <= shares.max(-1) + 1e-12).all()
+
+
+@given(
+    arguments(
+        st.tuples(SIZES, SIZES, SIZES, st.sampled_from(FLOATS[2:])).flatmap(
+            lambda s: st.fixed_dictionaries(
+                {
+                    "x": tensors(s[0], s[1] * s[2], dtypes=s[3:]),
+                    "weight": tensors(s[1] * s[2], 3 * s[1] * s[2], dtypes=s[3:], scales=(0.3, 1.0)),
+                    "bias": tensors(3 * s[1] * s[2], dtypes=s[3:]),
+                    "n_heads": st.just(s[1]),
+                }
+            )
+        )
+    )
+)
+def test_decompose_scores(values):
+    terms = outcome(decompose_scores, values)
+    if terms is not REFUSED:
+        x, weight, bias, n_heads = (array(values[name]) for name in ("x", "weight", "bias", "n_heads"))
+        n_heads, d_model = int(n_heads), x.shape[1]
+        d_head = d_model // n_heads
+        for h in range(n_heads):
+            q, k = (slice(third * d_model + h * d_head, third * d_model + (h + 1) * d_head) for third in (0, 1))
+            queries, keys = x @ weight[:, q], x @ weight[:, k]
+            large = np.abs(x) @ np.abs(weight)
+            large = (large[:, q].max() + np.abs(bias[q]).max()) * (large[:, k].max() + np.abs(bias[k]).max())
+            rounding = 8 * (d_model + d_head) * precision(values["x"]) * large + 1e-37
+            n = len(x)
+            agree(terms.content[h], queries @ keys.T, rounding)
+            agree(terms.query_bias[h], np.tile(keys @ bias[q], (n, 1)), rounding)
+            agree(terms.key_bias[h], np.tile(queries @ bias[k], (n, 1)).T, rounding)
+            agree(terms.constant[h], np.full((n, n), bias[q] @ bias[k]), rounding)
+
+
+SAMPLES = st.one_of(
+    tensors(7, scales=(1.0, 30.0, 1e4)).map(lambda x: x.double().numpy()),
+    tensors(3, 4, dtypes=FLOATS),
+    tensors(1),
+    tensors(40, scales=(1.0, 1e-3)).map(lambda x: x.double().numpy() ** 3),
+)
+BANDWIDTHS = st.one_of(st.sampled_from(["scott", "silverman", "cross-validation"]), st.floats(0.01, 10))
+BOUNDS = st.sampled_from([(-math.inf, math.inf), (-math.inf, math.inf), (0.0, 1.0), (-1e6, math.inf), (-math.inf, 1e6)])
+
+
+@st.composite
+def density_arguments(draw, **others):
+    """samples, with or without weights, and what else a function of the densities takes."""
+    samples = draw(SAMPLES)
+    size = array(samples).size
+    weights = draw(st.sampled_from([None, None, np.ones(size), np.arange(1.0, size + 1)]))
+    return {"samples": samples, "weights": weights, **{name: draw(strategy) for name, strategy in others.items()}}
+
+
+def width_of(values, bandwidth):
+    """The bandwidth of a rule, from scipy for the two that it has."""
+    samples, weights = values["samples"], values["weights"]
+    if not isinstance(bandwidth, str):
+        return float(bandwidth)
+    if bandwidth == "cross-validation":
+        return choose_bandwidth(samples, bandwidth, weights)
+    flat = None if weights is None else array(weights).ravel()
+    estimate = gaussian_kde(array(samples).ravel(), bandwidth, flat)
+    return math.sqrt(estimate.covariance.item())
+
+
+def density_at(points, values, width):
+    """Sum of the samples' Gaussians at some points, reflected at the bounds, in a loop."""
+    samples = array(values["samples"]).ravel()
+    weights = np.ones(len(samples)) if values["weights"] is None else array(values["weights"]).ravel()
+    low, high = (float(bound) for bound in values["bounds"])
+
+    def bump(x):
+        return math.fsum(w * math.exp(-(((x - s) / width) ** 2) / 2) for s, w in zip(samples, weights, strict=True))
+
+    def density(x):
+        mirrors = [2 * bound - x for bound in (low, high) if math.isfinite(bound)]
+        return bump(x) + sum(map(bump, mirrors)) if low <= x <= high else 0.0
+
+    return np.array([density(x) for x in points]) / (math.fsum(weights) * width * math.sqrt(2 * math.pi))
+
+
+@given(
+    arguments(
+        density_arguments(
+            grid=tensors(5, scales=(1.0, 30.0)).map(lambda x: x.double().numpy()), bandwidth=BANDWIDTHS, bounds=BOUNDS
+        )
+    )
+)
+def test_kde(values):
+    density = outcome(kde, values)
+    if density is not REFUSED:
+        grid = array(values["grid"])
+        width = width_of(values, values["bandwidth"])
+        expected = density_at(grid.ravel(), values, width).reshape(grid.shape)
+        agree(density, expected, 1e-6 / width)
+        assert (density >= 0).all()
+
+
+@given(arguments(density_arguments(n_grid=st.sampled_from([64, 512, 2000]), bandwidth=BANDWIDTHS, bounds=BOUNDS)))
+def test_fast_kde(values):
+    result = outcome(fast_kde, values)
+    if result is not REFUSED:
+        grid, density = result
+        width = width_of(values, values["bandwidth"])
+        some = slice(None, None, max(1, len(grid) // 40))
+        expected = density_at(grid[some], values, width)
+        assert len(grid) == len(density) == values["n_grid"] and (np.diff(grid) > 0).all()
+        peak = max(density.max(), expected.max())
+        agree(density[some], expected, 2e-3 * peak)
+
+
+@given(arguments(density_arguments(rule=st.sampled_from(["scott", "silverman", "cross-validation"]))))
+def test_choose_bandwidth(values):
+    width = outcome(choose_bandwidth, values)
+    if width is not REFUSED:
+        assert width > 0
+        if values["rule"] != "cross-validation":
+            expected = width_of(values, values["rule"])
+            agree(width, expected, 1e-6 * expected)
+
+
+@given(arguments(density_arguments(bandwidths=tensors(3).map(lambda x: x.double().abs().numpy() + 0.1))))
+def test_cross_validation_scores(values):
+    scores = outcome(cross_validation_scores, values)
+    if scores is not REFUSED:
+        samples = array(values["samples"]).ravel()
+        weights = np.ones(len(samples)) if values["weights"] is None else array(values["weights"]).ravel()
+        weights = weights / weights.sum()
+        gaps = samples[:, None] - samples
+        pairs = weights[:, None] * weights
+        others = pairs * ~np.eye(len(samples), dtype=bool)
+        widths = array(values["bandwidths"])
+        expected = np.zeros(widths.shape)
+        for place in np.ndindex(widths.shape):
+            h = widths[place]
+            wide, narrow = (np.exp(-((gaps / s) ** 2) / 2) / (s * math.sqrt(2 * math.pi)) for s in (h * 2**0.5, h))
+            expected[place] = (pairs * wide).sum() - 2 * (others * narrow).sum() / others.sum()
+        agree(scores, expected, 2e-3 / widths)
+
+
+HISTOGRAM_SCORES = tensors(2, 6, dtypes=FLOATS, scales=(1.0, 30.0, 1e4))
+
+
+@given(arguments(st.fixed_dictionaries({"layer": st.sampled_from([1, 4]), "scores": HISTOGRAM_SCORES})))
+def test_a_histogram_counts(values):
+    histogram = ScoreHistogram((1, 4), 2)
+    if outcome(histogram.update, values) is REFUSED:
+        assert not histogram.counts.any()
+    else:
+        scores = array(values["scores"].float()).reshape(2, -1)
+        place = [1, 4].index(values["layer"])
+        assert histogram.n[place].tolist() == [scores.shape[1]] * 2
+        if scores.size:
+            negative = (scores < 0).mean(-1)
+            tiny = (np.abs(scores) < 1e-6).mean(-1)  # half precision has no smaller numbers
+            agree(histogram.fraction_negative()[place], negative, tiny + 1e-9)
+
+
+@given(
+    arguments(
+        st.fixed_dictionaries(
+            {
+                "layers": st.lists(st.integers(0, 9), max_size=3, unique=True),
+                "n_heads": SIZES,
+                "model": TEXTS,
+                "counted": st.sets(st.integers(0, 2**64 - 1), max_size=3),
+            }
+        )
+    )
+)
+@example({"layers": range(3), "n_heads": 2, "model": "mini", "counted": ()})
+def test_a_histogram_is_made(values):
+    histogram = outcome(ScoreHistogram, values)
+    if histogram is not REFUSED:
+        assert histogram.n.tolist() == [[0] * values["n_heads"] for _ in values["layers"]]
+
+
+@given(arguments(st.fixed_dictionaries({"q": st.floats(0, 1)})))
+def test_a_histograms_quantile(values):
+    histogram = ScoreHistogram((1,), 2)
+    samples = torch.linspace(-7.0, 9.0, 34).reshape(2, 17)
+    histogram.update(1, samples)
+    quantiles = outcome(histogram.quantile, values)
+    if quantiles is not REFUSED:
+        q = array(values["q"])
+        assert quantiles.shape == (*q.shape, 1, 2)
+        ordered = np.sort(array(samples), axis=1)
+        for place in np.ndindex(q.shape):
+            for head in range(2):
+                rank = q[place] * 17
+                low, high = ordered[head, max(0, math.ceil(rank) - 1)], ordered[head, min(16, math.floor(rank))]
+                assert low - 0.02 <= quantiles[(*place, 0, head)] <= high + 0.02
+
+
+@given(
+    arguments(
+        st.fixed_dictionaries(
+            {"layer": st.just(1), "head": st.integers(0, 1), "n_grid": st.just(256), "bandwidth": BANDWIDTHS}
+        )
+    )
+)
+def test_a_histograms_density(values):
+    histogram = ScoreHistogram((1,), 2)
+    samples = torch.linspace(-7.0, 9.0, 34).reshape(2, 17)
+    histogram.update(1, samples)
+    result = outcome(histogram.density, values, also=("L1H0", "L1H1", "samples"))
+    if result is not REFUSED:
+        grid, density = result
+        alike = {"samples": samples[values["head"]], "weights": None, "bounds": (-math.inf, math.inf)}
+        width = width_of(alike, values["bandwidth"])
+        expected = density_at(grid[::8], alike, width)
+        agree(density[::8], expected, 0.02 * expected.max())
+
+
+@st.composite
+def calls_of_a_model(draw, model):
+    ids = draw(st.lists(st.integers(0, 49), min_size=1, max_size=20))
+    layers = draw(st.sampled_from([None, [0], [1], (1, 0), range(2)]))
+    return {"model": model, "input_ids": torch.tensor(ids), "layers": layers}
+
+
+@given(data=st.data())
+def test_capture_heads_and_count_scores(small_gpt2, data):
+    model = small_gpt2
+    values = data.draw(arguments(calls_of_a_model(model)))
+    capture = outcome(capture_heads, values)
+    histogram = outcome(count_scores, values)
+    assert (capture is REFUSED) == (histogram is REFUSED)
+    assert not any(block.attn.c_attn._forward_hooks for block in model.transformer.h)
+    if capture is REFUSED:
+        return
+    ids = values["input_ids"].reshape(1, -1)
+    with torch.no_grad():
+        output = model(ids, output_attentions=True, output_hidden_states=True)
+    chosen = sorted(range(2) if values["layers"] is None else map(int, values["layers"]))
+    assert capture.layers == histogram.layers == tuple(chosen)
+    for place, layer in enumerate(chosen):
+        agree(capture.pattern(layer), array(output.attentions[layer][0]), 1e-5)
+        state = model.transformer.h[layer].ln_1(output.hidden_states[layer][0])
+        fused = array(state) @ array(model.transformer.h[layer].attn.c_attn.weight)
+        fused = fused + array(model.transformer.h[layer].attn.c_attn.bias)
+        v = fused[:, 24:].reshape(-1, 3, 4).transpose(1, 0, 2)
+        agree(capture.v[place], v, 1e-4)
+        assert histogram.n[place].tolist() == [len(visible_pairs(ids.shape[1]))] * 3
+
+
+@given(data=st.data(), which=st.sampled_from(["scores", "pattern"]))
+def test_a_captures_scores_and_patterns(small_gpt2, data, which):
+    capture = capture_heads(small_gpt2, torch.arange(6), layers=[1])
+    right = st.fixed_dictionaries({"layer": st.just(1), "head": st.sampled_from([None, 0, 1, 2])})
+    values = data.draw(arguments(right))
+    result = outcome(getattr(capture, which), values)
+    if result is not REFUSED:
+        assert values["layer"] == 1
+        whole = getattr(capture, which)(1)
+        agree(result, whole if values["head"] is None else whole[values["head"]], 1e-4)
+
+
+@given(text=TEXTS, ids=st.one_of(JUNK, st.lists(st.integers(-2, 60_000), max_size=5).map(torch.tensor)))
+def test_any_text_and_any_ids_have_printable_labels(mini, text, ids):
+    model, tokenizer = mini
+    if not any("\ud800" <= character <= "\udfff" for character in text):
+        encoded = tokenizer(text[:1000], return_tensors="pt", verbose=False).input_ids
+        labels = token_strings(tokenizer, encoded)
+        assert len(labels) == encoded.shape[1]
+        assert all(label and label.isprintable() and " " not in label for label in labels)
+    labels = outcome(token_strings, {"tokenizer": tokenizer, "input_ids": ids})
+    if labels is not REFUSED:
+        assert len(labels) == array(ids).size
+
+
+@given(name=st.one_of(JUNK, TEXTS))
+@example("../mini")
+@example("con\x00/x")
+def test_a_models_name(name):
+    assert outcome(load_model, {"name": name}) is REFUSED
+
+
+@given(arguments(st.fixed_dictionaries({"number": st.sampled_from(sorted(EXERCISES)), "function": JUNK})))
+def test_a_check_takes_anything(values):
+    verdict = outcome(check, values)
+    if verdict is not REFUSED:
+        assert verdict.status in ("not yet", "not attempted") and len(repr(verdict).splitlines()) == 1
