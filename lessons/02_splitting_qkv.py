@@ -23,6 +23,7 @@ import torch
 
 from headlab.capture import capture_heads
 from headlab.exercises import check
+from headlab.explorers import SplittingExplorer
 from headlab.models import load_model, token_strings
 from headlab.plots import plot_fused, plot_pattern
 from headlab.scores import attention_pattern, raw_scores
@@ -191,7 +192,26 @@ plt.show()
 # %% [markdown]
 # *The figure says:* one head has three bands of columns, one in each third, always 768 columns apart; they are the same
 # columns in the weight (above) and in the output (below). The rows differ: channels that come in above, tokens below.
-# Change `head` and run the cell again.
+#
+# The **splitting explorer** frames the bands of any head in the output, and shows the q, k and v that they are. Here it
+# stands still, with what it says in words:
+
+# %%
+explorer = SplittingExplorer(model, tokenizer, text, layer=layer, head=head)
+explorer.still()
+
+# %% [markdown]
+# **Predict.** Move the head slider by one: by how many columns does each band move? And which of the three bands ever
+# reaches column 2303?
+
+# %%
+explorer
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# By 64, the width of a head, all three alike. Only the third band gets there: the values of the last head.
+# </details>
 
 # %% [markdown]
 # **Predict.** The figure suggests two ways to the queries of one head: project with the whole weight and then cut the output,

@@ -23,6 +23,7 @@ import torch
 
 from headlab.capture import capture_heads
 from headlab.exercises import check
+from headlab.explorers import HeadExplorer
 from headlab.masking import causal_mask, mask_scores, softmax
 from headlab.models import load_model, token_strings
 from headlab.plots import plot_distances, plot_head_grid, plot_mask, plot_pattern, plot_scores
@@ -230,6 +231,30 @@ for number, theirs in enumerate(attentions):
 
 # %% [markdown]
 # Every head of every layer equals the model's own to within 0.00001. From here on we can trust what we measure.
+#
+# ### The head explorer
+#
+# The four names for **every** head of a text. Choose a head in the overview or with the sliders, point at a cell to see its
+# token pair and its four values, or type a text of your own. It was sent to this page with all its numbers, so it answers at
+# once, and it works in a saved page too. First it stands still, with what it says in words:
+
+# %%
+explorer = HeadExplorer(model, tokenizer, text, layer=capture.layers[-1], head=0)
+explorer.still()
+
+# %% [markdown]
+# **Predict.** The overview shows all patterns at once. Which kinds of picture will come back again and again: a line beside the diagonal, a
+# bright first column, single bright cells?
+
+# %%
+explorer
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# All three, and they have names: a line beside the diagonal is a previous-token head, a bright first column a head that sends its
+# attention to the first token, single bright cells are links between particular tokens. The next section counts them.
+# </details>
 
 # %% [markdown]
 # ## 4. What heads look for

@@ -29,6 +29,7 @@ from scipy.stats import binomtest, spearmanr
 
 from headlab.capture import capture_heads
 from headlab.exercises import check
+from headlab.explorers import ShiftExplorer
 from headlab.masking import causal_mask
 from headlab.models import MINI, load_model, token_strings
 from headlab.plots import plot_head_grid, plot_score_histogram, plot_scores, plot_terms
@@ -770,6 +771,31 @@ names = [name.replace("_", " ") for name in terms._fields]
 loaded_means = np.stack([shift_stats(term).mean.mean(1) for term in terms], -1)
 carrier = names[loaded_means.mean(0).argmin()]
 print(f"what pushes its scores down most: {carrier} ({loaded_means.mean(0).min():+.2f} on average)")
+
+# %% [markdown]
+# ### All of it by hand
+#
+# The **shift explorer** takes the loaded model's scores apart: add a constant, scale, drop any of the four terms, and see what
+# becomes of the pattern, the effective tokens and the first token's share. It starts with the head that gives the first token most.
+# Here it stands still, with what it says in words:
+
+# %%
+layer, head = divmod(first_share.argmax().item(), n_heads)
+explorer = ShiftExplorer(model, tokenizer, text, layer=layer, head=head)
+explorer.still()
+
+# %% [markdown]
+# **Predict.** Which controls leave the pattern as it is, whatever you do with them?
+
+# %%
+explorer
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# "Add", and the boxes of the key bias and the constant: what they change is the same for all keys of a row. Scaling changes the differences
+# between the keys, and so the pattern; the content and the query bias are those differences.
+# </details>
 
 # %% [markdown]
 # ## Exercises

@@ -33,6 +33,7 @@ from scipy.stats import gaussian_kde, norm
 from headlab.capture import capture_heads, count_scores
 from headlab.density import ScoreHistogram, choose_bandwidth, cross_validation_scores, fast_kde, kde
 from headlab.exercises import check
+from headlab.explorers import DensityExplorer
 from headlab.masking import causal_mask
 from headlab.models import load_model
 from headlab.plots import plot_density, plot_layers, plot_ridgelines, plot_score_histogram, plot_strips
@@ -566,6 +567,25 @@ print(
 
 # %% [markdown]
 # *The figure says:* how far one may trust the curve. The number of scores on a figure overstates what is known; the rows, and in the end the **texts**, are what one would have to draw anew.
+#
+# The **density explorer** has all of this in one place, for the first sentence of our text: sample size, bandwidth, each kernel and their
+# sum, and the mend at the edges. Here it stands still, with what it says in words:
+
+# %%
+explorer = DensityExplorer(model, tokenizer, text.split(". ")[0] + ".", layer=layer, head=head)
+explorer.still()
+
+# %% [markdown]
+# **Predict.** Which of the two curves does "Mend the edges" change? And where does a narrower bandwidth show first, in the hills or in the tails?
+
+# %%
+explorer
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# Only the shares': raw scores have no edges. In the tails: a lone point there soon stands as a bump of its own, while in the hills many kernels still overlap.
+# </details>
 
 # %% [markdown]
 # ## 6. All heads, any number of texts

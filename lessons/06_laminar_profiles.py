@@ -25,6 +25,7 @@ from IPython.display import Markdown
 
 from headlab.capture import capture_heads
 from headlab.exercises import check
+from headlab.explorers import ProfileExplorer
 from headlab.masking import causal_mask
 from headlab.models import load_model, token_strings
 from headlab.plots import plot_by_layer, plot_head_densities, plot_layer_densities, plot_ridgelines
@@ -250,6 +251,27 @@ assert moved > 3 and moved > 2 * abs(np.median(layer_zero[without]) - np.median(
 # make that head as odd as you like: the mean follows, the median stays. That is why the line in our figures is a median.
 # </details>
 #
+# The **profile explorer** draws the loaded model's densities layer by layer and any of the seven numbers beside them, with every head as a
+# point, for the first sentence of our text. Here it stands still, with what it says in words:
+
+# %%
+explorer = ProfileExplorer(model, tokenizer, TEXTS["prose"][0].split(". ")[0] + ".")
+explorer.still()
+
+# %% [markdown]
+# **Predict.** Choose "spread", then "first_share". Must the layer with the widest rows give most to the first token?
+
+# %%
+explorer
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# It need not: wide rows make *some* key stand out, and that may be the previous token or the same word as well. "previous_share" shows where. And
+# compare single heads: the chosen one need not follow its layer.
+# </details>
+
+# %% [markdown]
 # ## 4. Three claims, three samples
 #
 # Now all eighteen texts, for the loaded model and for the control. GPT-2's five prompts shipped their profiles prompt by prompt.
