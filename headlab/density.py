@@ -18,7 +18,7 @@ MARGIN = 5  # bandwidths beyond the outermost scores; a Gaussian is 4e-6 of its 
 CELLS = 16  # cells of the fine grid per bandwidth; linear binning is then within 1 / (8 * 16**2) of the peak
 FINEST = 2000  # the samples' range over the narrowest bandwidth that cross-validation looks at
 LONE = 1 + 1e-9  # effective samples: so few have no spread
-CHUNK = 2**16  # scores at a time: what a chunk needs stays in the processor's cache
+CHUNK = 2**17  # scores at a time: what a chunk needs stays in the processor's cache
 
 
 class _Sample(NamedTuple):
@@ -289,7 +289,8 @@ def _linear_bins(sample, low, high, n_bins):
     scale = (n_bins - 1) / (high - low)
     whole, part = np.zeros(n_bins + 1), np.zeros(n_bins + 1)
     for values, weights in _chunks(sample, max(CHUNK, n_bins)):
-        position = (values - low) * scale
+        position = values - low
+        position *= scale
         index = position.astype(np.intp)
         position -= index
         if weights is not None:
@@ -386,11 +387,11 @@ def _cross_validation(sample, widths):
 
 
 def _chunks(sample, size):
-    """Values and weights in float64, so many at a time."""
+    """Values and weights in float64, so many at a time; they may be the caller's own, so nothing writes into them."""
     for start in range(0, len(sample.values), size):
         part = slice(start, start + size)
-        weights = None if sample.weights is None else sample.weights[part].astype(np.float64)
-        yield sample.values[part].astype(np.float64), weights
+        weights = None if sample.weights is None else sample.weights[part].astype(np.float64, copy=False)
+        yield sample.values[part].astype(np.float64, copy=False), weights
 
 
 def _checked_sample(samples, weights, bounds):

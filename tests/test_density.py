@@ -132,6 +132,15 @@ def test_a_given_bandwidth_serves_a_single_sample(n):
     assert np.abs(density - exact).max() <= 1e-3 * exact.max()
 
 
+def test_nothing_that_is_given_is_overwritten():
+    given_arrays = scores_of("even"), weights_of(), np.linspace(-1, 1, 9)
+    before = [array.copy() for array in given_arrays]
+    scores, weights, grid = given_arrays
+    kde(scores, grid, weights=weights), fast_kde(scores, weights=weights, bounds=(-1, 1))
+    choose_bandwidth(scores, "cross-validation", weights)
+    assert all(np.array_equal(array, old) for array, old in zip(given_arrays, before, strict=True))
+
+
 def test_samples_beyond_one_chunk_all_count():
     scores = scores_of("a sink and the rest", 200_001)
     grid, density = fast_kde(scores)
