@@ -395,9 +395,10 @@ def _chunks(sample, size):
 
 
 def _checked_sample(samples, weights, bounds):
-    values = _finite_array(samples, "samples").ravel()
+    values = _real_array(samples, "samples")
     expect(values.size >= 1, "samples", "at least 1 score", "none")
-    low, high = float(values.min()), float(values.max())
+    low, high = _extremes(values, "samples")
+    values = values.ravel()
     inside = bounds[0] <= low and high <= bounds[1]
     expect(inside, "samples", f"numbers within the bounds {bounds}", f"{low:.6g} to {high:.6g}")
     if weights is None:
@@ -413,18 +414,30 @@ def _checked_sample(samples, weights, bounds):
 
 def _finite_array(values, argument):
     """A tensor or an array as numpy, or one line on what it holds that is no finite number."""
+    array = _real_array(values, argument)
+    if array.size:
+        _extremes(array, argument)
+    return array
+
+
+def _real_array(values, argument):
     if isinstance(values, torch.Tensor):
         values = values.detach().cpu()
         values = (values.float() if values.dtype == torch.bfloat16 else values).numpy()
     array = np.asarray(values)
     if array.dtype.kind not in "fiu":
         raise TypeError(f"{argument}: expected real numbers, got {array.dtype}")
-    # The least and the greatest are NaN where any entry is.
-    if array.size and not (math.isfinite(array.min()) and math.isfinite(array.max())):
+    return array
+
+
+def _extremes(array, argument):
+    """The least and the greatest entry, which are NaN or infinite where any entry is: then one line says which."""
+    low, high = float(array.min()), float(array.max())
+    if not (math.isfinite(low) and math.isfinite(high)):
         place = tuple(np.argwhere(~np.isfinite(array))[0].tolist())
         remedy = " (take the causal entries only)" if array[place] == -math.inf else ""
         raise ValueError(f"{argument}: expected finite numbers{remedy}, got {array[place]} at index {place}")
-    return array
+    return low, high
 
 
 def _checked_bounds(bounds):
