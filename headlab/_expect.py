@@ -84,12 +84,13 @@ def finite_array(values, argument):
         raise ValueError(f"{argument}: expected rows of one length, got {shown(repr(values))}") from None
     if array.dtype.kind not in "fiu":
         raise TypeError(f"{argument}: expected real numbers, got {array.dtype}")
-    # The least and the greatest are NaN where any entry is.
-    if array.size and not (math.isfinite(array.min()) and math.isfinite(array.max())):
+    if not array.size:
+        return array
+    low, high = float(array.min()), float(array.max())  # NaN where any entry is
+    if not (math.isfinite(low) and math.isfinite(high)):
         place = tuple(np.argwhere(~np.isfinite(array))[0].tolist())
         remedy = " (take the causal entries only)" if array[place] == -math.inf else ""
         raise ValueError(f"{argument}: expected finite numbers{remedy}, got {array[place]} at index {place}")
-    if array.size:
-        largest = max(abs(float(array.min())), abs(float(array.max())))
-        expect(largest <= LARGEST, argument, f"numbers up to {LARGEST:.0e} in size", f"{largest:.3g}")
+    largest = max(-low, high)
+    expect(largest <= LARGEST, argument, f"numbers up to {LARGEST:.0e} in size", f"{largest:.3g}")
     return array

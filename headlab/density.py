@@ -28,7 +28,7 @@ FINEST = 2000  # the samples' range over the narrowest bandwidth that cross-vali
 WIDEST = 10  # the widest such bandwidth over that range: all are alike from there on, and the memory is not
 LONE = 1 + 1e-9  # effective samples: so few have no spread
 MOST_POINTS = 10**6  # of an even grid: its fine cells then take half a gigabyte
-CHUNK = 2**16  # scores at a time: what a chunk needs stays in the processor's cache
+CHUNK = 2**17  # scores at a time: what a chunk needs stays in the processor's cache
 
 
 class _Sample(NamedTuple):
@@ -311,7 +311,8 @@ def _linear_bins(sample, low, high, n_bins):
     scale = (n_bins - 1) / (high - low)
     whole, part = np.zeros(n_bins + 1), np.zeros(n_bins + 1)
     for values, weights in _chunks(sample, max(CHUNK, n_bins)):
-        position = (values - low) * scale
+        position = values - low
+        position *= scale
         index = position.astype(np.intp)
         position -= index
         if weights is not None:
@@ -412,17 +413,18 @@ def _cross_validation(sample, widths):
 
 
 def _chunks(sample, size):
-    """Values and weights in float64, so many at a time."""
+    """Values and weights in float64, so many at a time; they may be the caller's own, so nothing writes into them."""
     for start in range(0, len(sample.values), size):
         part = slice(start, start + size)
-        weights = None if sample.weights is None else sample.weights[part].astype(np.float64)
-        yield sample.values[part].astype(np.float64), weights
+        weights = None if sample.weights is None else sample.weights[part].astype(np.float64, copy=False)
+        yield sample.values[part].astype(np.float64, copy=False), weights
 
 
 def _checked_sample(samples, weights, bounds):
-    values = finite_array(samples, "samples").ravel()
+    values = finite_array(samples, "samples")
     expect(values.size >= 1, "samples", "at least 1 score", "none")
     low, high = float(values.min()), float(values.max())
+    values = values.ravel()
     inside = bounds[0] <= low and high <= bounds[1]
     expect(inside, "samples", f"numbers within the bounds {bounds}", f"{low:.6g} to {high:.6g}")
     if weights is None:

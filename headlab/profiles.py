@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from headlab._expect import expect, expect_finite, expect_square, expect_whole
+from headlab._expect import expect, expect_square, expect_whole, finite_array
 from headlab.density import fast_kde
 from headlab.masking import causal_mask
 from headlab.shift import bootstrap_ratio, effective_tokens, row_contrast, shift_stats
@@ -142,7 +142,7 @@ def bootstrap_mean(values, level=0.95, n_resamples=2000, seed=0):
     it is too narrow.
     Introduced in lesson 6. Source: Efron and Tibshirani 1993, chapter 13.
     """
-    values = _finite_array(values, "values")
+    values = finite_array(values, "values").astype(np.float64)
     expect(values.ndim >= 1 and len(values) >= 2, "values", "at least two texts (text, ...)", f"shape {values.shape}")
     return bootstrap_ratio(np.moveaxis(values, 0, -1), np.ones(len(values)), level, n_resamples, seed)
 
@@ -155,7 +155,7 @@ def variance_shares(values):
     text but not on another (and chance).
     Introduced in lesson 6. Source: Fisher 1925, analysis of variance (a layout with one value in each cell).
     """
-    values = _finite_array(values, "values")
+    values = finite_array(values, "values").astype(np.float64)
     fits = values.ndim == 3 and min(values.shape) >= 2
     expect(fits, "values", "(text, layer, head), at least two of each", f"shape {values.shape}")
     centred = values - values.mean()
@@ -180,9 +180,3 @@ def _expect_shares(pattern, at_least):
     expect(pattern.shape[-1] >= at_least, "pattern", f"at least {at_least} tokens (..., T, T)", tuple(pattern.shape))
     effective_tokens(pattern)
     expect(not pattern.triu(1).any(), "pattern", "shares of 0 in the future (mask the scores first)", "others")
-
-
-def _finite_array(values, argument):
-    values = np.asarray(values, dtype=np.float64)
-    expect_finite(torch.from_numpy(values), argument)
-    return values
