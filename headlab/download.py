@@ -113,7 +113,7 @@ def check_weights(path, pin, remedy):
 def _one_line(repo, error):
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return OSError(f"{repo}: expected room in {constants.HF_HUB_CACHE}, got a full disk; free some, then run again")
-    if isinstance(error, PermissionError):
+    if isinstance(error, PermissionError) or getattr(error, "errno", None) == errno.EROFS:
         return OSError(f"{repo}: expected a folder that can be written, got {error.filename}; set HF_HOME to one")
     reason = " ".join(str(error).split())[:200] or type(error).__name__
     return ConnectionError(f"{repo}: expected the hub to send it, got: {reason}; run again to resume")

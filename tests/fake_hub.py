@@ -19,6 +19,10 @@ class Hub(ThreadingHTTPServer):
         self.drop_after = None  # bytes of the weights after which the connection breaks
         self.flip = False  # sends one wrong bit in the weights
         self.html = False  # answers every request for a file with a page, as a hotel's network does
+        self.redirect = False  # sends every request for a file to such a page
+        self.status = None  # refuses everything with this status
+        self.hang = threading.Event()  # set by the end of the test: a stalled answer waits for it
+        self.hang_after = None  # bytes of the weights after which nothing more comes, on an open connection
         self.requests = []  # (method, name, Range header)
 
     @property
@@ -45,7 +49,11 @@ class Handler(BaseHTTPRequestHandler):
         """One response, misbehaving as the hub was told to."""
         hub, name = self.server, self.path.partition("/resolve/")[2].partition("/")[2].partition("?")[0]
         hub.requests.append((self.command, name, self.headers.get("Range")))
-        if hub.html:
+        if hub.status:
+            return self.send(hub.status, b"", {}, with_body)
+        if hub.redirect and "/resolve/" in self.path:
+            return self.send(302, b"", {"Location": f"{hub.url}/login"}, with_body)
+        if hub.html or hub.redirect:
             return self.send(200, b"<html>Please log in</html>", {"Content-Type": "text/html"}, with_body)
         if name not in hub.files:
             return self.send(404, b"", {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": COMMIT}, with_body)
@@ -58,6 +66,9 @@ class Handler(BaseHTTPRequestHandler):
             headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
         if hub.flip and name.endswith(".safetensors"):
             body = bytes([body[0] ^ 1]) + body[1:]
+        if with_body and hub.hang_after is not None and name.endswith(".safetensors"):
+            self.send(status, body, headers, with_body, max(0, hub.hang_after - start))
+            return hub.hang.wait(60)
         cut = hub.drop_after if name.endswith(".safetensors") and with_body else None
         return self.send(status, body, headers, with_body, cut)
 
@@ -82,6 +93,7 @@ def serving(files):
     try:
         yield hub
     finally:
+        hub.hang.set()
         hub.shutdown()
         hub.server_close()
         thread.join()

@@ -91,7 +91,7 @@ def _with(tensor, number, place):
     if not tensor.numel() or not tensor.is_floating_point():
         return tensor
     tensor = tensor.clone().contiguous()
-    tensor.view(-1)[place % tensor.numel()] = number
+    tensor.view(-1)[place % tensor.numel()] = torch.tensor(number, dtype=torch.float64).to(tensor.dtype)
     return tensor
 
 

@@ -2,8 +2,11 @@
 
 import errno
 import hashlib
+import os
 import shutil
 import socket
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -108,6 +111,58 @@ def test_a_login_page_is_no_model(hub):
     assert not download.hub_answers()
 
 
+def test_a_redirect_to_a_login_page_is_no_model(hub):
+    hub.redirect = True
+    with pytest.raises(ConnectionError, match="^someone/tiny-gpt2: expected the hub to send it, got: .+; run again"):
+        download.download(REPO)
+    assert download.find(REPO) is None and not any(cache().rglob("*.safetensors"))
+    assert not download.hub_answers()
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 410, 429, 500, 503])
+def test_a_hub_that_refuses_is_told_in_one_line(hub, status):
+    hub.status = status
+    start = time.monotonic()
+    with pytest.raises(ConnectionError, match=f"^someone/tiny-gpt2: expected .* got: .*{status}") as caught:
+        download.download(REPO)
+    assert "\n" not in str(caught.value) and time.monotonic() - start < 5
+    assert download.find(REPO) is None
+
+
+def test_a_hub_that_is_not_there_is_told_in_one_line(hub):
+    hub.shutdown()
+    hub.server_close()
+    with pytest.raises(ConnectionError, match="Connection refused; run again to resume$"):
+        download.download(REPO)
+
+
+def test_a_hub_that_stalls_in_the_middle_is_given_up_and_resumed(hub, files, monkeypatch):
+    monkeypatch.setattr("time.sleep", lambda seconds: None)  # the client waits between its own retries
+    monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 0.2)  # 10 seconds, where nobody waits for a test
+    chunk = constants.DOWNLOAD_CHUNK_SIZE
+    hub.hang_after = chunk + 1000
+    with pytest.raises(ConnectionError, match="timed out; run again to resume$"):
+        download.download(REPO)
+    assert download.find(REPO) is None
+    assert [path.stat().st_size for path in partial_files() if path.suffix == ".headlab-part"] == [chunk]
+    hub.hang_after = None
+    hub.hang.set()
+    download.download(REPO)
+    assert (download.find(REPO) / download.WEIGHTS).read_bytes() == files[download.WEIGHTS]
+
+
+def test_another_revision_in_the_cache_is_not_taken_for_the_pinned_one(hub, files):
+    other = cache() / "models--someone--tiny-gpt2"
+    (other / "refs").mkdir(parents=True)
+    (other / "refs" / "main").write_text("b" * 40)
+    (other / "snapshots" / ("b" * 40)).mkdir(parents=True)
+    for name in files:
+        (other / "snapshots" / ("b" * 40) / name).write_bytes(b"of another version")
+    assert download.find(REPO) is None
+    assert download.download(REPO).name == "a" * 40
+    assert (download.find(REPO) / download.WEIGHTS).read_bytes() == files[download.WEIGHTS]
+
+
 def test_other_weights_than_the_pinned_ones_are_refused(hub, files):
     hub.files[download.WEIGHTS] = files[download.WEIGHTS] + b"more"
     with pytest.raises(ConnectionError, match="not the pinned weights"):
@@ -123,6 +178,54 @@ def test_a_full_disk_is_told_in_one_line(hub, monkeypatch):
     with pytest.raises(OSError, match="^someone/tiny-gpt2: expected room in .*, got a full disk; free some"):
         download.download(REPO)
     assert download.find(REPO) is None
+
+
+def test_a_cache_that_cannot_be_written_is_told_in_one_line(hub, tmp_path):
+    tmp_path.chmod(0o555)
+    root = hasattr(os, "geteuid") and os.geteuid() == 0  # whom no folder refuses
+    if root:
+        os.seteuid(65534)
+    try:
+        with pytest.raises(OSError, match="^someone/tiny-gpt2: expected a folder that can be written, got .*; set HF"):
+            download.download(REPO)
+    finally:
+        if root:
+            os.seteuid(0)
+        tmp_path.chmod(0o755)
+    assert not cache().exists()
+
+
+def test_a_read_only_disk_is_told_in_one_line(hub, monkeypatch):
+    def read_only(*arguments, **settings):
+        raise OSError(errno.EROFS, "Read-only file system", "/mnt/class")
+
+    monkeypatch.setattr(download, "hf_hub_download", read_only)
+    with pytest.raises(OSError, match="^someone/tiny-gpt2: expected a folder that can be written, got /mnt/class; set"):
+        download.download(REPO)
+
+
+NOTEBOOK = """
+import sys
+from huggingface_hub import constants
+from headlab import download, models
+url, revision, size, digest = sys.argv[1:]
+constants.HUGGINGFACE_CO_URL_TEMPLATE = url + "/{repo_id}/resolve/{revision}/{filename}"
+download.PINS["someone/tiny-gpt2"] = download.Pin(revision, int(size), digest)
+print(models.load_model("someone/tiny-gpt2")[0].config.n_layer)
+"""
+
+
+def test_two_notebooks_at_once_both_load_and_fetch_the_weights_once(hub, tmp_path):
+    environment = os.environ | {"HF_HUB_OFFLINE": "0", "HF_HOME": str(tmp_path / "hf"), "HF_ENDPOINT": hub.url}
+    command = [sys.executable, "-c", NOTEBOOK, hub.url, *map(str, download.PINS[REPO])]
+    running = [
+        subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for _ in range(2)
+    ]
+    for process in running:
+        out, err = process.communicate(timeout=120)
+        assert (process.returncode, out) == (0, "4\n"), err
+    assert sum(method == "GET" and name == download.WEIGHTS for method, name, _ in hub.requests) == 1
 
 
 def test_two_downloads_at_once_fetch_the_weights_once(hub, files):

@@ -132,9 +132,26 @@ def cut_a_weight(folder):
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
 
 
-def other_architecture(folder):
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps({**config, "model_type": "llama"}))
+def configured(**settings):
+    """A function that spoils a folder by these settings in its config.json."""
+
+    def spoil(folder):
+        config = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps({**config, **settings}))
+
+    return spoil
+
+
+def not_a_number(folder):
+    weights = load_file(folder / "model.safetensors")
+    weights["transformer.h.2.ln_1.weight"][5] = torch.nan
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+
+
+def flip_a_bit_of_the_header(folder):
+    weights = bytearray((folder / "model.safetensors").read_bytes())
+    weights[weights.index(b"F16")] ^= 1
+    (folder / "model.safetensors").write_bytes(weights)
 
 
 def no_config(folder):
@@ -164,6 +181,10 @@ def only_a_pickle(folder):
     (folder / "pytorch_model.bin").write_bytes(pickle.dumps(Trap(folder / "sprung")))
 
 
+def a_pickle_under_another_name(folder):
+    (folder / "model.safetensors").write_bytes(pickle.dumps(Trap(folder / "sprung")))
+
+
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
@@ -171,11 +192,19 @@ def only_a_pickle(folder):
         (empty, "expected whole GPT-2 weights, got: "),
         (drop_a_weight, "expected weights for every part of the model, got missing_keys: transformer.h.2.attn"),
         (cut_a_weight, "h.2.attn.c_attn.weight"),
-        (other_architecture, "expected a GPT-2, with model_type gpt2 in config.json, got llama"),
+        (not_a_number, "expected finite weights, got NaN or infinity in transformer.h.2.ln_1.weight"),
+        (flip_a_bit_of_the_header, "expected whole GPT-2 weights, got: "),
+        (configured(n_layer=3), "expected weights for every part of the model, got unexpected_keys: transformer.h.3."),
+        (configured(n_layer=5), "expected weights for every part of the model, got missing_keys: transformer.h.4."),
+        (configured(n_layer="many"), "expected whole GPT-2 weights, got: "),
+        (configured(n_head=0), "expected whole GPT-2 weights, got: "),
+        (configured(activation_function="none"), "expected whole GPT-2 weights, got: "),
+        (configured(model_type="llama"), "expected a GPT-2, with model_type gpt2 in config.json, got llama"),
         (no_config, "expected a GPT-2, with model_type gpt2 in config.json, got no readable config.json"),
         (broken_config, "got no readable config.json"),
         (broken_tokenizer, "expected a tokenizer.json of GPT-2's kind, got: "),
         (only_a_pickle, "expected model.safetensors (headlab opens no pickle files), got none"),
+        (a_pickle_under_another_name, "expected whole GPT-2 weights, got: "),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -187,6 +216,24 @@ def test_a_folder_that_is_no_whole_gpt2_is_refused_in_one_line(folder, spoil, sa
     assert said in str(caught.value) and "\n" not in str(caught.value)
     assert not (folder / "sprung").exists()
     assert capfd.readouterr() == ("", "")
+
+
+def test_code_and_pickles_that_come_with_a_model_stay_shut(folder, mini):
+    sprung = folder / "sprung"
+    (folder / "evil.py").write_text(f"open({str(sprung)!r}, 'w')\nclass Evil: ...")
+    configured(auto_map={"AutoModelForCausalLM": "evil.Evil"})(folder)
+    settings = {"auto_map": {"AutoTokenizer": ["evil.Evil", "evil.Evil"]}, "tokenizer_class": "Evil"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    (folder / "pytorch_model.bin").write_bytes(pickle.dumps(Trap(sprung)))
+    model, tokenizer = load_model(str(folder))
+    assert not sprung.exists()
+    ids = tokenizer(TEXT, return_tensors="pt").input_ids
+    assert torch.equal(capture_heads(model, ids).q, capture_heads(mini[0], ids).q)
+
+
+def test_the_trap_would_spring(tmp_path):
+    pickle.loads(pickle.dumps(Trap(tmp_path / "sprung"))).close()
+    assert (tmp_path / "sprung").exists()
 
 
 def test_damaged_mini_is_refused(folder, monkeypatch):
