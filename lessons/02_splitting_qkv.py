@@ -189,7 +189,7 @@ plot_fused(fused, n_heads, head, axes[1], ylabel="token", label="output").set_ti
 plt.show()
 
 # %% [markdown]
-# *The figure says:* one head has three bands of columns, one in each third, always 768 columns apart; they are the same
+# *The figure says:* one head has three bands of columns, one in each third (dotted lines part them), always 768 columns apart; they are the same
 # columns in the weight (above) and in the output (below). The rows differ: channels that come in above, tokens below.
 # Change `head` and run the cell again.
 

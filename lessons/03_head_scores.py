@@ -175,7 +175,7 @@ largest = {}
 for name, captured in (("trained model", capture), ("untrained control", random_capture)):
     largest[name] = largest_share(captured, d_head)
     print(f"{name:37}{largest_share(captured, 1).mean():10.2f}{largest[name].mean():9.2f}{largest[name].numel():12}")
-assert largest["trained model"].mean() > largest["untrained control"].mean()
+assert largest["trained model"].mean() > 1.5 * largest["untrained control"].mean()
 
 # %% [markdown]
 # <details><summary>Answer</summary>
