@@ -89,7 +89,7 @@ def plot_fused(matrix, n_heads, head, ax=None, ylabel="input channel", label="we
     ax.set(xlabel=f"output column (in full colour: {bands}, head {head}'s)", ylabel=ylabel)
     ax.set_xticks(range(0, columns + 1, d_model))
     thirds = ax.secondary_xaxis("top")
-    thirds.set_xticks([d_model * (third + 0.5) for third in range(3)], ["queries", "keys", "values"])
+    thirds.set_xticks([d_model * (third + 0.5) for third in range(3)], ["all queries", "all keys", "all values"])
     thirds.tick_params(length=0)
     ax.locator_params(axis="y", integer=True)
     ax.figure.colorbar(image, ax=ax, label=label, extend="both", pad=0.01)

@@ -139,9 +139,9 @@ print("queries, keys, values:", tuple(q_all.shape), tuple(k_all.shape), tuple(v_
 # %%
 with torch.no_grad():
     attentions = model(input_ids, output_attentions=True).attentions[layer][0]  # (head, query, key)
+thirds = {"first": q_all, "second": k_all, "third": v_all}
 equal = {}
-for names in permutations(("first", "second", "third"), 2):
-    thirds = dict(zip(("first", "second", "third"), (q_all, k_all, v_all), strict=True))
+for names in permutations(thirds, 2):
     queries, keys = (thirds[name][:, :d_head] for name in names)
     pattern = attention_pattern(raw_scores(queries, keys), d_head)
     equal[names] = torch.allclose(pattern, attentions[0], atol=1e-5)
@@ -190,7 +190,7 @@ plot_fused(fused, n_heads, head, axes[1], ylabel="token", label="output").set_ti
 plt.show()
 
 # %% [markdown]
-# *The figure says:* one head has three bands of columns, one in each third, always 768 columns apart; they are the same
+# *The figure says:* one head has three bands of columns, one in each third (dotted lines part them), always 768 columns apart; they are the same
 # columns in the weight (above) and in the output (below). The rows differ: channels that come in above, tokens below.
 #
 # The **splitting explorer** frames the bands of any head in the output, and shows the q, k and v that they are. Here it

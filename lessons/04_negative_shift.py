@@ -549,7 +549,7 @@ assert correlations["fraction below zero"][1] > 0 and others[1] > 0
 
 # %% [markdown]
 # So it is the spread that predicts sparsity, as it must, for it measures what softmax sees; and in GPT-2 the spread goes hand in hand with the gap to the first
-# key. (In another model it need not: its line is printed above.) The sign of the scores does not make a head sparse. That GPT-2's heads with *fewer* negative scores are the sparser ones has
+# key. (In the loaded model it may be otherwise: see its line above.) The sign of the scores does not make a head sparse. That GPT-2's heads with *fewer* negative scores are the sparser ones has
 # *in part* to do with the first key: where it stands high, its own scores are positive, and they are a good part of all scores in a short text. But a part of the correlation remains without the
 # first key, and we do not explain it here. (A correlation over heads is no proof of a cause. The proof of what softmax sees is in the table of changes
 # above; the correlation tells what the heads make of it.)
@@ -686,6 +686,9 @@ kept, cut = gpt2["first_share_without"][[0, 2], layer, head]
 print(f"L{layer}H{head}: share on the first token {kept:.2f}, without the query bias {cut:.2f}")
 first, *rest = gpt2["terms_by_key"][layer, head, :, 1]
 print(f"query bias: first key {first:+.0f}, other keys {min(rest):+.0f} to {max(rest):+.0f}")
+content, bias = gpt2["terms_by_key"][3, 10, :, :2].T
+assert bias[0] > 0 > bias[1:].max() and content[1:].min() < content[0] < content[1:].max()
+assert gpt2["first_share_without"][0, 3, 7] < 0.5 < gpt2["first_share_without"][0, 3, 10]
 
 # %% [markdown]
 # *The figure says:* how the four terms of one head treat each of the nine keys. In L3H10 the query bias (squares) lifts the first key and holds all others

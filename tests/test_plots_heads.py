@@ -22,7 +22,7 @@ def test_the_fused_matrix_shows_a_heads_bands_and_nothing_else_in_full_colour():
     assert "4–7, 16–19, 28–31, head 1" in ax.get_xlabel()
     assert ax.get_ylabel() == "input channel"
     (thirds,) = ax.child_axes
-    assert [label.get_text() for label in thirds.get_xticklabels()] == ["queries", "keys", "values"]
+    assert [label.get_text() for label in thirds.get_xticklabels()] == ["all queries", "all keys", "all values"]
     assert thirds.get_xticks().tolist() == [6, 18, 30]
 
 
