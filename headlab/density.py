@@ -107,8 +107,9 @@ def cross_validation_scores(samples, bandwidths, weights=None):
     extent = sample.high - sample.low
     least, most = extent / FINEST, WIDEST * extent
     expect(_varied(sample), "samples", "at least 2 different scores", f"{sample.low:.6g} throughout")
-    fits = widths.size and ((widths >= least) & (widths <= most)).all()
-    expect(fits, "bandwidths", f"each from {least:.3g} to {most:.3g}", widths)
+    expect(widths.size >= 1, "bandwidths", "at least 1", "none")
+    fits = ((widths >= least) & (widths <= most)).all()
+    expect(fits, "bandwidths", f"each from {least:.3g} to {most:.3g}", f"{widths.min():.3g} to {widths.max():.3g}")
     return _cross_validation(sample, widths)
 
 
