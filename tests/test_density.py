@@ -518,7 +518,7 @@ GRID = [0.0, 1.0]
         (
             lambda: cross_validation_scores([0.0, 2000.0], [3.0, 0.5]),
             ValueError,
-            "bandwidths: expected each from 1 to 2e+04, got [3. 0.5]",
+            "bandwidths: expected each from 1 to 2e+04, got 0.5 to 3",
         ),
         (
             lambda: histogram_of(torch.full((1, 9), 2.5)).density(2, 0),
