@@ -130,9 +130,8 @@ def test_every_other_control_changes_the_picture_and_the_summary(lab, mini, make
                 lower = slide(cell, control.description, "ArrowRight")
                 control.value = (int(lower), control.value[1])
             elif hasattr(control, "step"):
-                control.value = slide(
-                    cell, control.description, "ArrowLeft" if control.value > control.min else "ArrowRight"
-                )
+                place = slide(cell, control.description, "ArrowLeft" if control.value > control.min else "ArrowRight")
+                control.value = control.base**place if hasattr(control, "base") else place
             elif isinstance(control.value, bool):
                 cell.get_by_label(control.description, exact=True).press("Space")
                 control.value = not control.value
