@@ -438,7 +438,7 @@ class DensityExplorer(Explorer):
             text,
             **place_controls(model, layer, head),
             n_samples=widgets.IntSlider(40, 3, 200, description="Samples"),
-            width=widgets.FloatLogSlider(1.0, min=-1, max=0.5, step=0.05, description="Times Scott's"),
+            width=widgets.FloatLogSlider(1.0, min=-1, max=0.5, step=0.05, description="Bandwidth"),
             kernels=widgets.Checkbox(True, description="Show each kernel"),
             mend=widgets.Checkbox(False, description="Mend the edges"),
         )
