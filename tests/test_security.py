@@ -1,5 +1,6 @@
 """JupyterLab as `make lab` starts it answers on the loopback alone, and nobody without its token."""
 
+import base64
 import json
 import os
 import shlex
@@ -11,6 +12,7 @@ from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
+import nbformat
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -41,6 +43,17 @@ def test_jupyterlab_listens_on_the_loopback_and_asks_for_its_token(tmp_path):
     finally:
         server.terminate()
         server.wait(30)
+
+
+def test_the_only_script_in_the_saved_notebooks_is_the_head_explorers():
+    ours = base64.b64encode((ROOT / "headlab" / "head_explorer.js").read_bytes()).decode()
+    for path in (ROOT / "notebooks").rglob("*.ipynb"):
+        for cell in nbformat.read(path, as_version=4).cells:
+            for output in cell.get("outputs", []):
+                data = output.get("data", {})
+                assert "application/javascript" not in data, path
+                page = data.get("text/html", "").replace(ours, "")
+                assert page.count("<script") <= (ours in data.get("text/html", "")), path
 
 
 def wait_for(folder, server):
