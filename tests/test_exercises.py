@@ -147,9 +147,9 @@ def test_an_endless_loop_is_stopped_within_two_seconds(function):
 def test_no_check_takes_long(number):
     exercise = EXERCISES[number]
     for function in (exercise.answer, *exercise.mistakes, lambda *arguments: 0):
-        start = time.monotonic()
+        wall, busy = time.monotonic(), time.process_time()
         check(number, function)
-        assert time.monotonic() - start < 1.0
+        assert min(time.monotonic() - wall, time.process_time() - busy) < 2.0
 
 
 def test_leaving_is_no_answer():
