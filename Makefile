@@ -10,11 +10,11 @@ OFFLINE := HEADLAB_MODEL=mini HF_HUB_OFFLINE=1
 # In a container the user is often root, and JupyterLab wants to be told that this is meant.
 ALLOW_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: lab test notebooks bench lock clean
+.PHONY: lab test notebooks bench fuzz stress audit lowest lock clean
 
 lab: $(VENV)/.lab
 	$(BIN)/headlab download gpt2 --if-reachable
-	$(BIN)/jupyter lab $(ALLOW_ROOT) --notebook-dir=notebooks notebooks/01_causal_masking.ipynb
+	$(BIN)/jupyter lab $(ALLOW_ROOT) --ServerApp.ip=127.0.0.1 --notebook-dir=notebooks notebooks/01_causal_masking.ipynb
 
 test: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -35,6 +35,32 @@ bench: .venv-bench/.bench
 	$(PYTHON) -m venv .venv-bench
 	.venv-bench/bin/python -m pip install -q -c constraints.txt -e ".[bench]"
 	touch $@
+
+# 10,000 examples for every function of the fuzz suite: about an hour.
+fuzz: $(VENV)/.test
+	$(BIN)/python -m pytest --hypothesis-profile=fuzz -o timeout=0 tests/test_fuzz.py
+
+# Twenty runs of all notebooks in kernels with no network and little memory, and interrupts: hours. Linux only.
+stress: $(VENV)/.test
+	setpriv --bounding-set -dac_override $(BIN)/python tools/stress.py
+
+# Known holes in the packages of the lock; fails, too, where a package could not be looked up.
+audit: $(BIN)/python
+	$(PYTHON) -m venv .venv-audit
+	.venv-audit/bin/python -m pip install -q pip-audit
+	.venv-audit/bin/pip-audit --strict --no-deps --disable-pip -r constraints.txt
+
+# The tests with the oldest packages that pyproject.toml allows, but torch, whose version is the lock's. Old packages
+# warn of each other's ways, so warnings do not fail here.
+lowest:
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python -m pip install -q uv
+	.venv-lowest/bin/uv pip compile -q pyproject.toml --extra test --extra cluster --resolution lowest-direct \
+		--override tools/lock-torch.txt --no-header --no-annotate --output-file .lowest.part
+	grep -vE '^(triton|nvidia-|cuda-)' .lowest.part > .venv-lowest/constraints.txt
+	rm .lowest.part
+	.venv-lowest/bin/python -m pip install -q -c .venv-lowest/constraints.txt -e ".[test,cluster]"
+	.venv-lowest/bin/python -m pytest -o filterwarnings=
 
 # The package is installed as a link to this folder, so only a change of what it needs asks for pip again.
 $(VENV)/.lab: pyproject.toml constraints.txt | $(BIN)/python
@@ -57,4 +83,4 @@ lock:
 	rm .lock.part
 
 clean:
-	rm -rf $(VENV) .venv-bench screenshots .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-bench .venv-audit .venv-lowest screenshots .pytest_cache .ruff_cache .hypothesis

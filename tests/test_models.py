@@ -316,3 +316,30 @@ def test_part_of_a_character_has_a_label(mini):
     _, tokenizer = mini
     labels = token_strings(tokenizer, tokenizer("🙂", return_tensors="pt").input_ids)
     assert len(labels) > 1 and all(label and "\ufffd" not in label for label in labels)
+
+
+CLASSROOM = """
+import sys, time
+import psutil
+from headlab import models
+from pathlib import Path
+import torch, transformers
+models.MINI = Path(sys.argv[1])
+transformers.AutoTokenizer, transformers.GPT2LMHeadModel  # imported when they are first named
+before, starts = psutil.Process().memory_info().rss, (time.monotonic(), time.process_time())
+model, tokenizer = models.load_model("mini")
+model(**tokenizer("A kernel of thirty.", return_tensors="pt"))
+seconds = min(time.monotonic() - starts[0], time.process_time() - starts[1])  # a busy machine does not count
+print(seconds, (psutil.Process().memory_info().rss - before) / 1e6)
+"""
+
+
+def test_a_class_loads_mini_from_one_read_only_folder_quickly_and_in_little_memory(folder):
+    for path in [*folder.iterdir(), folder]:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    before = {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in folder.rglob("*")}
+    done = subprocess.run([sys.executable, "-c", CLASSROOM, str(folder)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    seconds, megabytes = map(float, done.stdout.split())
+    assert seconds < 3 and megabytes < 300
+    assert {path: (path.stat().st_mtime_ns, path.stat().st_size) for path in folder.rglob("*")} == before
