@@ -633,6 +633,24 @@ def test_a_histograms_density(values):
         agree(density[::8], expected, 0.02 * expected.max())
 
 
+@given(flipped=st.booleans(), place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+def test_a_damaged_file_of_counts_is_refused_or_makes_no_difference(tmp_path_factory, flipped, place, bit):
+    path = tmp_path_factory.getbasetemp() / "counts.npz"
+    histogram = ScoreHistogram((1,), 2, "mini", [3])
+    histogram.update(1, torch.linspace(-7.0, 9.0, 34).reshape(2, 17))
+    histogram.save(path)
+    content = bytearray(path.read_bytes())
+    if flipped:
+        content[int(place * len(content))] ^= 1 << bit
+    else:
+        content = content[: int(place * len(content))]
+    path.write_bytes(content)
+    loaded = outcome(ScoreHistogram.load, {"path": path}, also=(str(path),))
+    if loaded is not REFUSED:
+        assert (loaded.counts == histogram.counts).all()
+        assert (loaded.layers, loaded.model, loaded.counted) == ((1,), "mini", {3})
+
+
 @st.composite
 def calls_of_a_model(draw, model):
     ids = draw(st.lists(st.integers(0, 49), min_size=1, max_size=20))
