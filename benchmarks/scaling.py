@@ -51,6 +51,10 @@ def main(path):
             ax.loglog(sizes, costs, "o-", color="#0072B2")
             ax.set_xticks(sizes, map(str, sizes))
             ax.minorticks_off()
+            ax.set_yticks([])
+            for size, value in zip(sizes, costs, strict=True):
+                ax.annotate(f"{value:.3g}", (size, value), (0, 8), textcoords="offset points", ha="center")
+            ax.margins(x=0.15)
             ax.set_ylim(min(costs) / 2, max(costs) * 2)
             ax.set_title(f"exponent {slope:.2f}")
             ax.set_ylabel(unit if column == 0 else None)
