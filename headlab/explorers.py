@@ -281,7 +281,9 @@ class SplittingExplorer(Explorer):
         n_heads, n_tokens, d_head = capture.q.shape[1:]
         d_model = n_heads * d_head
         axes = self.figure.subplot_mosaic([["fused"] * 3, ["query", "key", "value"]])
-        style = {"cmap": "PuOr", "aspect": "auto", "interpolation": "nearest"}
+        # One scale for all layers, so that they can be compared.
+        limit = np.quantile(np.abs([capture.q.numpy(), capture.k.numpy(), capture.v.numpy()]), 0.99)
+        style = {"cmap": "PuOr", "vmin": -limit, "vmax": limit, "aspect": "auto", "interpolation": "nearest"}
         self.images = {
             # Edges at whole numbers, so that a band's edges are its column numbers.
             name: ax.imshow(np.zeros((n_tokens, width)), extent=(0, width, n_tokens, 0), **style)
@@ -299,8 +301,8 @@ class SplittingExplorer(Explorer):
         for name in ("query", "key", "value"):
             axes[name].set(title=name, xlabel="channel of the head")
         self.name = axes["fused"].set_title("fused")
-        bar = self.figure.colorbar(self.images["fused"], ax=list(axes.values()), label="activation", extend="both")
-        return [*self.images.values(), *self.bands, self.name, bar.ax]
+        self.figure.colorbar(self.images["fused"], ax=list(axes.values()), label="activation", extend="both")
+        return [*self.images.values(), *self.bands, self.name]
 
     def show(self, capture, labels, layer, head):
         """The callback: the fused matrix as c_attn gave it, cut into thirds and these into heads."""
@@ -310,10 +312,8 @@ class SplittingExplorer(Explorer):
         n_heads = capture.q.shape[1]
         q, k, v = (split_heads(third, n_heads)[head] for third in thirds)  # each (token, channel)
 
-        limit = fused.abs().quantile(0.99).item()
         for image, values in zip(self.images.values(), (fused, q, k, v), strict=True):
             image.set_data(values.numpy())
-            image.set_clim(-limit, limit)
         d_model, d_head = thirds[0].shape[-1], q.shape[-1]
         starts = [third * d_model + head * d_head for third in range(3)]
         for band, start in zip(self.bands, starts, strict=True):
@@ -453,6 +453,8 @@ class DensityExplorer(Explorer):
         right.set(xlabel="share of attention")
         for edge in (0, 1):
             right.axvline(edge, color="0.6", ls=":", lw=1)
+        for ax in self.axes:
+            ax.locator_params(nbins=4)  # the axes are drawn at each change: fewer labels, faster
         self.sums = [ax.plot([], [], color="#0072B2", lw=2)[0] for ax in self.axes]
         self.rugs = [ax.plot([], [], "|", color="black", ms=9)[0] for ax in self.axes]
         self.kernels = [ax.add_collection(LineCollection([], color="#D55E00", lw=0.7)) for ax in self.axes]
