@@ -630,7 +630,9 @@ def test_a_histograms_density(values):
         alike = {"samples": samples[values["head"]], "weights": None, "bounds": (-math.inf, math.inf)}
         width = width_of(alike, values["bandwidth"])
         expected = density_at(grid[::8], alike, width)
-        agree(density[::8], expected, (0.005 + 0.01 / width) * expected.max())  # scores are counted in bins
+        # Scores are counted in bins; where cross-validation's error is flat, that moves its lowest point a little.
+        slack = 0.02 if values["bandwidth"] == "cross-validation" else 0.005
+        agree(density[::8], expected, (slack + 0.01 / width) * expected.max())
 
 
 @given(flipped=st.booleans(), place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
