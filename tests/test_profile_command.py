@@ -1,6 +1,7 @@
 """headlab profile: each text counted once, whatever interrupts it and whoever does the counting."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -51,7 +52,8 @@ def test_every_piece_of_every_text_is_counted(texts, in_one_go, mini):
 
 def test_a_text_given_twice_or_again_counts_once(texts, in_one_go, tmp_path, monkeypatch):
     out = tmp_path / "counts.npz"
-    first = profile_texts("mini", [texts[0], texts[0]], out)
+    copy = shutil.copy(texts[0], tmp_path / "under another name.txt")
+    first = profile_texts("mini", [texts[0], texts[0], copy], out)
     assert len(first.counted) == N_PIECES["a.txt"]
     everything = profile_texts("mini", texts, out)
     assert np.array_equal(everything.counts, in_one_go.counts) and everything.counted == in_one_go.counted
