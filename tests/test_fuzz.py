@@ -630,9 +630,9 @@ def test_a_histograms_density(values):
         alike = {"samples": samples[values["head"]], "weights": None, "bounds": (-math.inf, math.inf)}
         width = width_of(alike, values["bandwidth"])
         expected = density_at(grid[::8], alike, width)
-        # Scores are counted in bins; where cross-validation's error is flat, that moves its lowest point a little.
-        slack = 0.02 if values["bandwidth"] == "cross-validation" else 0.005
-        agree(density[::8], expected, (slack + 0.01 / width) * expected.max())
+        # Counts are moved by up to half a fine cell, 1/32 of the bandwidth; for few scores that is at most 0.8/32 of the
+        # peak. Where cross-validation's error is flat, it moves the lowest point a little too.
+        agree(density[::8], expected, (0.025 + 0.01 / width) * expected.max())
 
 
 @given(flipped=st.booleans(), place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
