@@ -630,8 +630,8 @@ def test_a_histograms_density(values):
         alike = {"samples": samples[values["head"]], "weights": None, "bounds": (-math.inf, math.inf)}
         width = width_of(alike, values["bandwidth"])
         expected = density_at(grid[::8], alike, width)
-        # Counts are moved by up to half a fine cell, 1/32 of the bandwidth; for few scores that is at most 0.8/32 of the
-        # peak. Where cross-validation's error is flat, it moves the lowest point a little too.
+        # Counts are moved by up to half a fine cell, 1/32 of the bandwidth: for few scores, 0.8/32 of the peak at most.
+        # Where the error of cross-validation is flat, that moves its lowest point a little too.
         agree(density[::8], expected, (0.025 + 0.01 / width) * expected.max())
 
 
