@@ -338,8 +338,9 @@ def _bandwidth(sample, bandwidth):
         return RULES[bandwidth](sample)
     expected = f"a number > 0 or one of {', '.join(RULES)}"
     expect_number(bandwidth, "bandwidth", expected)
-    expect(0 < bandwidth <= LARGEST, "bandwidth", expected, bandwidth)
-    width = float(bandwidth)
+    number = bandwidth.item() if isinstance(bandwidth, np.generic) else bandwidth  # float32 cannot hold LARGEST
+    expect(0 < number <= LARGEST, "bandwidth", expected, bandwidth)
+    width = float(number)
     least = 1e-12 * max(abs(sample.low), abs(sample.high))
     expect(width > least, "bandwidth", f"more than {least:.3g}, the rounding of samples so large", bandwidth)
     return width
