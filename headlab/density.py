@@ -205,13 +205,20 @@ class ScoreHistogram:
         edges, below = self._cumulative(layer, head)
         counts, n = np.diff(below), float(below[-1])
         middles = (edges[1:] + edges[:-1]) / 2
+        integral = np.append(0.0, np.cumsum(np.diff(edges) * (below[1:] + below[:-1]) / 2))
         sample = _Sample(middles[counts > 0], counts[counts > 0], n, n, middles[0], middles[-1])
 
         def bins(_, low, high, n_bins):
             # A bin's scores are taken to lie evenly between its edges, so that no bandwidth shows the bins as a comb.
-            fine = np.linspace(low, high, 2 * n_bins - 1)[1::2]
-            inner = np.interp(fine, edges, below)
-            return np.diff(inner, prepend=0, append=n)
+            # Their cumulative counts are then straight between the edges, and the integral of these, differenced twice,
+            # is the linear binning of them all.
+            step = (high - low) / (n_bins - 1)
+            points = np.linspace(low - step, high + step, n_bins + 2)
+            place = np.maximum(np.searchsorted(edges, points, "right") - 1, 0)
+            means = (below[place] + np.interp(points, edges, below)) / 2
+            slopes = np.diff(integral[place] + (points - edges[place]) * means) / step
+            slopes[0], slopes[-1] = 0.0, n  # nothing is lost beyond the ends
+            return np.diff(slopes)
 
         return _smoothed(sample, n_grid, _bandwidth(sample, bandwidth), EVERYWHERE, bins)
 
