@@ -158,7 +158,7 @@ def precision(*values):
     return max((torch.finfo(kind).eps for kind in kinds), default=np.finfo(np.float64).eps)
 
 
-def agree(result, expected, rounding):
+def assert_agree(result, expected, rounding):
     """Assert equal shapes and values that differ by no more than `rounding`, a number or an array; no new NaN."""
     result, expected = array(result), array(expected)
     assert result.shape == expected.shape

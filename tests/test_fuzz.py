@@ -11,7 +11,7 @@ import statistics
 import numpy as np
 import pytest
 import torch
-from fuzzing import FLOATS, JUNK, REFUSED, SIZES, TEXTS, agree, arguments, array, outcome, precision, tensors
+from fuzzing import FLOATS, JUNK, REFUSED, SIZES, TEXTS, arguments, array, assert_agree, outcome, precision, tensors
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from scipy.stats import gaussian_kde
@@ -111,7 +111,7 @@ def test_softmax(values):
         scores = values["scores"]
         assert shares.dtype == scores.dtype
         expected = [softmax_of(row) for row in rows_of(scores)]
-        agree(shares, np.reshape(expected, scores.shape), 16 * precision(scores))
+        assert_agree(shares, np.reshape(expected, scores.shape), 16 * precision(scores))
 
 
 @st.composite
@@ -182,7 +182,7 @@ def test_raw_scores(values):
         for place in np.ndindex(expected.shape):
             *lead, i, j = place
             expected[place] = math.fsum(a * b for a, b in zip(q[(*lead, i)], k[(*lead, j)], strict=True))
-        agree(raw, expected, rounding + 1e-37)
+        assert_agree(raw, expected, rounding + 1e-37)
 
 
 @given(
@@ -200,7 +200,7 @@ def test_attention_pattern(values):
         assert pattern.dtype == raw.dtype and pattern.shape == raw.shape
         for ours, scores in zip(array(pattern).reshape(-1, n, n), scaled, strict=True):
             expected = [softmax_of(scores[i, : i + 1].tolist()) + [0.0] * (n - i - 1) for i in range(n)]
-            agree(ours, expected, 16 * precision(raw))
+            assert_agree(ours, expected, 16 * precision(raw))
             assert (ours[np.triu_indices(n, 1)] == 0).all()
 
 
@@ -227,7 +227,7 @@ def test_head_outputs(values):
                 p * x for p, x in zip(pattern[(*lead, i)], v[(*lead, slice(None), channel)], strict=True)
             )
         rounding = 4 * pattern.shape[-1] * precision(values["v"]) * (np.abs(pattern) @ np.abs(v))
-        agree(outputs, expected, rounding + 1e-37)
+        assert_agree(outputs, expected, rounding + 1e-37)
 
 
 @given(
@@ -252,7 +252,7 @@ def test_project_heads(values):
         for h in range(outputs.shape[-3]):
             ours, rows = outputs[..., h, :, :], weight[h * d_head : (h + 1) * d_head]
             rounding = 4 * (d_head + 1) * precision(values["outputs"]) * (np.abs(ours) @ np.abs(rows))
-            agree(parts[..., h, :, :], np.einsum("...td,dm->...tm", ours, rows), rounding + 1e-37)
+            assert_agree(parts[..., h, :, :], np.einsum("...td,dm->...tm", ours, rows), rounding + 1e-37)
 
 
 TOKEN_IDS = st.lists(st.integers(0, 3), min_size=1, max_size=9).map(torch.tensor)
@@ -296,7 +296,7 @@ def test_mean_share(values):
         for place in np.ndindex(expected.shape):
             rows = zip(pattern[place], pairs, strict=True)
             expected[place] = statistics.fmean(sum(row[np.array(marked)]) for row, marked in rows if any(marked))
-        agree(share, expected, 16 * precision(values["pattern"]))
+        assert_agree(share, expected, 16 * precision(values["pattern"]))
 
 
 @given(arguments(st.fixed_dictionaries({"pattern": patterns(2, st.sampled_from([(1,), (3,), (2, 2)]))})))
@@ -309,7 +309,7 @@ def test_pattern_distances(values):
             for b in range(n_heads):
                 moved = np.maximum(pattern[..., a, 1:, :] - pattern[..., b, 1:, :], 0).sum(-1)  # what a has more of
                 surplus = pattern[..., a, 1:, :].sum(-1) - pattern[..., b, 1:, :].sum(-1)  # 0 but for rounding
-                agree(distances[..., a, b], (moved - surplus / 2).mean(-1), 32 * precision(values["pattern"]))
+                assert_agree(distances[..., a, b], (moved - surplus / 2).mean(-1), 32 * precision(values["pattern"]))
 
 
 def causal_lists(raw, drop_first_key):
@@ -329,7 +329,7 @@ def test_causal_scores(values):
         raw = array(values["raw"])
         expected = [sum(rows, []) for rows in causal_lists(raw, values["drop_first_key"])]
         assert scores.shape[:-1] == raw.shape[:-2]
-        agree(scores.reshape(len(expected), -1) if expected else [], expected, 0.0)
+        assert_agree(scores.reshape(len(expected), -1) if expected else [], expected, 0.0)
 
 
 @given(CAUSAL)
@@ -343,9 +343,9 @@ def test_shift_stats(values):
             size = 1e-12 * max(map(abs, scores))
             assert stats.n[place] == len(scores)
             assert stats.fraction_negative[place] == sum(s < 0 for s in scores) / len(scores)
-            agree(stats.median[place], statistics.median(scores), size)
-            agree(stats.mean[place], statistics.fmean(scores), size)
-            agree(stats.std[place], statistics.pstdev(scores), size)
+            assert_agree(stats.median[place], statistics.median(scores), size)
+            assert_agree(stats.mean[place], statistics.fmean(scores), size)
+            assert_agree(stats.std[place], statistics.pstdev(scores), size)
 
 
 @given(arguments(st.fixed_dictionaries({"scores": tensors(2, 5).map(lambda x: x.double().numpy())})))
@@ -355,8 +355,8 @@ def test_describe_scores(values):
         scores = array(values["scores"])
         for place in np.ndindex(scores.shape[:-1]):
             row = scores[place].tolist()
-            agree(stats.mean[place], statistics.fmean(row), 1e-12 * max(map(abs, row)))
-            agree(stats.std[place], statistics.pstdev(row), 1e-12 * max(map(abs, row)))
+            assert_agree(stats.mean[place], statistics.fmean(row), 1e-12 * max(map(abs, row)))
+            assert_agree(stats.std[place], statistics.pstdev(row), 1e-12 * max(map(abs, row)))
             assert stats.fraction_negative[place] == sum(s < 0 for s in row) / len(row)
 
 
@@ -381,8 +381,8 @@ def test_row_contrast(values):
             size = 1e-12 * max(abs(s) for row in rows for s in row)
             spread = statistics.fmean(statistics.pstdev(row) for row in rows[2:])
             gap = statistics.fmean(row[0] - statistics.fmean(row[1:]) for row in rows[2:])
-            agree(contrast.spread[place], spread, size)
-            agree(contrast.gap[place], gap, size)
+            assert_agree(contrast.spread[place], spread, size)
+            assert_agree(contrast.gap[place], gap, size)
 
 
 @given(arguments(st.fixed_dictionaries({"pattern": patterns()})))
@@ -390,7 +390,7 @@ def test_effective_tokens(values):
     tokens = outcome(effective_tokens, values)
     if tokens is not REFUSED:
         entropies = [-math.fsum(p * math.log(p) for p in row if p > 0) for row in rows_of(values["pattern"])]
-        agree(tokens, np.exp(np.reshape(entropies, values["pattern"].shape[:-1])), 1e-9)
+        assert_agree(tokens, np.exp(np.reshape(entropies, values["pattern"].shape[:-1])), 1e-9)
 
 
 @given(
@@ -447,10 +447,10 @@ def test_decompose_scores(values):
             large = (large[:, q].max() + np.abs(bias[q]).max()) * (large[:, k].max() + np.abs(bias[k]).max())
             rounding = 8 * (d_model + d_head) * precision(values["x"]) * large + 1e-37
             n = len(x)
-            agree(terms.content[h], queries @ keys.T, rounding)
-            agree(terms.query_bias[h], np.tile(keys @ bias[q], (n, 1)), rounding)
-            agree(terms.key_bias[h], np.tile(queries @ bias[k], (n, 1)).T, rounding)
-            agree(terms.constant[h], np.full((n, n), bias[q] @ bias[k]), rounding)
+            assert_agree(terms.content[h], queries @ keys.T, rounding)
+            assert_agree(terms.query_bias[h], np.tile(keys @ bias[q], (n, 1)), rounding)
+            assert_agree(terms.key_bias[h], np.tile(queries @ bias[k], (n, 1)).T, rounding)
+            assert_agree(terms.constant[h], np.full((n, n), bias[q] @ bias[k]), rounding)
 
 
 SAMPLES = st.one_of(
@@ -513,7 +513,7 @@ def test_kde(values):
         grid = array(values["grid"])
         width = width_of(values, values["bandwidth"])
         expected = density_at(grid.ravel(), values, width).reshape(grid.shape)
-        agree(density, expected, 1e-6 / width)
+        assert_agree(density, expected, 1e-6 / width)
         assert (density >= 0).all()
 
 
@@ -527,7 +527,7 @@ def test_fast_kde(values):
         expected = density_at(grid[some], values, width)
         assert len(grid) == len(density) == values["n_grid"] and (np.diff(grid) > 0).all()
         peak = max(density.max(), expected.max())
-        agree(density[some], expected, 2e-3 * peak)
+        assert_agree(density[some], expected, 2e-3 * peak)
 
 
 @given(arguments(density_arguments(rule=st.sampled_from(["scott", "silverman", "cross-validation"]))))
@@ -537,7 +537,7 @@ def test_choose_bandwidth(values):
         assert width > 0
         if values["rule"] != "cross-validation":
             expected = width_of(values, values["rule"])
-            agree(width, expected, 1e-6 * expected)
+            assert_agree(width, expected, 1e-6 * expected)
 
 
 @given(arguments(density_arguments(bandwidths=tensors(3).map(lambda x: x.double().abs().numpy() + 0.1))))
@@ -556,7 +556,7 @@ def test_cross_validation_scores(values):
             h = widths[place]
             wide, narrow = (np.exp(-((gaps / s) ** 2) / 2) / (s * math.sqrt(2 * math.pi)) for s in (h * 2**0.5, h))
             expected[place] = (pairs * wide).sum() - 2 * (others * narrow).sum() / others.sum()
-        agree(scores, expected, 2e-3 / widths)
+        assert_agree(scores, expected, 2e-3 / widths)
 
 
 HISTOGRAM_SCORES = tensors(2, 6, dtypes=FLOATS, scales=(1.0, 30.0, 1e4))
@@ -574,7 +574,7 @@ def test_a_histogram_counts(values):
         if scores.size:
             negative = (scores < 0).mean(-1)
             tiny = (np.abs(scores) < 1e-6).mean(-1)  # half precision has no smaller numbers
-            agree(histogram.fraction_negative()[place], negative, tiny + 1e-9)
+            assert_agree(histogram.fraction_negative()[place], negative, tiny + 1e-9)
 
 
 @given(
@@ -630,7 +630,7 @@ def test_a_histograms_density(values):
         alike = {"samples": samples[values["head"]], "weights": None, "bounds": (-math.inf, math.inf)}
         width = width_of(alike, values["bandwidth"])
         expected = density_at(grid[::8], alike, width)
-        agree(density[::8], expected, (0.005 + 0.01 / width) * expected.max())  # scores are counted in bins
+        assert_agree(density[::8], expected, (0.005 + 0.01 / width) * expected.max())  # scores are counted in bins
 
 
 @given(flipped=st.booleans(), place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
@@ -674,12 +674,12 @@ def test_capture_heads_and_count_scores(small_gpt2, data):
     chosen = sorted(range(2) if values["layers"] is None else map(int, values["layers"]))
     assert capture.layers == histogram.layers == tuple(chosen)
     for place, layer in enumerate(chosen):
-        agree(capture.pattern(layer), array(output.attentions[layer][0]), 1e-5)
+        assert_agree(capture.pattern(layer), array(output.attentions[layer][0]), 1e-5)
         state = model.transformer.h[layer].ln_1(output.hidden_states[layer][0])
         fused = array(state) @ array(model.transformer.h[layer].attn.c_attn.weight)
         fused = fused + array(model.transformer.h[layer].attn.c_attn.bias)
         v = fused[:, 24:].reshape(-1, 3, 4).transpose(1, 0, 2)
-        agree(capture.v[place], v, 1e-4)
+        assert_agree(capture.v[place], v, 1e-4)
         assert histogram.n[place].tolist() == [len(visible_pairs(ids.shape[1]))] * 3
 
 
@@ -692,7 +692,7 @@ def test_a_captures_scores_and_patterns(small_gpt2, data, which):
     if result is not REFUSED:
         assert values["layer"] == 1
         whole = getattr(capture, which)(1)
-        agree(result, whole if values["head"] is None else whole[values["head"]], 1e-4)
+        assert_agree(result, whole if values["head"] is None else whole[values["head"]], 1e-4)
 
 
 @given(text=TEXTS, ids=st.one_of(JUNK, st.lists(st.integers(-2, 60_000), max_size=5).map(torch.tensor)))
