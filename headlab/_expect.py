@@ -75,6 +75,14 @@ def without_overflow(result, argument):
 
 def finite_array(values, argument):
     """A tensor, an array or a list as numpy, or one line on what it holds that is no finite number."""
+    array = real_array(values, argument)
+    if array.size:
+        finite_range(array, argument)
+    return array
+
+
+def real_array(values, argument):
+    """A tensor, an array or a list of real numbers as numpy."""
     if isinstance(values, torch.Tensor):
         values = values.detach().cpu()
         values = (values.float() if values.dtype == torch.bfloat16 else values).numpy()
@@ -84,8 +92,11 @@ def finite_array(values, argument):
         raise ValueError(f"{argument}: expected rows of one length, got {shown(repr(values))}") from None
     if array.dtype.kind not in "fiu":
         raise TypeError(f"{argument}: expected real numbers, got {array.dtype}")
-    if not array.size:
-        return array
+    return array
+
+
+def finite_range(array, argument):
+    """The least and the greatest of at least one number, or one line on one that is not finite."""
     low, high = float(array.min()), float(array.max())  # NaN where any entry is
     if not (math.isfinite(low) and math.isfinite(high)):
         place = tuple(np.argwhere(~np.isfinite(array))[0].tolist())
@@ -93,4 +104,4 @@ def finite_array(values, argument):
         raise ValueError(f"{argument}: expected finite numbers{remedy}, got {array[place]} at index {place}")
     largest = max(-low, high)
     expect(largest <= LARGEST, argument, f"numbers up to {LARGEST:.0e} in size", f"{largest:.3g}")
-    return array
+    return low, high

@@ -17,6 +17,8 @@ from headlab._expect import (
     expect_number,
     expect_whole,
     finite_array,
+    finite_range,
+    real_array,
     shown,
 )
 
@@ -318,19 +320,19 @@ def _smoothed(sample, n_grid, width, bounds, bins):
 def _linear_bins(sample, low, high, n_bins):
     """Weight of the samples at n_bins even points: each sample shared between its two neighbours by nearness."""
     scale = (n_bins - 1) / (high - low)
-    whole, part = np.zeros(n_bins + 1), np.zeros(n_bins + 1)
+    weight, moment = np.zeros(n_bins + 1), np.zeros(n_bins + 1)
     for values, weights in _chunks(sample, max(CHUNK, n_bins)):
         position = values - low
         position *= scale
         index = position.astype(np.intp)
-        position -= index
         if weights is not None:
             position *= weights
-        whole += np.bincount(index, weights, minlength=n_bins + 1)
-        part += np.bincount(index, position, minlength=n_bins + 1)
-    whole -= part
-    whole[1:] += part[:-1]
-    return whole[:-1]
+        weight += np.bincount(index, weights, minlength=n_bins + 1)
+        moment += np.bincount(index, position, minlength=n_bins + 1)
+    upper = moment - np.arange(n_bins + 1) * weight  # of a sample 0.3 of the way from a point to the next, 0.3
+    weight -= upper
+    weight[1:] += upper[:-1]
+    return weight[:-1]
 
 
 def _bandwidth(sample, bandwidth):
@@ -431,9 +433,9 @@ def _chunks(sample, size):
 
 
 def _checked_sample(samples, weights, bounds):
-    values = finite_array(samples, "samples")
+    values = real_array(samples, "samples")
     expect(values.size >= 1, "samples", "at least 1 score", "none")
-    low, high = float(values.min()), float(values.max())
+    low, high = finite_range(values, "samples")
     values = values.ravel()
     inside = bounds[0] <= low and high <= bounds[1]
     expect(inside, "samples", f"numbers within the bounds {bounds}", f"{low:.6g} to {high:.6g}")
