@@ -3,8 +3,9 @@
     python benchmarks/explorers.py [--presses 60]
 
 Each explorer of headlab on a text of 64 tokens, beside what a notebook usually does: `interact` with a new seaborn
-figure each time, a 64 x 64 heatmap beside a curve. Needs Chromium, as tests/test_browser.py does. A key press is
-timed in the page, from its event to the first animation frame in which the picture's pixels differ.
+figure each time, a 64 x 64 heatmap beside a curve, of the same size and with the tokens as labels. Needs Chromium, as
+tests/test_browser.py does. A key press is timed in the page, from its event to the first animation frame in which the
+picture's pixels differ.
 """
 
 import argparse
@@ -21,15 +22,15 @@ from jupyter import NotebookPage, chromium, jupyter_lab, write_notebook
 SETUP = """import ipywidgets, matplotlib.pyplot as plt, seaborn
 from headlab import explorers
 from headlab.capture import capture_heads
-from headlab.models import load_model
+from headlab.models import load_model, token_strings
 
 model, tokenizer = load_model("mini")
 ids = tokenizer("The old man looked at the little white house by the sea. " * 8, return_tensors="pt").input_ids[:, :64]
 text = tokenizer.decode(ids[0])
-capture = capture_heads(model, ids)"""
+capture, labels = capture_heads(model, ids), token_strings(tokenizer, ids)"""
 INTERACT = """def show(layer, head):
-    figure, axes = plt.subplots(1, 2, figsize=(9.2, 4.2))
-    seaborn.heatmap(capture.pattern(layer, head), ax=axes[0])
+    figure, axes = plt.subplots(1, 2, figsize=(9.2, 4.2), layout="constrained")
+    seaborn.heatmap(capture.pattern(layer, head), xticklabels=labels, yticklabels=labels, ax=axes[0])
     axes[1].plot(capture.pattern(layer, head)[:, 0])
     plt.show()
 
@@ -42,7 +43,7 @@ WAIT = """(cell) => new Promise((resolve) => {
   const small = new OffscreenCanvas(96, 48).getContext("2d", { willReadFrequently: true });
   const look = () => {
     const picture = cell.querySelector("canvas.panels, img.widget-image, .jp-RenderedImage img");
-    if (!picture || picture.complete === false) return null;
+    if (!picture || picture.complete === false || picture.naturalWidth === 0) return null;
     small.clearRect(0, 0, 96, 48);
     small.drawImage(picture, 0, 0, 96, 48);
     return small.getImageData(0, 0, 96, 48).data.join();
@@ -72,7 +73,10 @@ def measure(notebook, cell, presses):
         cell.evaluate("(cell) => { window.measured = (" + WAIT + ")(cell); }")
         notebook.page.keyboard.press("ArrowRight" if press // 11 % 2 == 0 else "ArrowLeft")
         times.append(notebook.page.evaluate("() => window.measured"))
-        notebook.page.wait_for_timeout(150)  # so that no press waits for the one before
+        notebook.page.wait_for_timeout(
+            150
+        )  # so that no press waits for the one before, or takes its picture for its own
+        notebook.wait_until_idle()
     return np.array(times[5:])  # the first ones warm up
 
 

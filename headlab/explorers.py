@@ -40,12 +40,17 @@ def text_reader(model, tokenizer, look=capture_heads):
     """A function from a text to (HeadCapture, token labels), with one forward pass for each text.
 
     look: what takes the model and the token ids and gives what is to be shown, by default capture_heads. The function
-    raises ValueError where the text is empty or longer than MAX_TOKENS or than the model can read.
+    raises ValueError where the text is empty, longer than MAX_TOKENS or than the model can read, or holds half a
+    character.
     """
     limit = min(MAX_TOKENS, model.config.n_positions)
 
     @lru_cache(maxsize=8)
     def read(text):
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise ValueError("text: expected whole characters, got half of one (type that place again)") from None
         input_ids = tokenizer(text, return_tensors="pt", verbose=False).input_ids
         n_tokens = input_ids.shape[1]
         expect(1 <= n_tokens <= limit, "text", f"1 to {limit} tokens", f"{n_tokens} tokens")
@@ -191,7 +196,8 @@ class Explorer(widgets.VBox):
         for artist in self._live:
             self.figure.draw_artist(artist)
         png = BytesIO()
-        imsave(png, canvas.buffer_rgba(), format="png")
+        # The higher levels take twice as long for a few hundredths of the size.
+        imsave(png, canvas.buffer_rgba(), format="png", pil_kwargs={"compress_level": 1})
         return png.getvalue()
 
     def still(self):

@@ -83,6 +83,7 @@ class Explorer {
     this.palettes = [0, 0, 0, 256].map((start) => palettes.subarray(start, start + 256));
     this.build(root, live);
     this.listen();
+    this.fill();
     this.load();
   }
 
@@ -151,7 +152,7 @@ class Explorer {
       "change:layer": () => this.draw(),
       "change:head": () => this.draw(),
       "change:error": () => this.say(),
-      "change:text": () => this.say(),
+      "change:text": () => this.fill(),
     };
     for (const [event, action] of Object.entries(this.handlers)) this.model.on(event, action);
     this.resizing = new ResizeObserver(() => this.root.clientWidth === this.width || this.resize());
@@ -200,8 +201,12 @@ class Explorer {
     this.resize();
   }
 
-  say() {
+  /** The text box; left alone when an answer comes, since the reader may be typing the next text by then. */
+  fill() {
     this.text.value = this.model.get("text");
+  }
+
+  say() {
     this.error.textContent = this.model.get("error");
   }
 
@@ -230,11 +235,12 @@ class Explorer {
   /** Lay everything out for the width that there is; the height then depends on the text alone. */
   resize() {
     this.width = this.root.clientWidth;
+    const inside = Math.max(this.width, 480) - 16; // without the padding, and the ring of what has the focus
     const context = this.panels.getContext("2d");
     context.font = `11px ${FONT}`;
     const widest = Math.max(...this.tokens.map((token) => context.measureText(token).width));
     this.label = Math.max(46, Math.min(LABELS, Math.ceil(widest) + 8));
-    this.side = Math.max(60, Math.min(300, Math.floor((Math.max(this.width, 480) - this.label - 3 * GAP - 2) / 4)));
+    this.side = Math.max(60, Math.min(300, Math.floor((inside - this.label - 3 * GAP - 2) / 4)));
     this.thumb = Math.max(14, Math.min(THUMB, Math.floor(432 / Math.max(this.nLayers, this.nHeads))));
     this.draw();
   }

@@ -3,12 +3,26 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 
-from headlab._expect import expect, expect_finite, expect_square
+from headlab._expect import (
+    LARGEST,
+    expect,
+    expect_finite,
+    expect_float_tensor,
+    expect_number,
+    expect_square,
+    expect_whole,
+    finite_array,
+    shown,
+)
+from headlab.density import ScoreHistogram
 from headlab.profiles import bootstrap_mean
 
 # Okabe and Ito's colours, which readers with any colour vision tell apart, each with a marker of its own.
 TERM_STYLES = (("o", "#0072B2"), ("s", "#D55E00"), ("^", "#009E73"), ("x", "#555555"))
+ABOVE_0 = "a number above 0"
+PAIRS = "(grid, density) pairs"
 
 
 def plot_mask(mask, tokens, ax=None):
@@ -16,6 +30,9 @@ def plot_mask(mask, tokens, ax=None):
 
     Introduced in lesson 1.
     """
+    if not isinstance(mask, torch.Tensor) or mask.dtype != torch.bool:
+        raise TypeError(f"mask: expected a tensor of True and False (T, T), got {shown(repr(mask))}")
+    _expect_one_square(mask.float(), "mask")
     ax = _heatmap(mask.float(), tokens, ax, cmap="cividis", vmin=0, vmax=1, colorbar=False)
     for i, j in np.ndindex(*mask.shape):
         ax.text(j, i, "yes" if mask[i, j] else "no", ha="center", va="center", color="black" if mask[i, j] else "white")
@@ -28,10 +45,13 @@ def plot_scores(scores, tokens, ax=None, label="raw score q·k", limit=None):
     limit: the largest absolute score of the colour scale, by default that of these scores.
     Introduced in lesson 1.
     """
-    expect_square(scores)
-    visible = scores[scores.isfinite()]
-    limit = limit or visible.abs().max().item() or 1.0
-    values = scores.masked_fill(scores.isneginf(), torch.nan)
+    _expect_one_square(scores, "scores")
+    masked = scores.isneginf()
+    visible = finite_array(scores.masked_fill(masked, 0.0), "scores")
+    if limit is None:
+        limit = np.abs(visible).max().item() or 1.0
+    limit = _checked_number(limit, "limit", ABOVE_0, 1 / LARGEST)
+    values = scores.masked_fill(masked, torch.nan)
     return _heatmap(values, tokens, ax, cmap="PuOr", vmin=-limit, vmax=limit, label=label)
 
 
@@ -40,8 +60,10 @@ def plot_pattern(pattern, tokens, ax=None):
 
     Introduced in lesson 1.
     """
-    expect_square(pattern, "pattern")
+    _expect_one_square(pattern, "pattern")
     expect_finite(pattern, "pattern")
+    low, high = pattern.min().item(), pattern.max().item()
+    expect(low >= 0 and high <= 1.01, "pattern", "shares from 0 to 1", f"{low:.3g} to {high:.3g}")
     return _heatmap(pattern, tokens, ax, cmap="viridis", vmin=0, vmax=1, label="share of attention (row sums to 1)")
 
 
@@ -50,10 +72,10 @@ def plot_head_grid(values, ax=None, label="", vmin=None, vmax=None):
 
     Introduced in lesson 1.
     """
-    values = np.asarray(values)
-    expect(values.ndim == 2, "values", "(layer, head)", f"shape {values.shape}")
-    ax = ax or plt.subplots(figsize=(6.4, 1.2 + 0.45 * len(values)), layout="constrained")[1]
-    image = ax.imshow(values, cmap="viridis", vmin=vmin, vmax=vmax, aspect="auto")
+    values = _checked_heads(values)
+    low, high = _checked_range(values, vmin, vmax)
+    ax = _axes(ax, (6.4, 1.2 + 0.45 * len(values)))
+    image = ax.imshow(values, cmap="viridis", vmin=low, vmax=high, aspect="auto")
     for (i, j), value in np.ndenumerate(values):
         dark = image.norm(value) < 0.6
         ax.text(j, i, f"{value:.2f}", ha="center", va="center", fontsize=8, color="white" if dark else "black")
@@ -68,12 +90,18 @@ def plot_fused(matrix, n_heads, head, ax=None, ylabel="input channel", label="we
     matrix: the weight of c_attn, or its output for a text (tokens, 3 * d_model). The colour scale ends at the 99th
     percentile of the absolute values. Introduced in lesson 2.
     """
-    columns = matrix.shape[-1]
-    expect(matrix.ndim == 2 and columns % (3 * n_heads) == 0, "matrix", "(rows, 3 x d_model)", tuple(matrix.shape))
+    expected = "(rows, 3 x d_model), d_model a multiple of n_heads"
+    expect_float_tensor(matrix, "matrix", expected)
+    n_heads = expect_whole(n_heads, "n_heads", "a whole number of heads >= 1")
+    expect(n_heads >= 1, "n_heads", "a whole number of heads >= 1", n_heads)
+    fits = matrix.ndim == 2 and matrix.numel() > 0 and matrix.shape[1] % (3 * n_heads) == 0
+    expect(fits, "matrix", f"{expected} = {n_heads}", tuple(matrix.shape))
+    head = expect_whole(head, "head", "a whole number")
     expect(0 <= head < n_heads, "head", f"a head from 0 to {n_heads - 1}", head)
-    values = np.asarray(matrix.detach().float())
+    columns = matrix.shape[1]
+    values = finite_array(matrix, "matrix")
     limit = np.quantile(np.abs(values), 0.99) or 1.0
-    ax = ax or plt.subplots(figsize=(11, 4), layout="constrained")[1]
+    ax = _axes(ax, (11, 4))
     style = {"cmap": "PuOr", "vmin": -limit, "vmax": limit, "aspect": "auto", "interpolation": "nearest"}
     # Pixel edges at whole numbers, so that a band's edges are its column numbers.
     image = ax.imshow(values, extent=(0, columns, len(values), 0), **style)
@@ -101,10 +129,12 @@ def plot_distances(distances, ax=None):
 
     Introduced in lesson 3.
     """
-    expect(distances.ndim == 2, "distances", "(head, head)", f"shape {tuple(distances.shape)}")
+    distances = finite_array(distances, "distances")
+    square = distances.ndim == 2 and distances.shape[0] == distances.shape[1] >= 1
+    expect(square, "distances", "(head, head)", f"shape {distances.shape}")
     heads = range(len(distances))
-    ax = ax or plt.subplots(figsize=(5.6, 4.6), layout="constrained")[1]
-    image = ax.imshow(np.asarray(distances.detach().float()), cmap="cividis", vmin=0, vmax=1)
+    ax = _axes(ax, (5.6, 4.6))
+    image = ax.imshow(distances.astype(float), cmap="cividis", vmin=0, vmax=1)
     ax.set(xlabel="head", ylabel="head", xticks=heads, yticks=heads)
     ax.figure.colorbar(image, ax=ax, label="share of attention that would have to move", shrink=0.85)
     return ax
@@ -115,10 +145,12 @@ def plot_score_histogram(counts, edges, ax=None, label=None):
 
     Call it again with the same `ax` to lay another sample over it. Introduced in lesson 4.
     """
-    counts, edges = np.asarray(counts), np.asarray(edges)
-    expect(counts.ndim == 1 and counts.sum() > 0, "counts", "(bins,), not all zero", f"shape {counts.shape}")
+    counts, edges = finite_array(counts, "counts"), finite_array(edges, "edges").astype(float)
+    fits = counts.ndim == 1 and counts.size > 0 and counts.min() >= 0 and counts.max() > 0
+    expect(fits, "counts", "(bins,), none negative and not all zero", f"{counts} of shape {counts.shape}")
     expect(edges.shape == (len(counts) + 1,), "edges", f"({len(counts) + 1},), one more than counts", edges.shape)
-    ax = ax or plt.subplots(figsize=(7, 3.4), layout="constrained")[1]
+    expect((np.diff(edges) > 0).all(), "edges", "rising numbers", edges)
+    ax = _axes(ax, (7, 3.4))
     ax.stairs(counts / counts.sum() / np.diff(edges), edges, fill=True, alpha=0.45, label=label)
     if not ax.lines:
         ax.axvline(0, color="black", lw=1, ls="--")
@@ -133,9 +165,11 @@ def plot_terms(means, names, ax=None):
 
     Introduced in lesson 4.
     """
-    means = np.asarray(means)
-    expect(means.ndim == 2 and means.shape[1] == 4, "means", "(layer, 4), one column for each term", means.shape)
-    ax = ax or plt.subplots(figsize=(7, 3.8), layout="constrained")[1]
+    means = finite_array(means, "means")
+    fits = means.ndim == 2 and means.shape[1] == 4 and len(means) >= 1
+    expect(fits, "means", "(layer, 4), one column for each term", means.shape)
+    names = _checked_labels(names, "names", 4, "term")
+    ax = _axes(ax, (7, 3.8))
     ax.axhline(0, color="black", lw=1, ls="--")
     for column, name, (marker, colour) in zip(means.T, names, TERM_STYLES, strict=True):
         ax.plot(column, marker=marker, color=colour, label=name.replace("_", " "))
@@ -150,11 +184,14 @@ def plot_strips(groups, names, ax=None, size=4.0, alpha=1.0, jitter=0.0):
     groups: arrays of any length; names: one for each; size: of a point, in points; jitter: how far, in columns, a point
     may stray sideways by chance, the same on every call. Introduced in lesson 5.
     """
-    expect(len(names) == len(groups) >= 1, "names", f"one for each of {len(groups)} groups, at least 1", len(names))
-    scores = [np.ravel(group) for group in groups]
+    scores = [finite_array(group, "groups").ravel() for group in _checked_list(groups, "groups", "arrays of scores")]
+    names = _checked_labels(names, "names", len(scores), "group")
+    size = _checked_number(size, "size", ABOVE_0, 1 / LARGEST)
+    alpha = _checked_number(alpha, "alpha", "a number from 0 to 1", 0, 1)
+    jitter = _checked_number(jitter, "jitter", "a number from 0 on", 0)
     columns = np.repeat(np.arange(len(scores)), [len(group) for group in scores])
     strays = np.random.default_rng(0).uniform(-jitter, jitter, len(columns))
-    ax = ax or plt.subplots(figsize=(7, 3.8), layout="constrained")[1]
+    ax = _axes(ax, (7, 3.8))
     # As a picture, not as shapes: a saved figure with a million shapes takes minutes to open.
     ax.scatter(columns + strays, np.concatenate(scores), s=size**2, alpha=alpha, lw=0, color="#0072B2", rasterized=True)
     ax.set(xlim=(-0.6, len(scores) - 0.4), ylabel="raw score q·k", title=f"{len(columns):,} points")
@@ -167,11 +204,8 @@ def plot_density(grid, density, ax=None, label=None, fill=True, **style):
 
     Call it again with the same `ax` to lay another density over it. Introduced in lesson 5.
     """
-    grid, density = np.asarray(grid), np.asarray(density)
-    expect(
-        grid.ndim == 1 and grid.shape == density.shape, "density", f"one for each point of {grid.shape}", density.shape
-    )
-    ax = ax or plt.subplots(figsize=(7, 3.4), layout="constrained")[1]
+    grid, density = _checked_curve(grid, density)
+    ax = _axes(ax, (7, 3.4))
     (line,) = ax.plot(grid, density, label=label, **style)
     if fill:
         ax.fill_between(grid, density, color=line.get_color(), alpha=0.2, lw=0)
@@ -188,12 +222,17 @@ def plot_ridgelines(curves, names, ax=None):
     curves: (grid, density) pairs, the first at the top; names: one for each. All heights are on one scale, so that
     equal areas are equal shares; a peak may reach into the rows above. Introduced in lesson 5.
     """
-    expect(len(names) == len(curves) >= 1, "names", f"one for each of {len(curves)} curves, at least 1", len(names))
-    height = 2.0 / max(np.max(density) for _, density in curves)  # the highest peak reaches over two rows
-    ax = ax or plt.subplots(figsize=(6.4, 1.4 + 0.4 * len(curves)), layout="constrained")[1]
+    pairs = [_checked_list(curve, "curves", PAIRS) for curve in _checked_list(curves, "curves", PAIRS)]
+    expect(all(len(pair) == 2 for pair in pairs), "curves", PAIRS, f"lengths {[len(pair) for pair in pairs]}")
+    curves = [_checked_curve(*pair) for pair in pairs]
+    names = _checked_labels(names, "names", len(curves), "curve")
+    highest = max(density.max() for _, density in curves)
+    expect(highest > 0, "curves", "densities above 0", highest)
+    height = 2.0 / highest  # the highest peak reaches over two rows
+    ax = _axes(ax, (6.4, 1.4 + 0.4 * len(curves)))
     ax.axvline(0, color="black", lw=1, ls="--")
     for row, (grid, density) in enumerate(curves):
-        top = height * np.asarray(density) - row
+        top = height * density - row
         colour = plt.cm.viridis(0.85 * row / len(curves))
         ax.fill_between(grid, -row, top, color=colour, alpha=0.75, lw=0, zorder=2 + row)
         ax.plot(grid, top, color="white", lw=1, zorder=2 + row)
@@ -210,7 +249,11 @@ def plot_layers(histogram, bandwidth="scott"):
     The panels share one axis of scores, which covers the middle 99 % of all heads' together; each panel has its own
     scale of heights. Introduced in lesson 5.
     """
+    if not isinstance(histogram, ScoreHistogram):
+        raise TypeError(f"histogram: expected a ScoreHistogram, got {shown(repr(histogram))}")
     n_layers, heads = len(histogram.layers), range(histogram.n_heads)
+    curves = [[histogram.density(layer, head, bandwidth=bandwidth) for head in heads] for layer in histogram.layers]
+    expect(curves, "histogram", "at least one layer", "none")
     columns = min(4, n_layers)
     rows = -(-n_layers // columns)
     size = (3.7 * columns, rows * (1.0 + 0.22 * len(heads)))
@@ -219,7 +262,7 @@ def plot_layers(histogram, bandwidth="scott"):
         ax.remove()
     axes = axes[:n_layers]
     for place, (ax, layer) in enumerate(zip(axes, histogram.layers, strict=True)):
-        plot_ridgelines([histogram.density(layer, head, bandwidth=bandwidth) for head in heads], heads, ax)
+        plot_ridgelines(curves[place], heads, ax)
         lowest = place + columns >= n_layers
         ax.set(title=f"layer {layer}", ylabel="" if place % columns else "head")
         ax.set_xlabel(ax.get_xlabel() if lowest else "")
@@ -235,7 +278,7 @@ def plot_layer_densities(grid, densities, ax=None):
     """
     grid, densities = _checked_densities(grid, densities)
     n_layers = len(densities)
-    ax = ax or plt.subplots(figsize=(7, 1.4 + 0.3 * n_layers), layout="constrained")[1]
+    ax = _axes(ax, (7, 1.4 + 0.3 * n_layers))
     image = ax.pcolormesh(grid, range(n_layers), densities, cmap="viridis", vmin=0, shading="nearest")
     ax.axvline(0, color="white", lw=1, ls="--")
     ax.set(xlabel="raw score q·k", ylabel="layer", yticks=range(n_layers))
@@ -250,14 +293,16 @@ def plot_head_densities(grid, densities, values, ax=None, label="", vmin=None, v
     grid (n,); densities (layer, head, n), each drawn to its own peak; values (layer, head) for the colour. A tick under
     each curve marks the score 0. Introduced in lesson 6.
     """
-    values = np.asarray(values)
-    expect(values.ndim == 2, "values", "(layer, head)", f"shape {values.shape}")
-    expected = f"{values.shape} heads, as values"
-    expect(np.shape(densities)[:-1] == values.shape, "densities", expected, np.shape(densities)[:-1])
+    values = _checked_heads(values)
+    low, high = _checked_range(values, vmin, vmax)
+    densities = finite_array(densities, "densities")
+    heads = densities.shape[:-1]
+    expect(heads == values.shape, "densities", f"{values.shape} heads, as values", heads)
     n_layers, n_heads = values.shape
-    grid, curves = _checked_densities(grid, np.reshape(densities, (n_layers * n_heads, -1)))
-    ax = ax or plt.subplots(figsize=(1.8 + 0.75 * n_heads, 1 + 0.55 * n_layers), layout="constrained")[1]
-    norm = plt.Normalize(values.min() if vmin is None else vmin, values.max() if vmax is None else vmax)
+    grid, curves = _checked_densities(grid, densities.reshape(n_layers * n_heads, -1))
+    expect((curves.max(1) > 0).all(), "densities", "each above 0 somewhere", "one that is nowhere")
+    ax = _axes(ax, (1.8 + 0.75 * n_heads, 1 + 0.55 * n_layers))
+    norm = plt.Normalize(low, high)
     colours = plt.cm.ScalarMappable(norm, "viridis")
     across = np.interp(np.append(grid, 0.0), grid[[0, -1]], [-0.45, 0.45])  # from scores to places in a cell; last, 0
     for (layer, head), value in np.ndenumerate(values):
@@ -279,9 +324,10 @@ def plot_by_layer(values, ax=None, ylabel="", label=None):
     texts, and two dashes are the line's 95 % interval over texts. Call it again with the same `ax` to lay up to three
     more samples beside it. Introduced in lesson 6.
     """
-    values = np.asarray(values)
-    expect(values.ndim in (2, 3) and values.size > 0, "values", "(layer, head) or (text, layer, head)", values.shape)
-    ax = ax or plt.subplots(figsize=(8, 3.6), layout="constrained")[1]
+    values = finite_array(values, "values").astype(float)
+    fits = values.ndim in (2, 3) and values.size > 0
+    expect(fits, "values", "(layer, head) or (text, layer, head)", values.shape)
+    ax = _axes(ax, (8, 3.6))
     texts = values if values.ndim == 3 else values[None]
     place = len(ax.lines)
     expect(place < len(TERM_STYLES), "ax", f"at most {len(TERM_STYLES)} samples", place + 1)
@@ -301,24 +347,92 @@ def plot_by_layer(values, ax=None, ylabel="", label=None):
     return ax
 
 
+def _axes(ax, size):
+    """The axes to draw on: those given, or new ones on a figure of this size in inches."""
+    if ax is None:
+        return plt.subplots(figsize=size, layout="constrained")[1]
+    if not isinstance(ax, Axes):
+        raise TypeError(f"ax: expected Axes of matplotlib, or None for new ones, got {shown(repr(ax))}")
+    return ax
+
+
+def _checked_grid(grid):
+    """The grid (n,) as a rising array of numbers."""
+    grid = finite_array(grid, "grid").astype(float)
+    expect(grid.ndim == 1 and grid.size >= 2, "grid", "at least two points (n,)", f"shape {grid.shape}")
+    expect((np.diff(grid) > 0).all(), "grid", "rising points", grid)
+    return grid
+
+
+def _checked_curve(grid, density):
+    """The grid (n,) and the density (n,) as arrays that belong together."""
+    grid, density = _checked_grid(grid), finite_array(density, "density").astype(float)
+    fits = density.shape == grid.shape
+    expect(fits, "density", f"one value for each of {len(grid)} points", f"shape {density.shape}")
+    return grid, density
+
+
 def _checked_densities(grid, densities):
     """The grid (n,) and the densities (row, n) as arrays that belong together."""
-    grid, densities = np.asarray(grid), np.asarray(densities)
-    expect(grid.ndim == 1 and grid.size >= 2, "grid", "at least two points (n,)", f"shape {grid.shape}")
+    grid, densities = _checked_grid(grid), finite_array(densities, "densities").astype(float)
     fits = densities.ndim == 2 and densities.shape[1] == len(grid) and len(densities) >= 1
     expect(fits, "densities", f"rows of {len(grid)}, one value for each point of the grid", f"shape {densities.shape}")
     return grid, densities
 
 
+def _checked_heads(values):
+    """One number for each head as an array (layer, head)."""
+    values = finite_array(values, "values")
+    expect(values.ndim == 2 and values.size > 0, "values", "(layer, head)", f"shape {values.shape}")
+    return values.astype(float)
+
+
+def _checked_range(values, vmin, vmax):
+    """The ends of a colour scale: those given, or those of the values."""
+    low = float(values.min()) if vmin is None else _checked_number(vmin, "vmin", "a number")
+    high = float(values.max()) if vmax is None else _checked_number(vmax, "vmax", "a number")
+    expect(low <= high, "vmin", "an end of the scale that is not above the other", f"{low:.3g} and {high:.3g}")
+    return low, high
+
+
+def _checked_number(value, argument, expected, low=-LARGEST, high=LARGEST):
+    """The value as a float, or one line where it is no number from low to high."""
+    expect_number(value, argument, expected)
+    expect(low <= value <= high, argument, expected, value)
+    return float(value)
+
+
+def _checked_list(values, argument, expected):
+    """What can be gone through, as a list of at least one."""
+    try:
+        values = list(values)
+    except TypeError:
+        raise TypeError(f"{argument}: expected {expected}, got {shown(repr(values))}") from None
+    expect(values, argument, f"{expected}, at least one", "none")
+    return values
+
+
+def _checked_labels(labels, argument, n, each):
+    """Labels as matplotlib shows them as they are, in which "$" would start a formula."""
+    expected = f"{n} labels, one for each {each}"
+    labels = _checked_list(labels, argument, expected)
+    expect(len(labels) == n, argument, expected, len(labels))
+    return [str(label).replace("$", r"\$") for label in labels]
+
+
+def _expect_one_square(values, argument):
+    """Raise unless these are the floating-point numbers of one head, (T, T)."""
+    expect_square(values, argument)
+    expect(values.ndim == 2, argument, "one head's (T, T)", tuple(values.shape))
+
+
 def _heatmap(values, tokens, ax, label="", colorbar=True, **style):
     """Queries down, keys across, both labelled with their tokens."""
     n_tokens = len(values)
-    expect(len(tokens) == n_tokens, "tokens", f"{n_tokens} labels, one for each token", len(tokens))
-    ax = ax or plt.subplots(figsize=(5.6, 4.6), layout="constrained")[1]
+    labels = _checked_labels(tokens, "tokens", n_tokens, "token")
+    ax = _axes(ax, (5.6, 4.6))
     ax.set_facecolor("0.85")
-    image = ax.imshow(np.asarray(values.detach().float()), **style)
-    # "$" would start a formula in a label.
-    labels = [token.replace("$", r"\$") for token in tokens]
+    image = ax.imshow(np.asarray(values.detach().cpu().double()), **style)
     ax.set_xticks(range(n_tokens), labels, rotation=90 if n_tokens > 6 else 0)
     ax.set_yticks(range(n_tokens), labels)
     ax.set(xlabel="key (the token looked at)", ylabel="query (the token that looks)")

@@ -5,8 +5,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from headlab._expect import expect, expect_square, expect_whole, finite_array
-from headlab.density import fast_kde
+from headlab._expect import expect, expect_flag, expect_square, expect_whole, finite_array, shown
+from headlab.capture import HeadCapture
+from headlab.density import MOST_POINTS, fast_kde
 from headlab.masking import causal_mask
 from headlab.shift import bootstrap_ratio, effective_tokens, row_contrast, shift_stats
 
@@ -72,6 +73,7 @@ def head_profile(raw, pattern):
     Introduced in lesson 6. Source: the report, which names the laminar profile.
     """
     queries = query_profile(pattern)
+    expect_square(raw, "raw")
     expect(raw.shape == pattern.shape, "raw", f"the shape of pattern {tuple(pattern.shape)}", tuple(raw.shape))
     stats = shift_stats(raw)
     means = {name: getattr(queries, name).mean(-1) for name in Profile._fields[3:]}
@@ -81,9 +83,12 @@ def head_profile(raw, pattern):
 def laminar_profile(capture):
     """The seven statistics of every captured head: Profile of shape (captured layer, head).
 
-    capture: what `capture_heads` returns for one text of at least 3 tokens. Holds one layer's scores at a time.
+    capture: what `capture_heads` returns for one text of at least 3 tokens; raises where it is something else. Holds
+    one layer's scores at a time.
     Introduced in lesson 6. Source: the report, which names the laminar profile.
     """
+    if not isinstance(capture, HeadCapture):
+        raise TypeError(f"capture: expected a HeadCapture, as capture_heads gives, got {shown(repr(capture))}")
     layers = [head_profile(capture.scores(layer), capture.pattern(layer)) for layer in capture.layers]
     return Profile(*(np.stack(values) for values in zip(*layers, strict=True)))
 
@@ -111,6 +116,9 @@ def share_above(pattern, levels, drop_first_key=False):
     Introduced in lesson 6.
     """
     later = _from_third_query(pattern)
+    levels = finite_array(levels, "levels")
+    expect(levels.ndim == 1 and levels.size >= 1, "levels", "at least one share (level,)", f"shape {levels.shape}")
+    expect_flag(drop_first_key, "drop_first_key")
     visible = causal_mask(pattern.shape[-1])[2:]
     visible[:, 0] &= not drop_first_key
     weights = later[..., visible]
@@ -126,9 +134,14 @@ def layer_densities(scores, n_grid=512, bandwidth="scott"):
     as `fast_kde` does.
     Introduced in lesson 6. Source: the report; lesson 5 for the density.
     """
-    expect(len(scores) >= 1, "scores", "at least one layer", "none")
-    n_grid = expect_whole(n_grid, "n_grid", "a whole number of points >= 2")
-    expect(n_grid >= 2, "n_grid", "a whole number of points >= 2", n_grid)
+    try:
+        scores = list(scores)
+    except TypeError:
+        raise TypeError(f"scores: expected those of each layer, got {shown(repr(scores))}") from None
+    expect(scores, "scores", "at least one layer", "none")
+    expected = f"a whole number of points from 2 to {MOST_POINTS}"
+    n_grid = expect_whole(n_grid, "n_grid", expected)
+    expect(2 <= n_grid <= MOST_POINTS, "n_grid", expected, n_grid)
     curves = [fast_kde(layer, 4096, bandwidth) for layer in scores]
     grid = np.linspace(min(x[0] for x, _ in curves), max(x[-1] for x, _ in curves), n_grid)
     return grid, np.stack([np.interp(grid, x, density, left=0.0, right=0.0) for x, density in curves])

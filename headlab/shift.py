@@ -121,9 +121,14 @@ def bootstrap_fraction(n_negative, n_scores, level=0.95, n_resamples=2000, seed=
 def bootstrap_ratio(sums, sizes, level=0.95, n_resamples=2000, seed=0):
     """Percentile interval of sum(sums) / sum(sizes) when whole units, such as rows, are drawn with replacement.
 
-    sums (..., units) and sizes (units,), numpy, the sizes above 0. Returns (low, high), numpy arrays of shape (...).
-    Raises where level or n_resamples make no sense. Introduced in lesson 4. Source: as bootstrap_fraction.
+    sums (..., units) and sizes (units,), at least two, the sizes above 0. Returns (low, high), numpy arrays of shape
+    (...). Raises where the two do not fit each other or level or n_resamples make no sense.
+    Introduced in lesson 4. Source: as bootstrap_fraction.
     """
+    sums, sizes = finite_array(sums, "sums"), finite_array(sizes, "sizes")
+    fits = sizes.ndim == 1 and sizes.size >= 2 and sizes.min() > 0
+    expect(fits, "sizes", "at least two numbers above 0 (units,)", f"{sizes} of shape {sizes.shape}")
+    expect(sums.shape[-1:] == sizes.shape, "sums", f"(..., {sizes.size}) units", f"shape {sums.shape}")
     expect_number(level, "level", "a confidence level between 0 and 1")
     expect(0 < level < 1, "level", "a confidence level between 0 and 1", level)
     n_resamples = expect_whole(n_resamples, "n_resamples", "a whole number from 1 to 100000")

@@ -11,27 +11,26 @@ REFUSED = object()  # what `outcome` gives where a call ended in a proper compla
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 OTHERS = (torch.bool, torch.uint8, torch.int64, torch.complex64)
 SPECIAL = (0.0, -0.0, 1.0, -1.0, 1e-45, 5e-324, 1e4, 7e4, 3e38, -3e38, 1e300, np.inf, -np.inf, np.nan)
+ODD_TEXTS = [
+    "",
+    " ",
+    "\n\t\r\v\f",
+    "\x00",
+    "\x07\x1b[31m\x7f\x85",
+    "🙂👩‍👩‍👧‍👦🇻🇳",
+    "Tiếng Việt: nghiêng đầu nhìn ngôi nhà nhỏ",
+    "Tie\u0302\u0301ng Vie\u0323\u0302t",
+    "שלום עולם",
+    "مرحبا \u202eبالعالم\u202c",
+    "日本語の文章",
+    "\ufeff\u200b\u200f\ufffd\uffff",
+    "\ud800",
+    "$x_1^2$ \\frac{",
+    "<b>&amp;</b>",
+]
 TEXTS = st.one_of(
     st.text(max_size=30),
-    st.sampled_from(
-        [
-            "",
-            " ",
-            "\n\t\r\v\f",
-            "\x00",
-            "\x07\x1b[31m\x7f\x85",
-            "🙂👩‍👩‍👧‍👦🇻🇳",
-            "Tiếng Việt: nghiêng đầu nhìn ngôi nhà nhỏ",
-            "Tie\u0302\u0301ng Vie\u0323\u0302t",
-            "שלום עולם",
-            "مرحبا \u202eبالعالم\u202c",
-            "日本語の文章",
-            "\ufeff\u200b\u200f\ufffd\uffff",
-            "\ud800",
-            "$x_1^2$ \\frac{",
-            "<b>&amp;</b>",
-        ]
-    ),
+    st.sampled_from(ODD_TEXTS),
     st.sampled_from("eé🙂 ").map(lambda character: (character + "x ") * 20_000),
 )
 SIZES = st.integers(1, 5)

@@ -109,9 +109,10 @@ class NotebookPage:
         urlopen(Request(f"{url}api/sessions", json.dumps(session).encode()), timeout=60).close()
         self.page.goto(f"{url}lab/tree/{name}?reset")
         self.page.locator(".jp-CodeCell").last.wait_for(timeout=60_000)
-        self._idle()
+        self.wait_until_idle()
 
-    def _idle(self):
+    def wait_until_idle(self):
+        """Wait until the kernel has nothing to do."""
         # Said in the status bar only of a kernel that is connected; before that JupyterLab would ask for one.
         self.page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=60_000)
 
@@ -127,7 +128,7 @@ class NotebookPage:
             except TimeoutError:
                 continue
         self.page.get_by_text(DONE, exact=True).wait_for(timeout=seconds * 1000)
-        self._idle()
+        self.wait_until_idle()
 
     def run_last(self, source):
         """Put `source` into the last cell, run it and return what it prints."""

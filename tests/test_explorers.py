@@ -309,6 +309,11 @@ def test_one_forward_pass_for_each_text(mini, make, monkeypatch):
         handle.remove()
 
 
+def test_any_exception_becomes_one_line_that_names_its_kind_unless_it_is_ours():
+    assert explorers.one_line(TypeError("one\ntwo")) == "TypeError: one two"
+    assert explorers.one_line(ValueError("text: expected a word, got none")) == "text: expected a word, got none"
+
+
 @pytest.mark.parametrize("make", CORE)
 def test_a_text_is_followed_and_a_bad_one_is_told_in_one_line(mini, make):
     model, tokenizer = mini
@@ -322,7 +327,7 @@ def test_a_text_is_followed_and_a_bad_one_is_told_in_one_line(mini, make):
     for text, line in [
         ("", "text: expected 1 to 64 tokens, got 0 tokens"),
         ("a " * 400, "text: expected 1 to 64 tokens, got 4"),
-        ("\ud800", "TypeError: "),
+        ("\ud800", "text: expected whole characters, got half of one (type that place again)"),
     ]:
         explorer.controls["text"].value = text
         assert line in explorer.error.value and "\n" not in explorer.error.value
@@ -330,7 +335,7 @@ def test_a_text_is_followed_and_a_bad_one_is_told_in_one_line(mini, make):
     # The last good text still follows the sliders, and the complaint stays while the bad text does.
     explorer.controls["head"].value = 5
     assert re.search("L0H5|Head 5", explorer.summary.value)
-    assert "TypeError" in explorer.error.value and explorer.image.value != good
+    assert "half of one" in explorer.error.value and explorer.image.value != good
     for text in ("日本 <b>&$x$</b> 🙂", "An old boat.", TEXT):
         go(explorer, text=text)
     assert explorer.controls["head"].value == 5
@@ -438,7 +443,7 @@ def test_the_head_explorer_follows_a_text_and_tells_what_is_wrong_with_another(m
     explorer.text = OTHER
     assert "".join(explorer.shown["tokens"]).replace("·", " ") == OTHER and explorer.error == ""
     shown = explorer.shown
-    for text, line in [("", "got 0 tokens"), ("a " * 400, "1 to 64 tokens, got 4"), ("\ud800", "TypeError")]:
+    for text, line in [("", "got 0 tokens"), ("a " * 400, "1 to 64 tokens, got 4"), ("\ud800", "half of one")]:
         explorer.text = text
         assert line in explorer.error and "\n" not in explorer.error
         assert explorer.shown is shown

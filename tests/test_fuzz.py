@@ -21,6 +21,17 @@ from headlab.density import ScoreHistogram, choose_bandwidth, cross_validation_s
 from headlab.exercises import EXERCISES, check
 from headlab.masking import causal_mask, mask_scores, softmax
 from headlab.models import load_model, token_strings
+from headlab.profiles import (
+    Profile,
+    bootstrap_mean,
+    head_profile,
+    laminar_profile,
+    layer_densities,
+    query_profile,
+    share_above,
+    variance_shares,
+    without_first_key,
+)
 from headlab.scores import (
     attention_pattern,
     head_outputs,
@@ -32,6 +43,7 @@ from headlab.scores import (
 )
 from headlab.shift import (
     bootstrap_fraction,
+    bootstrap_ratio,
     causal_scores,
     count_negative,
     decompose_scores,
@@ -453,6 +465,175 @@ def test_decompose_scores(values):
             assert_agree(terms.constant[h], np.full((n, n), bias[q] @ bias[k]), rounding)
 
 
+@given(
+    arguments(
+        st.fixed_dictionaries(
+            {
+                "sums": tensors(2, 3).map(lambda x: x.numpy()),
+                "sizes": st.lists(st.floats(0.1, 9), min_size=3, max_size=3).map(np.array),
+                "level": st.floats(0.1, 0.99),
+                "n_resamples": st.integers(1, 300),
+                "seed": st.integers(0, 9),
+            }
+        )
+    )
+)
+def test_bootstrap_ratio(values):
+    interval = outcome(bootstrap_ratio, values)
+    if interval is not REFUSED:
+        low, high = interval
+        ratios = array(values["sums"]) / array(values["sizes"])
+        slack = 1e-9 * np.abs(ratios).max(-1)
+        assert (ratios.min(-1) - slack <= low).all() and (low <= high).all() and (high <= ratios.max(-1) + slack).all()
+
+
+def shares_of(row, query):
+    """What one query does with its attention, statistic by statistic, from Python numbers."""
+    return {
+        "effective_tokens": math.exp(-math.fsum(p * math.log(p) for p in row if p > 0)),
+        "top_share": max(row),
+        "first_share": row[0],
+        "previous_share": row[query - 1],
+        "mean_step_back": math.fsum(p * (query - key) for key, p in enumerate(row)),
+    }
+
+
+def each_query(pattern):
+    """(place, shares_of) of every row of a pattern from the third on."""
+    rows = array(pattern)
+    for place in np.ndindex(rows.shape[:-1]):
+        if place[-1] >= 2:
+            yield (*place[:-1], place[-1] - 2), shares_of(rows[place].tolist(), place[-1])
+
+
+@given(arguments(st.fixed_dictionaries({"pattern": patterns(3)})))
+def test_query_profile(values):
+    profile = outcome(query_profile, values)
+    if profile is not REFUSED:
+        for place, expected in each_query(values["pattern"]):
+            for name, number in expected.items():
+                assert_agree(getattr(profile, name)[place], number, 1e-9)
+
+
+@given(
+    arguments(
+        squares((1.0, 30.0), at_least=3).flatmap(
+            lambda raw: st.fixed_dictionaries(
+                {"raw": st.just(raw), "pattern": st.just(mask_scores(raw.double()).softmax(-1).to(raw.dtype))}
+            )
+        )
+    )
+)
+def test_head_profile(values):
+    profile = outcome(head_profile, values)
+    if profile is not REFUSED:
+        raw = array(values["raw"])
+        queries = dict(each_query(values["pattern"]))
+        for place in np.ndindex(raw.shape[:-2]):
+            (rows,) = causal_lists(raw[place], False)
+            scores = sum(rows, [])
+            size = 1e-12 * max(map(abs, scores))
+            assert_agree(profile.median[place], statistics.median(scores), size)
+            assert_agree(profile.fraction_negative[place], sum(s < 0 for s in scores) / len(scores), 1e-12)
+            assert_agree(profile.spread[place], statistics.fmean(map(statistics.pstdev, rows[2:])), size)
+            for name in Profile._fields[3:]:
+                mean = statistics.fmean(shares[name] for at, shares in queries.items() if at[:-1] == place)
+                assert_agree(getattr(profile, name)[place], mean, 1e-9)
+
+
+@given(arguments(st.fixed_dictionaries({"pattern": patterns(2)})))
+def test_without_first_key(values):
+    rest = outcome(without_first_key, values)
+    if rest is not REFUSED:
+        others = array(values["pattern"])[..., 1:, 1:]
+        expected = np.array(
+            [[p / math.fsum(row) for p in row] for row in others.reshape(-1, others.shape[-1]).tolist()]
+        )
+        assert_agree(rest, expected.reshape(others.shape), 16 * precision(values["pattern"]))
+
+
+@given(
+    arguments(
+        st.fixed_dictionaries(
+            {
+                "pattern": patterns(3),
+                "levels": st.lists(st.floats(0, 1), min_size=1, max_size=3),
+                "drop_first_key": st.booleans(),
+            }
+        )
+    )
+)
+def test_share_above(values):
+    shares = outcome(share_above, values)
+    if shares is not REFUSED:
+        pattern, levels, first = array(values["pattern"]), array(values["levels"]), bool(values["drop_first_key"])
+        pairs = [(i, j) for i, j in visible_pairs(pattern.shape[-1]) if i >= 2 and j >= first]
+        assert shares.shape == (*pattern.shape[:-2], *levels.shape)
+        for place in np.ndindex(shares.shape):
+            weights = [pattern[(*place[:-1], i, j)] for i, j in pairs]
+            assert_agree(shares[place], sum(w >= levels[place[-1]] for w in weights) / len(pairs), 1e-12)
+
+
+@given(
+    arguments(
+        st.fixed_dictionaries(
+            {
+                "scores": st.lists(tensors(2, 9, scales=(1.0, 5.0)), min_size=1, max_size=3),
+                "n_grid": st.sampled_from([2, 64, 512]),
+                "bandwidth": st.one_of(st.sampled_from(["scott", "silverman"]), st.floats(0.2, 3)),
+            }
+        )
+    )
+)
+def test_layer_densities(values):
+    result = outcome(layer_densities, values, also=("samples",))
+    if result is not REFUSED:
+        grid, densities = result
+        for layer, density in zip(values["scores"], densities, strict=True):
+            alike = {"samples": layer, "weights": None, "bounds": (-math.inf, math.inf)}
+            expected = density_at(grid[::8], alike, width_of(alike, values["bandwidth"]))
+            assert_agree(density[::8], expected, 2e-3 * max(density.max(), expected.max()) + 1e-5)
+
+
+@given(
+    arguments(
+        st.fixed_dictionaries(
+            {
+                "values": tensors(4, 2, scales=(1.0, 1e4)),
+                "level": st.floats(0.1, 0.99),
+                "n_resamples": st.integers(1, 300),
+                "seed": st.integers(0, 9),
+            }
+        )
+    )
+)
+def test_bootstrap_mean(values):
+    interval = outcome(bootstrap_mean, values)
+    if interval is not REFUSED:
+        low, high = interval
+        texts = array(values["values"])
+        slack = 1e-12 * np.abs(texts).max(0)
+        assert (texts.min(0) - slack <= low).all() and (low <= high).all() and (high <= texts.max(0) + slack).all()
+
+
+@given(arguments(st.fixed_dictionaries({"values": tensors(3, 2, 4)})))
+def test_variance_shares(values):
+    shares = outcome(variance_shares, values)
+    if shares is not REFUSED:
+        numbers = array(values["values"])
+        mean = statistics.fmean(numbers.ravel().tolist())
+        total = statistics.pvariance(numbers.ravel().tolist())
+        by_layer = [statistics.fmean(numbers[:, layer].ravel().tolist()) for layer in range(numbers.shape[1])]
+        heads = [
+            (statistics.fmean(numbers[:, i, j].tolist()) - by_layer[i]) ** 2 for i, j in np.ndindex(numbers.shape[1:])
+        ]
+        texts = [statistics.fmean(text.ravel().tolist()) for text in numbers]
+        assert_agree(shares.layer, statistics.fmean((m - mean) ** 2 for m in by_layer) / total, 1e-6)
+        assert_agree(shares.head, statistics.fmean(heads) / total, 1e-6)
+        assert_agree(shares.text, statistics.fmean((m - mean) ** 2 for m in texts) / total, 1e-6)
+        assert_agree(sum(shares), 1.0, 1e-9)
+
+
 SAMPLES = st.one_of(
     tensors(7, scales=(1.0, 30.0, 1e4)).map(lambda x: x.double().numpy()),
     tensors(3, 4, dtypes=FLOATS),
@@ -693,6 +874,19 @@ def test_a_captures_scores_and_patterns(small_gpt2, data, which):
         assert values["layer"] == 1
         whole = getattr(capture, which)(1)
         assert_agree(result, whole if values["head"] is None else whole[values["head"]], 1e-4)
+
+
+@given(data=st.data())
+def test_laminar_profile(small_gpt2, data):
+    capture = capture_heads(small_gpt2, torch.arange(data.draw(st.integers(1, 12))))
+    values = data.draw(arguments(st.just({"capture": capture})))
+    profile = outcome(laminar_profile, values, also=("pattern",))
+    if profile is not REFUSED:
+        capture = values["capture"]
+        for place, layer in enumerate(capture.layers):
+            one = head_profile(capture.scores(layer), capture.pattern(layer))
+            for name in Profile._fields:
+                assert_agree(getattr(profile, name)[place], getattr(one, name), 0.0)
 
 
 @given(text=TEXTS, ids=st.one_of(JUNK, st.lists(st.integers(-2, 60_000), max_size=5).map(torch.tensor)))

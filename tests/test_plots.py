@@ -104,12 +104,12 @@ def test_the_bandwidth_reaches_the_curves():
 @pytest.mark.parametrize(
     ("call", "line"),
     [
-        (lambda: plot_strips(GROUPS, "ab"), "names: expected one for each of 3 groups, at least 1, got 2"),
-        (lambda: plot_strips([], []), "names: expected one for each of 0 groups, at least 1, got 0"),
-        (lambda: plot_ridgelines(CURVES, "a"), "names: expected one for each of 2 curves, at least 1, got 1"),
+        (lambda: plot_strips(GROUPS, "ab"), "names: expected 3 labels, one for each group, got 2"),
+        (lambda: plot_strips([], []), "groups: expected arrays of scores, at least one, got none"),
+        (lambda: plot_ridgelines(CURVES, "a"), "names: expected 2 labels, one for each curve, got 1"),
         (
             lambda: plot_density(np.arange(3), kde(np.arange(3), np.arange(4))),
-            "density: expected one for each point of (3,), got (4,)",
+            "density: expected one value for each of 3 points, got shape (4,)",
         ),
         (
             lambda: plot_layers(ScoreHistogram((0,), 1)),

@@ -45,7 +45,10 @@ def test_distances_are_drawn_head_by_head():
 @pytest.mark.parametrize(
     ("call", "line"),
     [
-        (lambda: plot_fused(torch.ones(2, 19), 3, 0), "matrix: expected (rows, 3 x d_model), got (2, 19)"),
+        (
+            lambda: plot_fused(torch.ones(2, 19), 3, 0),
+            "matrix: expected (rows, 3 x d_model), d_model a multiple of n_heads = 3, got (2, 19)",
+        ),
         (lambda: plot_fused(torch.ones(2, 18), 3, 3), "head: expected a head from 0 to 2, got 3"),
         (lambda: plot_fused(torch.ones(2, 18), 3, -1), "head: expected a head from 0 to 2, got -1"),
         (lambda: plot_distances(torch.ones(2, 3, 3)), "distances: expected (head, head), got shape (2, 3, 3)"),

@@ -367,7 +367,7 @@ UNEVEN = torch.full((2, 4, 4), 0.25).tril()
         (
             lambda: layer_densities([[1.0, 2.0]], n_grid=1),
             ValueError,
-            "n_grid: expected a whole number of points >= 2, got 1",
+            "n_grid: expected a whole number of points from 2 to 1000000, got 1",
         ),
         (
             lambda: bootstrap_mean([[1.0, 2.0]]),
