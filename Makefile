@@ -26,10 +26,12 @@ test: $(VENV)/.test
 notebooks: $(VENV)/.test
 	$(BIN)/python tools/build_notebooks.py
 
-# headlab beside its peers, which have a set of packages of their own: the table and the figure of benchmarks/.
-bench: .venv-bench/.bench
+# headlab beside its peers, which have a set of packages of their own: the tables and the figure of benchmarks/. Takes
+# a quarter of an hour, on a machine that does nothing else; needs Chromium for the last.
+bench: .venv-bench/.bench $(VENV)/.test
 	.venv-bench/bin/python benchmarks/peers.py | tee benchmarks/peers.md
 	.venv-bench/bin/python benchmarks/scaling.py benchmarks/scaling.png | tee benchmarks/scaling.md
+	$(BIN)/python benchmarks/explorers.py | tee benchmarks/explorers.md
 
 .venv-bench/.bench: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-bench

@@ -58,6 +58,7 @@ def run(notebook, folder):
         timeout=600,
         kernel_name="python3",
         record_timing=False,
+        coalesce_streams=True,  # however the prints of a cell were cut into messages
         resources={"metadata": {"path": str(folder)}},
     ).execute()
     notebook.metadata = nbformat.from_dict(metadata)
