@@ -10,6 +10,9 @@ OFFLINE := HEADLAB_MODEL=mini HF_HUB_OFFLINE=1
 # In a container the user is often root, and JupyterLab wants to be told that this is meant.
 ALLOW_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
+# Each file of tests, and each notebook, in one of two processes; the browser's file, the longest, is the first but one.
+TWO_AT_A_TIME := -n 2 --no-loadscope-reorder
+
 .PHONY: lab test notebooks bench fuzz stress audit lowest lock clean
 
 lab: $(VENV)/.lab
@@ -20,8 +23,8 @@ test: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python tools/build_notebooks.py --check
-	$(BIN)/python -m pytest --durations=10
-	$(OFFLINE) $(BIN)/python -m pytest --nbval -p no:cacheprovider -o addopts= -o filterwarnings= -o timeout=600 notebooks
+	$(BIN)/python -m pytest $(TWO_AT_A_TIME) --dist loadfile --durations=10
+	$(OFFLINE) $(BIN)/python -m pytest $(TWO_AT_A_TIME) --dist loadscope --nbval -p no:cacheprovider -o addopts= -o filterwarnings= -o timeout=600 notebooks
 
 notebooks: $(VENV)/.test
 	$(BIN)/python tools/build_notebooks.py

@@ -53,8 +53,8 @@ def main(path):
             ax.minorticks_off()
             ax.set_yticks([])
             for size, value in zip(sizes, costs, strict=True):
-                ax.annotate(f"{value:.3g}", (size, value), (0, 8), textcoords="offset points", ha="center")
-            ax.margins(x=0.15)
+                ax.annotate(f"{value:.3g}", (size, value), (-5, 5), textcoords="offset points", ha="right")
+            ax.margins(x=0.25)
             ax.set_ylim(min(costs) / 2, max(costs) * 2)
             ax.set_title(f"exponent {slope:.2f}")
             ax.set_ylabel(unit if column == 0 else None)
