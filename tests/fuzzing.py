@@ -70,7 +70,7 @@ def like(value):
     changed = st.one_of(
         st.sampled_from(FLOATS + OTHERS).map(lambda dtype: tensor.to(dtype)),
         st.builds(lambda x, place: _with(tensor, x, place), st.sampled_from(SPECIAL), st.integers(0, 2**16)),
-        st.sampled_from([1e-42, 1e4, 1e18, -1e38, 1e150]).map(lambda scale: (tensor.double() * scale).to(tensor.dtype)),
+        st.sampled_from([1e-42, 1e4, 1e18, -1e38, 1e150]).map(lambda scale: (_widest(tensor) * scale).to(tensor.dtype)),
         st.just(tensor.mT if tensor.ndim > 1 else tensor[None]),
         st.just(tensor[..., None]),
         st.just(tensor[None].expand(2, *tensor.shape)),
@@ -83,6 +83,10 @@ def like(value):
     if as_array:
         changed = changed.map(lambda x: x.numpy() if x.dtype != torch.bfloat16 else x.double().numpy())
     return st.one_of(changed, changed, JUNK)
+
+
+def _widest(tensor):
+    return tensor.to(torch.complex128 if tensor.is_complex() else torch.float64)
 
 
 def _with(tensor, number, place):
@@ -147,7 +151,7 @@ def same(a, b):
 def array(value):
     """A tensor or an array as float64."""
     if isinstance(value, torch.Tensor):
-        value = value.detach().cpu().to(torch.complex128 if value.is_complex() else torch.float64).numpy()
+        value = _widest(value.detach().cpu()).numpy()
     return np.asarray(value, dtype=np.complex128 if np.iscomplexobj(value) else np.float64)
 
 
