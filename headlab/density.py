@@ -225,7 +225,10 @@ class ScoreHistogram:
         return _smoothed(sample, n_grid, _bandwidth(sample, bandwidth), EVERYWHERE, bins)
 
     def save(self, path):
-        """Write a small file, whole or not at all: what was there stays until the new one is complete."""
+        """Write a small file, whole or not at all: what was there stays until the new one is complete.
+
+        Raises OSError in one line where it cannot be written.
+        """
         path = Path(path)
         part = path.with_name(f".{path.name}.{os.getpid()}.part")
         try:
@@ -234,6 +237,8 @@ class ScoreHistogram:
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(part, path)
+        except OSError as error:
+            raise OSError(f"{path}: expected room and the right to write, got: {error.strerror}") from error
         finally:
             part.unlink(missing_ok=True)
 

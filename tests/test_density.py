@@ -1,5 +1,6 @@
 """Densities: the exact one against loops and scipy, the fast one against the exact one, counts against both."""
 
+import errno
 import math
 import pickle
 import subprocess
@@ -343,11 +344,12 @@ def test_a_save_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
 
     def full_disk(file, **arrays):
         file.write(b"half of it")
-        raise OSError("No space left on device")
+        raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(np, "savez_compressed", full_disk)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError) as caught:
         (old + old).save(path)
+    assert str(caught.value) == f"{path}: expected room and the right to write, got: No space left on device"
     assert np.array_equal(ScoreHistogram.load(path).counts, old.counts)
     assert [file.name for file in tmp_path.iterdir()] == ["counts.npz"]
 
