@@ -24,7 +24,7 @@ def split_heads(x, n_heads):
     Introduced in lesson 2. Source: the report.
     """
     expect_float_tensor(x, "x", "(..., T, d_model)")
-    expect(x.ndim >= 2, "x", "(..., T, d_model)", f"shape {tuple(x.shape)}")
+    expect(x.ndim >= 2 and x.shape[-1] >= 1, "x", "(..., T, d_model)", f"shape {tuple(x.shape)}")
     n_heads = expect_whole(n_heads, "n_heads", "a whole number of heads >= 1")
     d_model = x.shape[-1]
     expect(n_heads >= 1 and d_model % n_heads == 0, "n_heads", f"a divisor of d_model = {d_model}", n_heads)

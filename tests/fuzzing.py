@@ -68,7 +68,7 @@ def like(value):
     as_array = isinstance(value, np.ndarray)
     tensor = torch.from_numpy(value) if as_array else value
     changed = st.one_of(
-        st.sampled_from(FLOATS + OTHERS).map(lambda dtype: tensor.to(dtype)),
+        st.sampled_from(FLOATS + OTHERS).map(lambda dtype: (tensor.real if tensor.is_complex() else tensor).to(dtype)),
         st.builds(lambda x, place: _with(tensor, x, place), st.sampled_from(SPECIAL), st.integers(0, 2**16)),
         st.sampled_from([1e-42, 1e4, 1e18, -1e38, 1e150]).map(lambda scale: (_widest(tensor) * scale).to(tensor.dtype)),
         st.just(tensor.mT if tensor.ndim > 1 else tensor[None]),

@@ -158,6 +158,7 @@ def test_recorded_gpt2_all_layers_and_heads(reference):
             ValueError,
             "n_heads: expected a divisor of d_model = 768, got 7",
         ),
+        (lambda: split_heads(torch.ones(5, 0), 2**63), ValueError, "x: expected (..., T, d_model), got shape (5, 0)"),
         (lambda: split_heads(torch.ones(5, 12), 0), ValueError, "n_heads: expected a divisor of d_model = 12, got 0"),
         (lambda: split_heads(torch.ones(5, 12), -3), ValueError, "n_heads: expected a divisor of d_model = 12, got -3"),
         (
