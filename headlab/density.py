@@ -108,6 +108,7 @@ def cross_validation_scores(samples, bandwidths, weights=None):
     extent = sample.high - sample.low
     least, most = extent / FINEST, WIDEST * extent
     expect(_varied(sample), "samples", "at least 2 different scores", f"{sample.low:.6g} throughout")
+    expect(sample.n_effective > LONE, "weights", "at least 2 scores that count", "all weight on one")
     expect(widths.size >= 1, "bandwidths", "at least 1", "none")
     fits = ((widths >= least) & (widths <= most)).all()
     expect(fits, "bandwidths", f"each from {least:.3g} to {most:.3g}", f"{widths.min():.3g} to {widths.max():.3g}")
@@ -140,7 +141,7 @@ class ScoreHistogram:
     def __init__(self, layers, n_heads, model="", counted=()):
         self.layers = _checked_numbers(layers, "layers", "layers as whole numbers >= 0, each once", 2**63)
         self.n_heads = expect_whole(n_heads, "n_heads", "a whole number of heads >= 1")
-        fits = self.n_heads >= 1 and len(self.layers) * self.n_heads <= MOST_HEADS
+        fits = 1 <= self.n_heads <= MOST_HEADS // max(1, len(self.layers))
         expect(fits, "n_heads", f"1 to {MOST_HEADS} heads in all layers together", n_heads)
         if not isinstance(model, str):
             raise TypeError(f"model: expected a model's name, got {shown(repr(model))}")
@@ -154,7 +155,7 @@ class ScoreHistogram:
         expect_float_tensor(scores, "scores", "(head, ...)")
         shape = tuple(scores.shape)
         expect(len(shape) >= 1 and shape[0] == self.n_heads, "scores", f"({self.n_heads} heads, ...)", shape)
-        codes = (scores.detach().cpu().float() / SCALE).half().flatten(1).view(torch.uint16).numpy()
+        codes = (scores.detach().cpu().float() / SCALE).half().reshape(self.n_heads, -1).view(torch.uint16).numpy()
         found = np.stack([np.bincount(head, minlength=2**16) for head in codes])
         if found[:, 0x7C00:0x8000].any() or found[:, 0xFC00:].any():
             expect_finite(scores.detach(), "scores")  # passes where scores are but too large for half precision

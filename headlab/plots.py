@@ -145,7 +145,7 @@ def plot_score_histogram(counts, edges, ax=None, label=None):
 
     Call it again with the same `ax` to lay another sample over it. Introduced in lesson 4.
     """
-    counts, edges = finite_array(counts, "counts"), finite_array(edges, "edges").astype(float)
+    counts, edges = (finite_array(x, name).astype(float) for x, name in ((counts, "counts"), (edges, "edges")))
     fits = counts.ndim == 1 and counts.size > 0 and counts.min() >= 0 and counts.max() > 0
     expect(fits, "counts", "(bins,), none negative and not all zero", f"{counts} of shape {counts.shape}")
     expect(edges.shape == (len(counts) + 1,), "edges", f"({len(counts) + 1},), one more than counts", edges.shape)
@@ -169,6 +169,8 @@ def plot_terms(means, names, ax=None):
     fits = means.ndim == 2 and means.shape[1] == 4 and len(means) >= 1
     expect(fits, "means", "(layer, 4), one column for each term", means.shape)
     names = _checked_labels(names, "names", 4, "term")
+    kept = all(name and not name.startswith("_") for name in names)  # matplotlib leaves the others out of a legend
+    expect(kept, "names", "names that are not empty and do not begin with _", names)
     ax = _axes(ax, (7, 3.8))
     ax.axhline(0, color="black", lw=1, ls="--")
     for column, name, (marker, colour) in zip(means.T, names, TERM_STYLES, strict=True):

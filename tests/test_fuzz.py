@@ -808,7 +808,7 @@ def test_a_histograms_density(values):
     result = outcome(histogram.density, values, also=("L1H0", "L1H1", "samples"))
     if result is not REFUSED:
         grid, density = result
-        alike = {"samples": samples[values["head"]], "weights": None, "bounds": (-math.inf, math.inf)}
+        alike = {"samples": samples[int(values["head"])], "weights": None, "bounds": (-math.inf, math.inf)}
         width = width_of(alike, values["bandwidth"])
         expected = density_at(grid[::8], alike, width)
         assert_agree(density[::8], expected, (0.005 + 0.01 / width) * expected.max())  # scores are counted in bins
@@ -873,7 +873,7 @@ def test_a_captures_scores_and_patterns(small_gpt2, data, which):
     if result is not REFUSED:
         assert values["layer"] == 1
         whole = getattr(capture, which)(1)
-        assert_agree(result, whole if values["head"] is None else whole[values["head"]], 1e-4)
+        assert_agree(result, whole if values["head"] is None else whole[int(values["head"])], 1e-4)
 
 
 @given(data=st.data())

@@ -121,8 +121,8 @@ def test_plot_head_grid(values):
         numbers = array(values["values"])
         np.testing.assert_array_equal(heatmap(ax), numbers)
         assert [text.get_text() for text in ax.texts] == [f"{x:.2f}" for x in numbers.ravel()]
-        wanted = [values["vmin"], values["vmax"]]
-        found = [numbers.min() if wanted[0] is None else wanted[0], numbers.max() if wanted[1] is None else wanted[1]]
+        wanted = values["vmin"], values["vmax"]
+        found = [end() if x is None else float(x) for x, end in zip(wanted, (numbers.min, numbers.max), strict=True)]
         low, high = ax.images[0].get_clim()  # matplotlib makes room where the ends are one
         assert [low, high] == found if found[0] < found[1] else low <= found[0] <= high
 
