@@ -239,7 +239,7 @@ class Explorer {
     const context = this.panels.getContext("2d");
     context.font = `11px ${FONT}`;
     const widest = Math.max(...this.tokens.map((token) => context.measureText(token).width));
-    this.label = Math.max(46, Math.min(LABELS, Math.ceil(widest) + 8));
+    this.label = Math.max(54, Math.min(LABELS, Math.ceil(widest) + 8));
     this.side = Math.max(60, Math.min(300, Math.floor((inside - this.label - 3 * GAP - 2) / 4)));
     this.thumb = Math.max(14, Math.min(THUMB, Math.floor(432 / Math.max(this.nLayers, this.nHeads))));
     this.draw();
