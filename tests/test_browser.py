@@ -3,9 +3,12 @@
 import operator
 import os
 import re
+import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 from io import BytesIO
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import matplotlib.pyplot as plt
@@ -369,6 +372,27 @@ def export(path):
     return path.with_suffix(".html")
 
 
+@contextmanager
+def offline_page(browser, path):
+    """A page of this file, to which nothing but the file itself is to be had, and which complains of nothing else."""
+    page = browser.new_page(viewport={"width": 1280, "height": 1000})
+    asked, complaints = [], []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    # nbconvert's own template asks for MathJax and require.js.
+    page.route(
+        "**/*",
+        lambda route: route.continue_() if urlsplit(route.request.url).scheme in ("file", "data") else route.abort(),
+    )
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(path.as_uri())
+    page.locator(".headlab-heads canvas.panels").wait_for(timeout=20_000)
+    yield page
+    page.close()
+    outside = [url for url in asked if urlsplit(url).scheme not in ("file", "data", "blob")]
+    assert not [url for url in outside if "mathjax" not in url.lower() and "require" not in url]
+    assert not [line for line in complaints if "MathJax" not in line and "require" not in line]
+
+
 def test_the_head_explorer_works_in_an_exported_page_without_kernel_or_network(lab, mini):
     text = "The old man saw it."
     notebook = lab("exported", head_cells(text))
@@ -379,30 +403,34 @@ def test_the_head_explorer_works_in_an_exported_page_without_kernel_or_network(l
         if "head_explorer" in saved.read_text() or "headlab-heads" in saved.read_text():
             break
         notebook.page.wait_for_timeout(100)
-    page = lab.browser.new_page(viewport={"width": 1280, "height": 1000})
-    asked, complaints = [], []
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    # Nothing but the file itself is to be had. nbconvert's own template asks for MathJax and require.js.
-    page.route(
-        "**/*",
-        lambda route: route.continue_() if urlsplit(route.request.url).scheme in ("file", "data") else route.abort(),
-    )
-    page.on("request", lambda request: asked.append(request.url))
-    page.goto(export(saved).as_uri())
-    panels = page.locator(".headlab-heads canvas.panels")
-    panels.wait_for(timeout=20_000)
-    assert not [
-        url for url in asked if "anywidget" in url or "ipywidgets" in url or "html-manager" in url or "headlab" in url
-    ]
-    assert page.get_by_label("Text").count() == 0  # without a kernel no text can be read
-    assert_tells_what_headlab_tells(panels, mini, text)
-    page.get_by_label("Head", exact=True).press("ArrowLeft")
-    assert page.locator("output").inner_text() == "L3H10"
-    page.locator("canvas.overview").click(position={"x": 24 + 18, "y": 24 + 36 + 18})
-    assert page.locator("output").inner_text() == "L1H0"
-    page.screenshot(path=SCREENSHOTS / "HeadExplorer_exported.png")
-    page.close()
-    assert not [line for line in complaints if "MathJax" not in line and "require" not in line]
+    with offline_page(lab.browser, export(saved)) as page:
+        assert page.get_by_label("Text").count() == 0  # without a kernel no text can be read
+        assert_tells_what_headlab_tells(page.locator(".headlab-heads canvas.panels"), mini, text)
+        page.get_by_label("Head", exact=True).press("ArrowLeft")
+        assert page.locator("output").inner_text() == "L3H10"
+        page.locator("canvas.overview").click(position={"x": 24 + 18, "y": 24 + 36 + 18})
+        assert page.locator("output").inner_text() == "L1H0"
+        page.screenshot(path=SCREENSHOTS / "HeadExplorer_exported.png")
+
+
+def test_lesson_3_exported_as_it_is_saved_answers_without_kernel_or_network(lab, mini, tmp_path):
+    saved = shutil.copy(ROOT / "notebooks" / "03_head_scores.ipynb", tmp_path)
+    with offline_page(lab.browser, export(Path(saved))) as page:
+        explorer = page.locator(".headlab-heads")
+        explorer.scroll_into_view_if_needed()
+        layer, head = (explorer.get_by_label(name, exact=True) for name in ("Layer", "Head"))
+        layer.press("ArrowLeft")
+        head.press("ArrowRight")
+        assert explorer.locator("output").inner_text() == "L2H1"
+        assert explorer.locator(".summary").inner_text().startswith("L2H1: raw scores")
+        panels = explorer.locator("canvas.panels")
+        panels.press("ArrowUp")
+        model, tokenizer = mini
+        capture = capture_heads(model, tokenizer(TEXT, return_tensors="pt").input_ids)
+        raw, share = capture.scores(2, 1)[-2, 0].item(), capture.pattern(2, 1)[-2, 0].item()
+        told = [number(part.split()[-1]) for part in explorer.locator(".values").inner_text().split(" · ")]
+        assert np.allclose(told, [raw, raw / 8, raw / 8, share], rtol=0, atol=6e-5)
+        page.screenshot(path=SCREENSHOTS / "lesson_3_exported.png")
 
 
 # The lessons
