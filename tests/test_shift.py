@@ -20,6 +20,7 @@ from headlab.scores import attention_pattern
 from headlab.shift import (
     ScoreTerms,
     bootstrap_fraction,
+    bootstrap_ratio,
     causal_scores,
     count_negative,
     decompose_scores,
@@ -512,6 +513,12 @@ X, WEIGHT, BIAS = odd_layer()
             lambda: plot_terms(np.ones((3, 3)), ScoreTerms._fields),
             ValueError,
             "means: expected (layer, 4), one column for each term, got (3, 3)",
+        ),
+        (lambda: bootstrap_ratio([1, 2], [2, 2, 2]), ValueError, "sums: expected (..., 3) units, got shape (2,)"),
+        (
+            lambda: bootstrap_ratio([1, 2], [2, 0]),
+            ValueError,
+            "sizes: expected at least two numbers above 0 (units,), got [2 0] of shape (2,)",
         ),
         (
             lambda: bootstrap_fraction([1], [2]),
