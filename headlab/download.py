@@ -14,6 +14,8 @@ from huggingface_hub.errors import EntryNotFoundError
 from huggingface_hub.file_download import http_get, repo_folder_name
 from huggingface_hub.utils import logging
 
+from headlab._expect import shown
+
 WEIGHTS = "model.safetensors"
 REQUIRED = ("config.json", "tokenizer.json", WEIGHTS)
 OPTIONAL = ("tokenizer_config.json",)
@@ -40,11 +42,15 @@ PINS = {
 
 def repo_of(name):
     """The hub's id, owner/name, of a short name such as "gpt2" or of an id; ValueError where it is neither."""
+    if not isinstance(name, str):
+        raise TypeError(f"name: expected a model's name such as 'gpt2', got {shown(repr(name))}")
     if name in SHORT_NAMES:
         return f"openai-community/{name}"
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", name, re.ASCII):
         known = ", ".join(SHORT_NAMES)
-        raise ValueError(f"name: expected one of {known}, an id owner/name or a folder that is there, got {name!r:.80}")
+        raise ValueError(
+            f"name: expected one of {known}, an id owner/name or a folder that is there, got {shown(repr(name))}"
+        )
     return name
 
 

@@ -65,6 +65,8 @@ def model_name(model):
 
     Introduced in lesson 1.
     """
+    if not isinstance(model, GPT2LMHeadModel):
+        raise TypeError(f"model: expected a GPT2LMHeadModel, as load_model gives, got {shown(repr(model))}")
     if not model.name_or_path:
         return "random"
     folder = Path(model.name_or_path)

@@ -126,7 +126,7 @@ def bootstrap_ratio(sums, sizes, level=0.95, n_resamples=2000, seed=0):
     Introduced in lesson 4. Source: as bootstrap_fraction.
     """
     sums, sizes = finite_array(sums, "sums"), finite_array(sizes, "sizes")
-    fits = sizes.ndim == 1 and sizes.size >= 2 and sizes.min() > 0
+    fits = sizes.ndim == 1 and sizes.size >= 2 and sizes.min() >= 1 / LARGEST
     expect(fits, "sizes", "at least two numbers above 0 (units,)", f"{sizes} of shape {sizes.shape}")
     expect(sums.shape[-1:] == sizes.shape, "sums", f"(..., {sizes.size}) units", f"shape {sums.shape}")
     expect_number(level, "level", "a confidence level between 0 and 1")

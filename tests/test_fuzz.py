@@ -18,9 +18,10 @@ from scipy.stats import gaussian_kde
 
 from headlab.capture import capture_heads, count_scores
 from headlab.density import ScoreHistogram, choose_bandwidth, cross_validation_scores, fast_kde, kde
+from headlab.download import repo_of
 from headlab.exercises import EXERCISES, check
 from headlab.masking import causal_mask, mask_scores, softmax
-from headlab.models import load_model, token_strings
+from headlab.models import load_model, model_name, token_strings
 from headlab.profiles import (
     Profile,
     bootstrap_mean,
@@ -908,6 +909,20 @@ def test_any_text_and_any_ids_have_printable_labels(mini, text, ids):
 def test_a_models_name(name):
     assume(not (isinstance(name, str) and re.fullmatch(r"[\w.-]+/[\w.-]+", name)))  # an id: the hub would be asked
     assert outcome(load_model, {"name": name}, also=(str(name),)) is REFUSED
+
+
+@given(name=st.one_of(JUNK, TEXTS, st.from_regex(r"[a-z-]{1,9}/[a-z.]{1,9}", fullmatch=True), st.just("gpt2")))
+def test_a_models_id(name):
+    repo = outcome(repo_of, {"name": name})
+    if repo is not REFUSED:
+        owner, short = repo.split("/")
+        assert repo == f"openai-community/{name}" or repo == name
+        assert owner and short and re.fullmatch(r"[A-Za-z0-9_./-]+", repo) and not repo.startswith((".", "-", "/"))
+
+
+@given(st.fixed_dictionaries({"model": JUNK}))
+def test_a_model_that_is_none_has_no_name(values):
+    assert outcome(model_name, values) is REFUSED
 
 
 @given(arguments(st.fixed_dictionaries({"number": st.sampled_from(sorted(EXERCISES)), "function": JUNK})))
