@@ -27,6 +27,7 @@ MARGIN = 5  # bandwidths beyond the outermost scores; a Gaussian is 4e-6 of its 
 CELLS = 16  # cells of the fine grid per bandwidth; linear binning is then within 1 / (8 * 16**2) of the peak
 FINEST = 2000  # the samples' range over the narrowest bandwidth that cross-validation looks at
 WIDEST = 10  # the widest such bandwidth over that range: all are alike from there on, and the memory is not
+EVEN = 1.5  # effective samples that cross-validation, which looks at pairs, needs
 LONE = 1 + 1e-9  # effective samples: so few have no spread
 MOST_POINTS = 10**6  # of an even grid: its fine cells then take half a gigabyte
 CHUNK = 2**17  # scores at a time: what a chunk needs stays in the processor's cache
@@ -108,7 +109,6 @@ def cross_validation_scores(samples, bandwidths, weights=None):
     extent = sample.high - sample.low
     least, most = extent / FINEST, WIDEST * extent
     expect(_varied(sample), "samples", "at least 2 different scores", f"{sample.low:.6g} throughout")
-    expect(sample.n_effective > LONE, "weights", "at least 2 scores that count", "all weight on one")
     expect(widths.size >= 1, "bandwidths", "at least 1", "none")
     fits = ((widths >= least) & (widths <= most)).all()
     expect(fits, "bandwidths", f"each from {least:.3g} to {most:.3g}", f"{widths.min():.3g} to {widths.max():.3g}")
@@ -411,6 +411,9 @@ def _weighted_sum(sample, function):
 
 def _cross_validation(sample, widths):
     """The scores of all pairs at once: the sum of K(x_i - x_j) is a sum over the squared transform of the bins."""
+    n = sample.n_effective
+    # With nearly all weight on one score, its pair with itself would drown the others.
+    expect(n >= EVEN, "weights", f"weights that count for at least {EVEN} equal ones", f"some that do for {n:.3g}")
     extent, n_bins = sample.high - sample.low, CELLS * FINEST + 1
     bins = _linear_bins(sample, sample.low, sample.high, n_bins) / sample.total
     # Room for the widest Gaussian between the last bin and the first one's next turn.
@@ -451,7 +454,7 @@ def _checked_sample(samples, weights, bounds):
     expect(weights.size == values.size, "weights", f"one per sample, {values.size}", weights.size)
     expect(weights.min() >= 0, "weights", "numbers >= 0", weights.min())
     total = float(weights.sum(dtype=np.float64))
-    expect(total > 0, "weights", "at least one above 0", "only zeros")
+    expect(total >= 1 / LARGEST, "weights", "at least one above 0", f"{total:.3g} in all")
     n_effective = total**2 / float(np.square(weights, dtype=np.float64).sum())
     return _Sample(values, weights, total, n_effective, low, high)
 

@@ -400,8 +400,9 @@ def _checked_range(values, vmin, vmax):
 def _checked_number(value, argument, expected, low=-LARGEST, high=LARGEST):
     """The value as a float, or one line where it is no number from low to high."""
     expect_number(value, argument, expected)
-    expect(low <= value <= high, argument, expected, value)
-    return float(value)
+    number = value.item() if isinstance(value, np.generic) else value  # float32 cannot hold LARGEST
+    expect(low <= number <= high, argument, expected, value)
+    return float(number)
 
 
 def _checked_list(values, argument, expected):
