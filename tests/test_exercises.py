@@ -1,5 +1,7 @@
 """Every exercise of every lesson: the answer passes, and each planted mistake is named."""
 
+import os
+import signal
 import sys
 import threading
 import time
@@ -141,6 +143,20 @@ def test_an_endless_loop_is_stopped_within_two_seconds(function):
     assert (status, message) == ("not yet", "your function ran for more than 1.5 s; does a loop never end?")
     assert seconds < 2.6  # 1.5 s and what a busy machine adds; a sleep of 1 s ends before it is stopped
     time.sleep(2 * AGAIN)  # no second stop comes afterwards, to whatever runs then
+    assert threading.active_count() == threads
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+def test_a_reader_who_interrupts_the_check_stops_the_function_too():
+    threads, before = threading.active_count(), signal.signal(signal.SIGINT, signal.default_int_handler)
+    interrupt = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            interrupt.start()
+            judge(TOY, endless)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    interrupt.join()
     assert threading.active_count() == threads
 
 

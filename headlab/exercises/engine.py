@@ -42,8 +42,8 @@ class Verdict:
         return f"{mark} Exercise {self.number}: {self.message}"
 
 
-class _TooLong(BaseException):
-    """No Exception, so that a reader's `except Exception` does not swallow it."""
+class _TooLong(Exception):
+    """A reader's function was stopped."""
 
 
 def judge(exercise, function):
@@ -85,32 +85,33 @@ def judge(exercise, function):
 def _call(function, arguments, deadline):
     """The function's result, or _TooLong after the deadline.
 
-    An exception is set in this thread, again and again until it gets through: that works anywhere, but not before a
-    call of compiled code, such as one long matrix product, is over, nor in a loop that swallows every exception.
+    The function has a thread of its own, so that what stops it can never hit anything else. After the deadline
+    SystemExit is set there, again and again until it gets through: that works anywhere, but not before a call of
+    compiled code, such as one long matrix product, is over, nor in a loop that swallows every exception.
     """
-    thread = ctypes.c_ulong(threading.get_ident())
-    lock, done = threading.Lock(), threading.Event()
+    ended = {}
 
-    def stop():
-        seconds = deadline - time.monotonic()
-        while not done.wait(max(seconds, 0)):
-            with lock:
-                if not done.is_set():
-                    ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, ctypes.py_object(_TooLong))
-            seconds = AGAIN
-
-    def finish():
-        with lock:
-            done.set()
-
-    threading.Thread(target=stop, daemon=True).start()
-    try:
-        return _quietly(function, arguments)
-    finally:
+    def run():
         try:
-            finish()
-        finally:
-            finish()  # where a stop that came in the last moment hit the first
+            ended["result"] = _quietly(function, arguments)
+        except BaseException as error:
+            ended["error"] = error
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    late = True  # also where the reader interrupts the wait
+    try:
+        thread.join(max(0.0, deadline - time.monotonic()))
+        late = thread.is_alive()
+    finally:
+        while thread.is_alive():
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit))
+            thread.join(AGAIN)
+    if late:
+        raise _TooLong
+    if "error" in ended:
+        raise ended["error"]
+    return ended["result"]
 
 
 def _quietly(function, arguments):
