@@ -89,29 +89,33 @@ def _call(function, arguments, deadline):
     SystemExit is set there, again and again until it gets through: that works anywhere, but not before a call of
     compiled code, such as one long matrix product, is over, nor in a loop that swallows every exception.
     """
-    ended = {}
+    ended, over = {}, threading.Event()
 
     def run():
         try:
             ended["result"] = _quietly(function, arguments)
         except BaseException as error:
             ended["error"] = error
+        over.set()
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     late = True  # also where the reader interrupts the wait
     try:
-        thread.join(max(0.0, deadline - time.monotonic()))
-        late = thread.is_alive()
+        late = not over.wait(max(0.0, deadline - time.monotonic()))
     finally:
-        while thread.is_alive():
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit))
-            thread.join(AGAIN)
+        while late and not over.is_set() and _stop(thread):
+            over.wait(AGAIN)
     if late:
         raise _TooLong
     if "error" in ended:
         raise ended["error"]
     return ended["result"]
+
+
+def _stop(thread):
+    """Set SystemExit in a thread; False where the thread has ended."""
+    return ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit)) > 0
 
 
 def _quietly(function, arguments):
