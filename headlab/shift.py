@@ -125,7 +125,7 @@ def bootstrap_ratio(sums, sizes, level=0.95, n_resamples=2000, seed=0):
     (...). Raises where the two do not fit each other or level or n_resamples make no sense.
     Introduced in lesson 4. Source: as bootstrap_fraction.
     """
-    sums, sizes = finite_array(sums, "sums"), finite_array(sizes, "sizes")
+    sums, sizes = (finite_array(x, name).astype(np.float64) for x, name in ((sums, "sums"), (sizes, "sizes")))
     fits = sizes.ndim == 1 and sizes.size >= 2 and sizes.min() >= 1 / LARGEST
     expect(fits, "sizes", "at least two numbers above 0 (units,)", f"{sizes} of shape {sizes.shape}")
     expect(sums.shape[-1:] == sizes.shape, "sums", f"(..., {sizes.size}) units", f"shape {sums.shape}")

@@ -518,7 +518,7 @@ X, WEIGHT, BIAS = odd_layer()
         (
             lambda: bootstrap_ratio([1, 2], [2, 0]),
             ValueError,
-            "sizes: expected at least two numbers above 0 (units,), got [2 0] of shape (2,)",
+            "sizes: expected at least two numbers above 0 (units,), got [2. 0.] of shape (2,)",
         ),
         (
             lambda: bootstrap_fraction([1], [2]),
