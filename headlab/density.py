@@ -472,7 +472,7 @@ def _checked_numbers(values, argument, expected, limit):
 
 def _checked_bounds(bounds):
     try:
-        low, high = (float(bound) for bound in bounds)
+        low, high = map(float, bounds.tolist() if isinstance(bounds, torch.Tensor) else bounds)
     except (TypeError, ValueError):
         raise TypeError(f"bounds: expected two numbers (low, high), got {shown(repr(bounds))}") from None
     expect(low < high, "bounds", "two numbers (low, high), low < high", bounds)
