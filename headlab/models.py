@@ -65,7 +65,7 @@ def model_name(model):
 
     Introduced in lesson 1.
     """
-    if not isinstance(model, GPT2LMHeadModel):
+    if not isinstance(getattr(model, "name_or_path", None), str):
         raise TypeError(f"model: expected a GPT2LMHeadModel, as load_model gives, got {shown(repr(model))}")
     if not model.name_or_path:
         return "random"

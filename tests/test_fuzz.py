@@ -907,7 +907,9 @@ def test_any_text_and_any_ids_have_printable_labels(mini, text, ids):
 @example("../mini")
 @example("con\x00/x")
 def test_a_models_name(name):
-    an_id = isinstance(name, str) and (name in SHORT_NAMES or re.fullmatch(r"[\w.-]+/[\w.-]+", name))
+    an_id = isinstance(name, str) and (
+        name in ("auto", "mini", "random", *SHORT_NAMES) or re.fullmatch(r"[\w.-]+/[\w.-]+", name)
+    )
     assume(not an_id)  # the hub would be asked
     assert outcome(load_model, {"name": name}, also=(str(name),)) is REFUSED
 
