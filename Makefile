@@ -24,7 +24,8 @@ test: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/python tools/build_notebooks.py --check
 	$(BIN)/python -m pytest $(TWO_AT_A_TIME) --dist loadfile --durations=10
-	$(OFFLINE) $(BIN)/python -m pytest $(TWO_AT_A_TIME) --dist loadscope --nbval -p no:cacheprovider -o addopts= -o filterwarnings= -o timeout=600 notebooks
+	$(OFFLINE) $(BIN)/python -m pytest $(TWO_AT_A_TIME) --dist loadscope \
+		--nbval -p no:cacheprovider -o addopts= -o filterwarnings= -o timeout=600 notebooks
 
 notebooks: $(VENV)/.test
 	$(BIN)/python tools/build_notebooks.py
@@ -41,9 +42,9 @@ bench: .venv-bench/.bench $(VENV)/.test
 	.venv-bench/bin/python -m pip install -q -c constraints.txt -e ".[bench]"
 	touch $@
 
-# 10,000 examples for every function of the fuzz suite: about an hour.
+# 10,000 examples for every function of the fuzz suite: an hour.
 fuzz: $(VENV)/.test
-	$(BIN)/python -m pytest --hypothesis-profile=fuzz -o timeout=0 tests/test_fuzz.py
+	$(BIN)/python -m pytest --hypothesis-profile=fuzz -o timeout=0 tests/test_fuzz.py tests/test_fuzz_figures.py
 
 # Twenty runs of all notebooks in kernels with no network and little memory, and interrupts: hours. Linux only.
 stress: $(VENV)/.test

@@ -74,9 +74,8 @@ def measure(notebook, cell, presses):
         cell.evaluate("(cell) => { window.measured = (" + WAIT + ")(cell); }")
         notebook.page.keyboard.press("ArrowRight" if press // 11 % 2 == 0 else "ArrowLeft")
         times.append(notebook.page.evaluate("() => window.measured"))
-        notebook.page.wait_for_timeout(
-            150
-        )  # so that no press waits for the one before, or takes its picture for its own
+        # No press is to wait for the one before, or to take its picture for its own.
+        notebook.page.wait_for_timeout(150)
         notebook.wait_until_idle()
     return np.array(times[5:])  # the first ones warm up
 

@@ -7,6 +7,7 @@ import operator
 import numpy as np
 import torch
 
+MOST_POINTS = 10**6  # of an even grid: fast_kde's fine cells then take half a gigabyte
 LARGEST = 1e100  # in size: the squares and sums of numbers beyond it may not fit float64
 
 
@@ -47,9 +48,31 @@ def expect_whole(value, argument, expected):
 
 
 def expect_number(value, argument, expected):
-    """Raise TypeError unless value is a real number (True is none)."""
+    """The value as a Python number, or TypeError where it is no real number (True is none).
+
+    A number of numpy's compares in its own precision, in which LARGEST may be infinite and its inverse 0.
+    """
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
         raise TypeError(f"{argument}: expected {expected}, got {shown(repr(value))}")
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def expect_list(values, argument, expected):
+    """What can be gone through, as a list of at least one."""
+    try:
+        values = list(values)
+    except TypeError:
+        raise TypeError(f"{argument}: expected {expected}, got {shown(repr(values))}") from None
+    expect(values, argument, f"{expected}, at least one", "none")
+    return values
+
+
+def expect_points(n_grid):
+    """The number of points of an even grid, from 2 to MOST_POINTS."""
+    expected = f"a whole number of points from 2 to {MOST_POINTS}"
+    n_grid = expect_whole(n_grid, "n_grid", expected)
+    expect(2 <= n_grid <= MOST_POINTS, "n_grid", expected, n_grid)
+    return n_grid
 
 
 def expect_flag(value, argument):

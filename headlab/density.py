@@ -15,6 +15,7 @@ from headlab._expect import (
     expect_finite,
     expect_float_tensor,
     expect_number,
+    expect_points,
     expect_whole,
     finite_array,
     finite_range,
@@ -29,7 +30,6 @@ FINEST = 2000  # the samples' range over the narrowest bandwidth that cross-vali
 WIDEST = 10  # the widest such bandwidth over that range: all are alike from there on, and the memory is not
 EVEN = 1.5  # effective samples that cross-validation, which looks at pairs, needs
 LONE = 1 + 1e-9  # effective samples: so few have no spread
-MOST_POINTS = 10**6  # of an even grid: its fine cells then take half a gigabyte
 CHUNK = 2**17  # scores at a time: what a chunk needs stays in the processor's cache
 
 
@@ -304,9 +304,7 @@ def _sum_of_gaussians(sample, grid, width):
 
 def _smoothed(sample, n_grid, width, bounds, bins):
     """(grid, density) of a sample: its bins times a Gaussian's transform, mirrored at both ends."""
-    expected = f"a whole number of points from 2 to {MOST_POINTS}"
-    n_grid = expect_whole(n_grid, "n_grid", expected)
-    expect(2 <= n_grid <= MOST_POINTS, "n_grid", expected, n_grid)
+    n_grid = expect_points(n_grid)
     _expect_room(width, bounds)
     low = bounds[0] if math.isfinite(bounds[0]) else sample.low - MARGIN * width
     high = bounds[1] if math.isfinite(bounds[1]) else sample.high + MARGIN * width
@@ -352,10 +350,9 @@ def _bandwidth(sample, bandwidth):
         expect(_varied(sample), "samples", f"different values for the rule {bandwidth}, {remedy}", received)
         return RULES[bandwidth](sample)
     expected = f"a number > 0 or one of {', '.join(RULES)}"
-    expect_number(bandwidth, "bandwidth", expected)
-    number = bandwidth.item() if isinstance(bandwidth, np.generic) else bandwidth  # float32 cannot hold LARGEST
-    expect(0 < number <= LARGEST, "bandwidth", expected, bandwidth)
-    width = float(number)
+    width = expect_number(bandwidth, "bandwidth", expected)
+    expect(0 < width <= LARGEST, "bandwidth", expected, bandwidth)
+    width = float(width)
     least = 1e-12 * max(abs(sample.low), abs(sample.high))
     expect(width > least, "bandwidth", f"more than {least:.3g}, the rounding of samples so large", bandwidth)
     return width
@@ -454,7 +451,7 @@ def _checked_sample(samples, weights, bounds):
     expect(weights.size == values.size, "weights", f"one per sample, {values.size}", weights.size)
     expect(weights.min() >= 0, "weights", "numbers >= 0", weights.min())
     total = float(weights.sum(dtype=np.float64))
-    expect(total >= 1 / LARGEST, "weights", "at least one above 0", f"{total:.3g} in all")
+    expect(total >= 1 / LARGEST, "weights", f"a sum of at least {1 / LARGEST:.0e}", f"{total:.3g}")
     n_effective = total**2 / float(np.square(weights, dtype=np.float64).sum())
     return _Sample(values, weights, total, n_effective, low, high)
 

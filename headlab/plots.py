@@ -10,6 +10,7 @@ from headlab._expect import (
     expect,
     expect_finite,
     expect_float_tensor,
+    expect_list,
     expect_number,
     expect_square,
     expect_whole,
@@ -186,7 +187,7 @@ def plot_strips(groups, names, ax=None, size=4.0, alpha=1.0, jitter=0.0):
     groups: arrays of any length; names: one for each; size: of a point, in points; jitter: how far, in columns, a point
     may stray sideways by chance, the same on every call. Introduced in lesson 5.
     """
-    scores = [finite_array(group, "groups").ravel() for group in _checked_list(groups, "groups", "arrays of scores")]
+    scores = [finite_array(group, "groups").ravel() for group in expect_list(groups, "groups", "arrays of scores")]
     names = _checked_labels(names, "names", len(scores), "group")
     size = _checked_number(size, "size", ABOVE_0, 1 / LARGEST)
     alpha = _checked_number(alpha, "alpha", "a number from 0 to 1", 0, 1)
@@ -224,7 +225,7 @@ def plot_ridgelines(curves, names, ax=None):
     curves: (grid, density) pairs, the first at the top; names: one for each. All heights are on one scale, so that
     equal areas are equal shares; a peak may reach into the rows above. Introduced in lesson 5.
     """
-    pairs = [_checked_list(curve, "curves", PAIRS) for curve in _checked_list(curves, "curves", PAIRS)]
+    pairs = [expect_list(curve, "curves", PAIRS) for curve in expect_list(curves, "curves", PAIRS)]
     expect(all(len(pair) == 2 for pair in pairs), "curves", PAIRS, f"lengths {[len(pair) for pair in pairs]}")
     curves = [_checked_curve(*pair) for pair in pairs]
     names = _checked_labels(names, "names", len(curves), "curve")
@@ -399,26 +400,15 @@ def _checked_range(values, vmin, vmax):
 
 def _checked_number(value, argument, expected, low=-LARGEST, high=LARGEST):
     """The value as a float, or one line where it is no number from low to high."""
-    expect_number(value, argument, expected)
-    number = value.item() if isinstance(value, np.generic) else value  # float32 cannot hold LARGEST
+    number = expect_number(value, argument, expected)
     expect(low <= number <= high, argument, expected, value)
     return float(number)
-
-
-def _checked_list(values, argument, expected):
-    """What can be gone through, as a list of at least one."""
-    try:
-        values = list(values)
-    except TypeError:
-        raise TypeError(f"{argument}: expected {expected}, got {shown(repr(values))}") from None
-    expect(values, argument, f"{expected}, at least one", "none")
-    return values
 
 
 def _checked_labels(labels, argument, n, each):
     """Labels as matplotlib shows them as they are, in which "$" would start a formula."""
     expected = f"{n} labels, one for each {each}"
-    labels = _checked_list(labels, argument, expected)
+    labels = expect_list(labels, argument, expected)
     expect(len(labels) == n, argument, expected, len(labels))
     return [str(label).replace("$", r"\$") for label in labels]
 

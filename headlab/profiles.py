@@ -5,9 +5,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from headlab._expect import expect, expect_flag, expect_square, expect_whole, finite_array, shown
+from headlab._expect import expect, expect_flag, expect_list, expect_points, expect_square, finite_array, shown
 from headlab.capture import HeadCapture
-from headlab.density import MOST_POINTS, fast_kde
+from headlab.density import fast_kde
 from headlab.masking import causal_mask
 from headlab.shift import bootstrap_ratio, effective_tokens, row_contrast, shift_stats
 
@@ -134,14 +134,7 @@ def layer_densities(scores, n_grid=512, bandwidth="scott"):
     as `fast_kde` does.
     Introduced in lesson 6. Source: the report; lesson 5 for the density.
     """
-    try:
-        scores = list(scores)
-    except TypeError:
-        raise TypeError(f"scores: expected those of each layer, got {shown(repr(scores))}") from None
-    expect(scores, "scores", "at least one layer", "none")
-    expected = f"a whole number of points from 2 to {MOST_POINTS}"
-    n_grid = expect_whole(n_grid, "n_grid", expected)
-    expect(2 <= n_grid <= MOST_POINTS, "n_grid", expected, n_grid)
+    scores, n_grid = expect_list(scores, "scores", "those of each layer"), expect_points(n_grid)
     curves = [fast_kde(layer, 4096, bandwidth) for layer in scores]
     grid = np.linspace(min(x[0] for x, _ in curves), max(x[-1] for x, _ in curves), n_grid)
     return grid, np.stack([np.interp(grid, x, density, left=0.0, right=0.0) for x, density in curves])

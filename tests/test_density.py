@@ -493,7 +493,7 @@ GRID = [0.0, 1.0]
         (
             lambda: fast_kde([1.0, 2.0], weights=[0.0, 0.0]),
             ValueError,
-            "weights: expected at least one above 0, got 0 in all",
+            "weights: expected a sum of at least 1e-100, got 0",
         ),
         (lambda: kde([1.0, 2.0], [0.0, math.inf]), ValueError, "grid: expected finite numbers, got inf at index (1,)"),
         (

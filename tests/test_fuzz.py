@@ -65,6 +65,7 @@ def small_gpt2(odd_gpt2):
 # An overlong text makes an overlong report, of which hypothesis warns.
 pytestmark = pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisWarning")
 
+RESAMPLING = {"level": st.floats(0.1, 0.99), "n_resamples": st.integers(1, 300), "seed": st.integers(0, 9)}
 LEADING = st.sampled_from([(), (), (2,), (1, 3), (0,)])
 
 
@@ -114,7 +115,7 @@ def test_mask_scores(values):
         assert masked.dtype == scores.dtype and masked.shape == scores.shape
         n = scores.shape[-1]
         for ours, theirs in zip(array(masked).reshape(-1, n, n), array(scores).reshape(-1, n, n), strict=True):
-            agree_or_nan(ours, [[theirs[i, j] if j <= i else -math.inf for j in range(n)] for i in range(n)])
+            assert_same(ours, [[theirs[i, j] if j <= i else -math.inf for j in range(n)] for i in range(n)])
 
 
 @given(arguments(st.fixed_dictionaries({"scores": st.one_of(squares(), squares().map(mask_scores))})))
@@ -139,13 +140,14 @@ def test_split_qkv(values):
     if parts is not REFUSED:
         width = values["fused"].shape[-1] // 3
         whole = array(values["fused"])
+        assert len(parts) == 3
         for third, part in enumerate(parts):
-            agree_or_nan(part, whole[..., third * width : (third + 1) * width])
+            assert_same(part, whole[..., third * width : (third + 1) * width])
 
 
-def agree_or_nan(result, expected):
+def assert_same(result, expected):
     """Nothing is calculated here: a NaN that was put in comes out, in its place."""
-    np.testing.assert_array_equal(array(result), expected)
+    np.testing.assert_array_equal(array(result), array(expected), strict=True)
 
 
 @given(
@@ -164,8 +166,8 @@ def test_split_heads_and_merge_heads(values):
         d_head = x.shape[-1] // n_heads
         assert heads.shape == (*x.shape[:-2], n_heads, x.shape[-2], d_head)
         for h in range(int(n_heads)):
-            agree_or_nan(heads[..., h, :, :], x[..., h * d_head : (h + 1) * d_head])
-        agree_or_nan(merge_heads(heads), x)
+            assert_same(heads[..., h, :, :], x[..., h * d_head : (h + 1) * d_head])
+        assert_same(merge_heads(heads), x)
 
 
 @given(arguments(st.fixed_dictionaries({"heads": st.tuples(SIZES, SIZES, SIZES).flatmap(lambda s: tensors(*s))})))
@@ -173,8 +175,10 @@ def test_merge_heads(values):
     merged = outcome(merge_heads, values)
     if merged is not REFUSED:
         heads = array(values["heads"])
-        for h in range(heads.shape[-3]):
-            agree_or_nan(merged[..., h * heads.shape[-1] : (h + 1) * heads.shape[-1]], heads[..., h, :, :])
+        *lead, n_heads, n_tokens, d_head = heads.shape
+        assert merged.shape == (*lead, n_tokens, n_heads * d_head)
+        for h in range(n_heads):
+            assert_same(merged[..., h * d_head : (h + 1) * d_head], heads[..., h, :, :])
 
 
 @given(
@@ -413,9 +417,7 @@ def test_effective_tokens(values):
                 {
                     "n_negative": st.just(np.array([min(row) for row in rows])),
                     "n_scores": st.just(np.array([n for _, n in rows])),
-                    "level": st.floats(0.1, 0.99),
-                    "n_resamples": st.integers(1, 300),
-                    "seed": st.integers(0, 9),
+                    **RESAMPLING,
                 }
             )
         )
@@ -472,9 +474,7 @@ def test_decompose_scores(values):
             {
                 "sums": tensors(2, 3).map(lambda x: x.numpy()),
                 "sizes": st.lists(st.floats(0.1, 9), min_size=3, max_size=3).map(np.array),
-                "level": st.floats(0.1, 0.99),
-                "n_resamples": st.integers(1, 300),
-                "seed": st.integers(0, 9),
+                **RESAMPLING,
             }
         )
     )
@@ -601,9 +601,7 @@ def test_layer_densities(values):
         st.fixed_dictionaries(
             {
                 "values": tensors(4, 2, scales=(1.0, 1e4)),
-                "level": st.floats(0.1, 0.99),
-                "n_resamples": st.integers(1, 300),
-                "seed": st.integers(0, 9),
+                **RESAMPLING,
             }
         )
     )

@@ -3,7 +3,6 @@
 Each plot shows the numbers that it was given, on its artists, or one line names an argument; as in test_fuzz.py.
 """
 
-import math
 import re
 
 import matplotlib.pyplot as plt
@@ -189,6 +188,7 @@ def test_plot_terms(values):
     if ax is not REFUSED:
         _, *lines = ax.lines
         np.testing.assert_array_equal([line.get_ydata() for line in lines], array(values["means"]).T)
+        assert written(ax.get_legend().get_texts()) == [str(name).replace("_", " ") for name in values["names"]]
 
 
 @given(
@@ -297,11 +297,14 @@ def test_plot_head_densities(values):
     ax = drawn(plot_head_densities, values)
     if ax is not REFUSED:
         densities = array(values["densities"])
+        grid = array(values["grid"])
+        across = 0.9 * (grid - grid[0]) / (grid[-1] - grid[0]) - 0.45
         cells = iter(ax.collections[::2])  # a filled curve and its tick for each head
         for layer, head in np.ndindex(densities.shape[:2]):
             corners = next(cells).get_paths()[0].vertices
-            assert math.isclose(corners[:, 1].min(), layer - 0.4, abs_tol=1e-9)  # each is drawn to its own peak
-            assert corners[:, 0].min() >= head - 0.5 and corners[:, 0].max() <= head + 0.5
+            curve = densities[layer, head]
+            points = np.stack([head + across, layer + 0.4 - 0.8 * curve / curve.max()], -1)  # each to its own peak
+            assert np.isclose(corners[:, None], points, atol=1e-9).all(-1).any(0).all()
 
 
 @given(

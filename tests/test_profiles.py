@@ -363,7 +363,7 @@ UNEVEN = torch.full((2, 4, 4), 0.25).tril()
             ValueError,
             "pattern: expected queries that look at some other key too, got one with all on the first",
         ),
-        (lambda: layer_densities([]), ValueError, "scores: expected at least one layer, got none"),
+        (lambda: layer_densities([]), ValueError, "scores: expected those of each layer, at least one, got none"),
         (
             lambda: layer_densities([[1.0, 2.0]], n_grid=1),
             ValueError,
