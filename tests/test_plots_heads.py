@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from headlab.plots import plot_distances, plot_fused
+from headlab.plots import plot_distances, plot_fused, plot_head_grid
 
 
 def test_the_fused_matrix_shows_a_heads_bands_and_nothing_else_in_full_colour():
@@ -40,6 +40,11 @@ def test_distances_are_drawn_head_by_head():
     ax = plot_distances(distances)
     assert np.allclose(ax.images[0].get_array(), distances) and ax.images[0].get_clim() == (0, 1)
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("head", "head")
+
+
+def test_an_end_of_the_scale_may_be_of_single_precision():
+    ax = plot_head_grid(np.eye(2), vmin=np.float32(-1.0), vmax=np.float32(2.0))
+    assert ax.images[0].get_clim() == (-1.0, 2.0)
 
 
 @pytest.mark.parametrize(
