@@ -455,6 +455,8 @@ class DensityExplorer(Explorer):
         # A sample of n scores is the first n of them in an order that is random, and the same each time.
         self.order = np.random.default_rng(0).permutation(n_scores)
         left, right = self.axes = self.figure.subplots(1, 2)
+        # The layout is that of the first head; the numbers of the next may be longer, or end at an edge.
+        self.figure.get_layout_engine().set(rect=(0.035, 0, 0.95, 1), wspace=0.08)
         left.set(xlabel="raw score q·k", ylabel="density")
         right.set(xlabel="share of attention")
         for edge in (0, 1):

@@ -309,6 +309,19 @@ def test_one_forward_pass_for_each_text(mini, make, monkeypatch):
         handle.remove()
 
 
+def test_the_density_explorers_axis_labels_stay_in_the_picture(mini):
+    explorer = DensityExplorer(*mini, TEXT)
+    whole = explorer.figure.bbox
+    for layer, head in np.ndindex(4, 12):
+        go(explorer, layer=layer, head=head)
+        for ax in explorer.axes:
+            box = ax.get_tightbbox()
+            assert whole.x0 <= box.x0 and box.x1 <= whole.x1 and whole.y0 <= box.y0 and box.y1 <= whole.y1, (
+                layer,
+                head,
+            )
+
+
 def test_any_exception_becomes_one_line_that_names_its_kind_unless_it_is_ours():
     assert explorers.one_line(TypeError("one\ntwo")) == "TypeError: one two"
     assert explorers.one_line(ValueError("text: expected a word, got none")) == "text: expected a word, got none"
