@@ -309,12 +309,13 @@ def test_one_forward_pass_for_each_text(mini, make, monkeypatch):
         handle.remove()
 
 
-def test_the_density_explorers_axis_labels_stay_in_the_picture(mini):
-    explorer = DensityExplorer(*mini, TEXT)
+@pytest.mark.parametrize("make", CORE)
+def test_no_label_sticks_out_of_the_picture(mini, make):
+    explorer = make(*mini, TEXT)
     whole = explorer.figure.bbox
     for layer, head in np.ndindex(4, 12):
-        go(explorer, layer=layer, head=head)
-        for ax in explorer.axes:
+        go(explorer, **{"head": head} | ({"layer": layer} if "layer" in explorer.controls else {}))
+        for ax in explorer.figure.axes:
             box = ax.get_tightbbox()
             assert whole.x0 <= box.x0 and box.x1 <= whole.x1 and whole.y0 <= box.y0 and box.y1 <= whole.y1, (
                 layer,
