@@ -144,7 +144,7 @@ def test_every_other_control_changes_the_picture_and_the_summary(lab, mini, make
                 cell.get_by_label(control.description, exact=True).press(control.value[0])
             else:
                 continue  # the text box, which has a test of its own
-            wait_for(summary, own.lines[0])
+            wait_for(summary, "\n".join(own.lines))  # the picture comes first, the summary just after
             if own.image.value != drawn:  # a tiny constant moves no colour
                 changed = "([image, src]) => image.src !== src"
                 notebook.page.wait_for_function(changed, arg=[image.element_handle(), before[0]], timeout=20_000)
