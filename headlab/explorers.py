@@ -26,7 +26,7 @@ from headlab.capture import capture_heads
 from headlab.density import EVERYWHERE, choose_bandwidth, kde
 from headlab.masking import causal_mask, mask_scores, softmax
 from headlab.models import model_name, token_strings
-from headlab.plots import plot_pattern, plot_scores
+from headlab.plots import as_label, plot_pattern, plot_scores
 from headlab.profiles import laminar_profile, layer_densities
 from headlab.scores import attention_pattern
 from headlab.shift import ScoreTerms, decompose_scores, effective_tokens, shift_stats
@@ -303,7 +303,7 @@ class SplittingExplorer(Explorer):
         for ax in axes.values():
             ax.set_yticks([])
         rows = [place + 0.5 for place in range(n_tokens)]
-        axes["query"].set_yticks(rows, [label.replace("$", r"\$") for label in labels], fontsize=label_size(n_tokens))
+        axes["query"].set_yticks(rows, [as_label(label) for label in labels], fontsize=label_size(n_tokens))
         for name in ("query", "key", "value"):
             axes[name].set(title=name, xlabel="channel of the head")
         self.name = axes["fused"].set_title("fused")

@@ -4,6 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from matplotlib.font_manager import FontProperties, findfont, get_font
 
 from headlab._expect import (
     LARGEST,
@@ -405,12 +406,25 @@ def _checked_number(value, argument, expected, low=-LARGEST, high=LARGEST):
     return float(number)
 
 
+def as_label(text):
+    """Any text as a figure can show it: "$" starts no formula, and what the fonts lack is escaped, such as "\\u306e".
+
+    The fonts are those of matplotlib's `font.family`: name one there that knows the script, and it is used.
+    Introduced in lesson 1.
+    """
+    fonts = [get_font(findfont(FontProperties(family=[family]))) for family in plt.rcParams["font.family"]]
+    kept = [
+        c if any(font.get_char_index(ord(c)) for font in fonts) else c.encode("unicode_escape").decode()
+        for c in str(text)
+    ]
+    return "".join(kept).replace("$", r"\$")
+
+
 def _checked_labels(labels, argument, n, each):
-    """Labels as matplotlib shows them as they are, in which "$" would start a formula."""
     expected = f"{n} labels, one for each {each}"
     labels = expect_list(labels, argument, expected)
     expect(len(labels) == n, argument, expected, len(labels))
-    return [str(label).replace("$", r"\$") for label in labels]
+    return [as_label(label) for label in labels]
 
 
 def _expect_one_square(values, argument):

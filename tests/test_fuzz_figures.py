@@ -13,12 +13,14 @@ from fuzzing import FLOATS, ODD_TEXTS, REFUSED, TEXTS, arguments, array, outcome
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.cbook import is_math_text
+from matplotlib.font_manager import FontProperties, findfont, get_font
 
 from headlab import explorers
 from headlab.capture import count_scores
 from headlab.density import ScoreHistogram
 from headlab.masking import mask_scores
 from headlab.plots import (
+    as_label,
     plot_by_layer,
     plot_density,
     plot_distances,
@@ -43,7 +45,10 @@ pytestmark = pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisWar
 FEWEST = {explorers.DensityExplorer: 2, explorers.ProfileExplorer: 3}  # tokens
 AX = st.none()
 N = st.integers(1, 5)
-LABEL = st.one_of(st.sampled_from(["·the", "$x_1^2$", "\\frac{", "Việt", "🙂", "שלום", "\ud800"]), st.text(max_size=4))
+ODD_LABELS = ["·the", "$x_1^2$", "\\frac{", "Việt", "🙂", "שלום", "の", "two\nlines", "\x00", "\ud800"]
+LABEL = st.one_of(st.sampled_from(ODD_LABELS), st.text(max_size=4))
+FONT = get_font(findfont(FontProperties(family=["DejaVu Sans"])))
+IN_FONT = FONT.get_charmap()
 ENDS = st.sampled_from([(None, None), (0.0, 1.0), (-3, 2.5), (None, 1e6)])
 GRID = np.linspace(-3.0, 5.0, 9)
 
@@ -72,6 +77,30 @@ def written(ticks):
     return [text.replace(r"\$", "$") for text in texts]
 
 
+def in_font(labels):
+    """The labels as matplotlib's own font can show them: what it lacks is escaped as Python does."""
+    return ["".join(c if ord(c) in IN_FONT else ascii(c)[1:-1] for c in str(label)) for label in labels]
+
+
+@given(text=st.text())
+def test_as_label(text):
+    FONT.set_text(as_label(text), 0.0)  # warns of what it cannot draw
+    assert not is_math_text(as_label(text))
+    assert [as_label(text).replace(r"\$", "$")] == in_font([text])
+
+
+@pytest.mark.parametrize("label", ODD_LABELS, ids=ascii)
+def test_every_label_can_be_drawn(label):
+    ax = plot_pattern(torch.eye(2), [label, "x"])
+    ax.figure.canvas.draw()
+
+
+def test_a_label_is_shown_in_the_fonts_that_the_reader_has_named():
+    assert as_label("\u20d2日") == r"\u20d2\u65e5"
+    with plt.rc_context({"font.family": ["DejaVu Sans", "STIXGeneral"]}):
+        assert as_label("\u20d2日") == "\u20d2\\u65e5"
+
+
 def with_labels(name, make):
     """Arguments of a heatmap of tokens: the values under `name`, and as many labels."""
     return arguments(N.flatmap(lambda n: st.fixed_dictionaries({name: make(n), "tokens": labels(n), "ax": AX})))
@@ -83,7 +112,7 @@ def test_plot_mask(values):
     if ax is not REFUSED:
         np.testing.assert_array_equal(heatmap(ax), array(values["mask"]))
         assert [text.get_text() == "yes" for text in ax.texts] == values["mask"].flatten().tolist()
-        assert written(ax.get_xticklabels()) == written(ax.get_yticklabels()) == [str(x) for x in values["tokens"]]
+        assert written(ax.get_xticklabels()) == written(ax.get_yticklabels()) == in_font(values["tokens"])
 
 
 @given(
@@ -188,7 +217,7 @@ def test_plot_terms(values):
     if ax is not REFUSED:
         _, *lines = ax.lines
         np.testing.assert_array_equal([line.get_ydata() for line in lines], array(values["means"]).T)
-        assert written(ax.get_legend().get_texts()) == [str(name).replace("_", " ") for name in values["names"]]
+        assert written(ax.get_legend().get_texts()) == [name.replace("_", " ") for name in in_font(values["names"])]
 
 
 @given(
@@ -216,6 +245,7 @@ def test_plot_strips(values):
         columns = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
         assert (np.abs(points[:, 0] - columns) <= values["jitter"] * (1 + 1e-12)).all()
         assert ax.get_title() == f"{len(points):,} points"
+        assert written(ax.get_xticklabels()) == in_font(values["names"])
 
 
 DENSITY = tensors(9).map(lambda x: x.double().abs().numpy())
@@ -246,6 +276,7 @@ def test_plot_ridgelines(values):
         for row, (ridge, (grid, density)) in enumerate(zip(ridges, values["curves"], strict=True)):
             assert np.array_equal(ridge.get_xdata(), array(grid))
             np.testing.assert_allclose(ridge.get_ydata() + row, 2 * array(density) / highest, atol=1e-9)
+        assert written(ax.get_yticklabels()) == in_font(values["names"])
 
 
 @given(st.data())
