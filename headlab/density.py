@@ -394,7 +394,11 @@ def _standard_deviation(sample):
     """With n - 1 in the denominator, or its like where there are weights."""
     mean = sample.low + _weighted_sum(sample, lambda values: values - sample.low) / sample.total
     square = _weighted_sum(sample, lambda values: (values - mean) ** 2) / sample.total
-    return math.sqrt(square / (1 - 1 / sample.n_effective))
+    deviation = math.sqrt(square / (1 - 1 / sample.n_effective))
+    least = 1e-12 * max(abs(sample.low), abs(sample.high))
+    received = f"a standard deviation of {deviation:.3g}"
+    expect(deviation > least, "samples", "scores that differ by more than their rounding", received)
+    return deviation
 
 
 def _weighted_sum(sample, function):
@@ -453,6 +457,9 @@ def _checked_sample(samples, weights, bounds):
     total = float(weights.sum(dtype=np.float64))
     expect(total >= 1 / LARGEST, "weights", f"a sum of at least {1 / LARGEST:.0e}", f"{total:.3g}")
     n_effective = total**2 / float(np.square(weights, dtype=np.float64).sum())
+    if weights.min() == 0:  # what weighs nothing is no part of the sample, nor of its range
+        values, weights = values[weights > 0], weights[weights > 0]
+        low, high = float(values.min()), float(values.max())
     return _Sample(values, weights, total, n_effective, low, high)
 
 

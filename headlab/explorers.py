@@ -59,8 +59,9 @@ def text_reader(model, tokenizer, look=capture_heads):
     return read
 
 
-def still(png, lines):
-    """A still picture, with the summary printed above it and as its alternative text."""
+def still(png, model, lines):
+    """A still picture, with its model's name and the summary printed above it and as its alternative text."""
+    lines = [f"Model: {model}.", *lines]
     print("\n".join(lines))
     return Image(png, alt=" ".join(lines))
 
@@ -71,9 +72,12 @@ def one_line(error):
     return " ".join(f"{name}{error}".split())[:200]
 
 
-def label_size(n_tokens):
-    """Points at which the labels of so many tokens stand beside a heatmap without overlapping much."""
-    return max(4, min(10, 190 / n_tokens))
+def fit_labels(*axes):
+    """Keep as many token labels of each Axis as can be read: all of up to 26, of more every second or third."""
+    for axis in axes:
+        places, texts = axis.get_ticklocs(), [label.get_text() for label in axis.get_ticklabels()]
+        every = -(-len(places) // 26)
+        axis.set_ticks(places[::every], texts[::every], fontsize=min(10, 190 / len(places[::every])))
 
 
 def show_square(image, values):
@@ -202,7 +206,7 @@ class Explorer(widgets.VBox):
 
     def still(self):
         """The picture as it stands, for a page that runs nothing, with its summary."""
-        return still(self.image.value, self.lines)
+        return still(self.image.value, model_name(self._model), self.lines)
 
     def _repr_mimebundle_(self, **kwargs):
         bundle = super()._repr_mimebundle_(**kwargs)
@@ -239,7 +243,7 @@ class MaskExplorer(Explorer):
         plot_pattern(torch.eye(n_tokens), labels, right)
         for ax in (left, right):
             ax.autoscale(False)  # the axes stay as they are while fewer tokens are read
-            ax.tick_params(labelsize=label_size(n_tokens))
+            fit_labels(ax.xaxis, ax.yaxis)
         right.set_title("pattern")
         self.name = left.set_title("scores")
         self.scores_image, self.pattern_image = left.images[0], right.images[0]
@@ -303,7 +307,8 @@ class SplittingExplorer(Explorer):
         for ax in axes.values():
             ax.set_yticks([])
         rows = [place + 0.5 for place in range(n_tokens)]
-        axes["query"].set_yticks(rows, [as_label(label) for label in labels], fontsize=label_size(n_tokens))
+        axes["query"].set_yticks(rows, [as_label(label) for label in labels])
+        fit_labels(axes["query"].yaxis)
         for name in ("query", "key", "value"):
             axes[name].set(title=name, xlabel="channel of the head")
         self.name = axes["fused"].set_title("fused")
@@ -383,7 +388,7 @@ class ShiftExplorer(Explorer):
         plot_scores(torch.zeros(n_tokens, n_tokens), labels, axes["scores"], label="raw score (grey: masked)")
         plot_pattern(torch.eye(n_tokens), labels, axes["pattern"])
         for name in ("scores", "pattern"):
-            axes[name].tick_params(labelsize=label_size(n_tokens))
+            fit_labels(axes[name].xaxis, axes[name].yaxis)
             axes[name].images[0].colorbar.remove()
         axes["pattern"].set(title="pattern", ylabel="")
         axes["tokens"].set(ylim=(0, n_tokens + 1), ylabel="effective tokens", xticklabels=[])
@@ -414,13 +419,13 @@ class ShiftExplorer(Explorer):
         self.scores_image.set_clim(-limit, limit)
         self.pattern_image.set_data(patterns["changed"].numpy())
         self.name.set_text(f"raw scores of L{layer}H{head}\n(colours from −{limit:.0f} to {limit:.0f})")
-        dropped = [name.replace("_", " ") for name in four if not kept[name]]
+        dropped = " and ".join(name.replace("_", " ") for name in four if not kept[name])
         stats = shift_stats(raw)
         tokens = {state: effective_tokens(pattern).mean() for state, pattern in patterns.items()}
         share = {state: pattern[:, 0].mean() for state, pattern in patterns.items()}
         change = (patterns["changed"] - patterns["unchanged"]).abs().max()
         return [
-            f"L{layer}H{head}, scaled by {scale:.1f}, {add:+d}, without {' and '.join(dropped) or 'nothing'}: "
+            f"L{layer}H{head}, {f'without {dropped}' if dropped else 'all four terms'}, scaled by {scale:.1f}, {add:+d}: "
             f"{stats.fraction_negative:.0%} of the visible scores are negative, median {stats.median:.1f}.",
             f"Over all queries {tokens['changed']:.1f} effective tokens (unchanged: {tokens['unchanged']:.1f}), "
             f"first token's share {share['changed']:.0%} (unchanged: {share['unchanged']:.0%}).",
@@ -653,10 +658,10 @@ class HeadExplorer(anywidget.AnyWidget):
         plot_scores(mask_scores(scaled), labels, axes[2], label="masked score (grey: -inf)").set_title("masked")
         plot_pattern(capture.pattern(self.layer, self.head), labels, axes[3]).set_title("pattern")
         for ax in axes:
-            ax.tick_params(labelsize=label_size(len(labels)))
+            fit_labels(ax.xaxis, ax.yaxis)
         png = BytesIO()
         figure.savefig(png)
-        return still(png.getvalue(), head_summary(capture, labels, self.layer, self.head))
+        return still(png.getvalue(), self._name, head_summary(capture, labels, self.layer, self.head))
 
     def to_html(self):
         """The explorer as it stands as a piece of HTML that needs no kernel, no network and no other file.

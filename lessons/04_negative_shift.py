@@ -68,7 +68,8 @@ print(f"below zero: {stats.fraction_negative:.1%}")
 # them out yourself).
 #
 # How far from 50 % may chance alone take us? The 5,050 scores are not 5,050 independent observations: all scores of one row share
-# their query. If that query happens to be long, or to lie oddly, they all feel it. So we draw whole **rows** again and again, with
+# their query. If that query happens to point away from most keys, most of its scores are negative at once. (Its length does not
+# matter: it changes no sign.) With random vectors this hardly happens; in a trained model, whose keys have a common part, it does. So we draw whole **rows** again and again, with
 # replacement, and look how the fraction scatters: a **bootstrap over rows**. The range that holds the middle 95 % of the drawn
 # fractions is the **95 % interval**: with other rows of the same kind, the fraction could as well have come out anywhere in it.
 
@@ -384,13 +385,15 @@ late = training[training["tokens"] > 1e6]
 assert (
     tokens[mean_of["std"] > 3 * mean_of["std"][0]].min() < not_yet.max() and mean_of["std"][-1] > 3 * mean_of["std"][0]
 )
+early = training[training["tokens"] < 1e6]
 assert [bool((late["median"][late["layer"] == layer] > 0).any()) for layer in layers] == [False, True, True, True]
+assert all((early["median"][early["layer"] == layer] < 0).any() for layer in layers) and (late["median"][-4:] < 0).all()
 
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
 # The width. It has tripled before the fraction below zero leaves the neighbourhood of a half for good. Layer 0 goes its own way: its median
-# sinks below zero early and stays there, while those of the other layers first swing to the positive side and turn later.
+# sinks below zero early and stays there, while those of the other layers waver about zero, rise above it after the first million tokens, and sink only then.
 # </details>
 #
 # (Section 2 measures the loaded model on the text of this lesson. The training was recorded on another, longer one, so even a fully
@@ -436,7 +439,7 @@ changes = {
     "5: plus 50 but for the first key": scores + 50 * others,
     "6: times 3": 3 * scores,
 }
-print(f"loaded model, L{layer}H{head}, queries from the third on")
+print(f"loaded model, L{layer}H{head}; below zero: of all causal scores; the rest: mean over the queries from the third on")
 print(f"{'':34}{'below zero':>12}{'tokens':>9}{'top share':>11}{'first share':>13}")
 for name, changed in changes.items():
     pattern = attention_pattern(changed, 64)[2:]
@@ -452,6 +455,8 @@ assert below[1] == 1 and below[2] == 0 < below[3] < 1
 for name in list(changes)[1:4]:
     assert torch.allclose(attention_pattern(changes[name], 64), unchanged, rtol=0, atol=1e-9), name
 assert effective_tokens(attention_pattern(changes["6: times 3"], 64)).mean() < effective_tokens(unchanged).mean()
+first = {name: attention_pattern(changed, 64)[2:, 0].mean() for name, changed in changes.items()}
+assert first["4: less 50 but for the first key"] > 0.9 and first["5: plus 50 but for the first key"] < 0.1
 for name in list(changes)[4:]:
     assert not torch.allclose(attention_pattern(changes[name], 64), unchanged, rtol=0, atol=1e-3), name
 
@@ -459,7 +464,8 @@ for name in list(changes)[4:]:
 # <details><summary>Answer</summary>
 #
 # Changes 1 to 3 move *every* score: 1 makes all of them negative, 2 none, 3 some. All three leave the pattern as it was. Changes 4 and 5
-# move the scores by far less, but not all keys of a row alike: the pattern is another. Change 6 leaves the sign of every score alone, and yet
+# move the scores by far less, but not all keys of a row alike: the pattern is another. In 4 the first key is left high above all others and takes nearly everything; in 5
+# the others are lifted over it, and it is left with hardly anything. Change 6 leaves the sign of every score alone, and yet
 # makes the pattern sparser.
 # </details>
 #
@@ -497,7 +503,10 @@ for ax, (name, values) in zip(axes, measures.items(), strict=True):
     )
 axes[0].set_ylabel("effective number of tokens")
 fig.colorbar(points, ax=axes, label="layer")
-fig.suptitle("Real GPT-2, five prompts: each point is one of 144 heads (mean over the queries from the third on)")
+fig.suptitle(
+    "Real GPT-2, five prompts: each point is one of 144 heads\n"
+    "(fraction below zero: of all causal scores; the rest: mean over the queries from the third on)"
+)
 plt.show()
 
 # %% [markdown]
@@ -510,12 +519,15 @@ plt.show()
 for layer, head in np.argwhere(gpt2["gap"] < 0):
     print(
         f"L{layer}H{head}: gap {gpt2['gap'][layer, head]:.0f}, {gpt2['effective_tokens'][layer, head]:.1f} effective tokens, "
-        f"share on the first token {gpt2['first_share'][layer, head]:.2f}, on the previous {gpt2['previous_share'][layer, head]:.2f}"
+        f"share on the first token {gpt2['first_share'][layer, head]:.2f}, on the previous {gpt2['previous_share'][layer, head]:.2f}, "
+        f"{gpt2['mean_step_back'][layer, head]:.1f} steps back on average"
     )
 assert (gpt2["gap"] < 0).sum() == 5 and gpt2["effective_tokens"][4, 11] < 1.05 and gpt2["previous_share"][4, 11] > 0.9
+assert gpt2["effective_tokens"][0, 1] < 1.2 and gpt2["mean_step_back"][0, 1] < 0.2
 
 # %% [markdown]
-# Heads that spare the first token can be sparse too: L4H11 attends to the previous token alone (lesson 3). The gap tells of one way to be sparse, by the sink.
+# Heads that leave the first token out can be sparse too: L4H11 attends to the previous token alone (lesson 3), L0H1 to hardly anything but the token itself, zero steps
+# back. The gap tells of one way to be sparse, by the sink.
 #
 # How sure are the correlations? We resample the heads.
 
@@ -601,7 +613,7 @@ plt.show()
 
 # %% [markdown]
 # *The figure says:* the content differs from pair to pair. The query-bias term has one value in each **column**: it is a bonus or a malus that a *key* carries,
-# whoever asks. The key-bias term has one value in each **row**, and the constant but one at all. (Each panel has a colour scale of its own: how large a term is, its bar tells.)
+# whoever asks. The key-bias term has one value in each **row**, and the constant is the same number everywhere. (Each panel has a colour scale of its own: how large a term is, its bar tells.)
 #
 # The last two are the same for all keys of a row: softmax cannot see them. Test it, by taking one term after the other away.
 
@@ -636,6 +648,10 @@ unseen = np.abs(key_bias + constant)
 print(
     f"the two invisible terms together: largest in layer {unseen.argmax()}, {unseen.max():.1f}; elsewhere at most {np.sort(unseen)[-2]:.2f}"
 )
+by_head = gpt2["terms"][..., 2:].sum(-1)  # (layer, head)
+largest = [divmod(place, 12) for place in np.abs(by_head).ravel().argsort()[::-1]]
+told = ", ".join(f"L{layer}H{head} {by_head[layer, head]:+.1f}" for layer, head in largest[:3])
+print(f"the same, head by head: {told}; in every other head at most {abs(by_head[largest[3]]):.1f}")
 print(
     "layers where the query-bias term is more negative than the content:", np.flatnonzero(query_bias < content).tolist()
 )
@@ -643,7 +659,8 @@ assert unseen.argmax() == 4 and np.sort(unseen)[-2] < 1.1
 assert set(np.flatnonzero(query_bias >= content)) == {2, 5}
 
 # %% [markdown]
-# Two findings. The two terms that softmax can *never* see are small; how much of the other two differs between the keys of a row, and so can be seen, comes next. And in
+# Two findings. The two terms that softmax can *never* see are small on the mean of a layer, and in nearly every head. The great exception is the previous-token head of layer
+# 4, which alone makes the mean of its layer: there they lift the scores far up, and softmax sees nothing of it. How much of the other two terms differs between the keys of a row, and so can be seen, comes next. And in
 # ten of twelve layers the largest push downwards comes from the **query bias**: not from what this token looks for, but from what the head looks for whatever the token.
 #
 # A term that pushed down all keys alike would still do nothing. So look at the first key apart from the others.
@@ -695,7 +712,7 @@ assert gpt2["first_share_without"][0, 3, 7] < 0.5 < gpt2["first_share_without"][
 # down; the content (circles) gives it no such lead, it is higher for some keys and lower for others. (L3H7, the head of section 2, is of the same kind, with a share
 # below a half.)
 #
-# This is a **sink head**, made one by its bias: a head that finds nothing worth looking at falls back on the first token, since all other keys
+# This is a **sink head**, and its bias makes it one. Where such a head finds nothing worth looking at, it falls back on the first token, since all other keys
 # start with a handicap. To be attended to, another key's content has to make up for it: then a link stands out.
 #
 # ### Take it away
@@ -856,7 +873,7 @@ check("4.2", my_effective_tokens)
 # %% [markdown]
 # ### Exercise 4.3 · What softmax sees (medium)
 #
-# Take from raw scores (..., query, key) what softmax cannot see: subtract from each row the mean of its visible keys. Return the centred scores with the future at
+# Take from raw scores (..., query, key) what softmax cannot see: subtract from each row the mean of its visible scores. Return the centred scores with the future at
 # $-\infty$, of the same shape. (Softmax of them is the pattern of before: try it.)
 
 # %% [markdown] tags=["hint"]

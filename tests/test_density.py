@@ -209,6 +209,19 @@ def test_weights_in_cross_validation_count_as_they_do_elsewhere():
     )
 
 
+@pytest.mark.parametrize("rule", ["scott", "silverman", "cross-validation"])
+def test_a_score_that_weighs_nothing_is_as_if_it_were_not_there(rule):
+    scores, weights = scores_of("even"), weights_of()
+    more, with_0 = np.append(scores, 1e6), np.append(weights, 0.0)
+    assert choose_bandwidth(more, rule, with_0) == choose_bandwidth(scores, rule, weights)
+    for one, other in zip(fast_kde(more, 512, rule, with_0), fast_kde(scores, 512, rule, weights), strict=True):
+        np.testing.assert_array_equal(one, other)
+    with pytest.raises(ValueError, match="^samples: expected different values for the rule .*, got 2 throughout$"):
+        choose_bandwidth([2.0, 2.0, 9.0], rule, [1.0, 3.0, 0.0])
+    with pytest.raises(ValueError, match="^samples: expected scores that differ by more than their rounding, got a st"):
+        choose_bandwidth([2.0, 2.0, 9.0], rule, [1.0, 3.0, 1e-60])
+
+
 def test_cross_validation_sees_the_sink_that_scotts_rule_smooths_over():
     scores = scores_of("a sink and the rest", 4000)
     wide, narrow = choose_bandwidth(scores), choose_bandwidth(scores, "cross-validation")

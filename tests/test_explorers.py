@@ -168,7 +168,7 @@ def test_the_shift_explorer_shows_every_head(mini, truth):
             assert np.allclose(explorer.curves["tokens", state].get_ydata(), entropy_tokens(pattern), atol=1e-3)
             assert np.allclose(explorer.curves["share", state].get_ydata(), pattern[:, 0], atol=1e-5)
         negative, median = (raw[visible] < 0).mean(), np.median(raw[visible])
-        assert explorer.lines[0].startswith(f"L{layer}H{head}, scaled by 1.0, +0, without nothing: {negative:.0%} of")
+        assert explorer.lines[0].startswith(f"L{layer}H{head}, all four terms, scaled by 1.0, +0: {negative:.0%} of")
         assert abs(float(explorer.lines[0].split()[-1][:-1]) - median) < 0.06
         assert (
             f"first token's share {pattern[:, 0].mean():.0%} (unchanged: {pattern[:, 0].mean():.0%})"
@@ -419,7 +419,7 @@ def test_every_control_has_a_description_and_the_cell_a_plain_text(mini, make):
 def test_standing_still_it_prints_its_summary_and_gives_it_as_alternative_text(mini, make, capsys):
     explorer = make(*mini, TEXT, head=2)
     picture = explorer.still()
-    lines = explorer.shown["summaries"][2] if make is HeadExplorer else explorer.lines
+    lines = ["Model: mini.", *(explorer.shown["summaries"][2] if make is HeadExplorer else explorer.lines)]
     assert capsys.readouterr().out.splitlines() == lines
     assert picture.alt == " ".join(lines) and re.search("L0H2|Head 2", picture.alt)
     assert plt.imread(BytesIO(picture.data)).std() > 0.1
