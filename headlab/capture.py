@@ -2,6 +2,7 @@
 
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Lock
 
 import torch
 from transformers import GPT2LMHeadModel
@@ -10,7 +11,11 @@ from headlab._expect import expect, expect_whole, shown
 from headlab.density import ScoreHistogram
 from headlab.masking import causal_mask
 from headlab.scores import attention_pattern, raw_scores
+from headlab.shift import decompose_scores
 from headlab.splitting import split_heads, split_qkv
+
+# Hooks and settings sit on the model, which every thread of a process shares.
+_one_at_a_time = Lock()
 
 
 @dataclass(frozen=True)
@@ -59,8 +64,9 @@ def capture_heads(model, input_ids, layers=None):
     model: a GPT2LMHeadModel; input_ids (T,) or (1, T), whole numbers; layers: the layers to capture (all by
     default). Returns a HeadCapture with q, k, v of shape (n_layers, head, token, channel). Works whatever the
     model's attention implementation, and honours `scale_attn_weights` and `scale_attn_by_inverse_layer_idx`;
-    `reorder_and_upcast_attn` changes the order of the arithmetic, not the scores. Raises ValueError or TypeError
-    on tokens or layers that are not there.
+    `reorder_and_upcast_attn` changes the order of the arithmetic, not the scores. A model in training mode drops
+    channels by chance, here too: call `model.eval()` first. Raises ValueError or TypeError on tokens or layers that
+    are not there.
     Introduced in lesson 1. Source: the report.
     """
     ids = _checked_ids(model, input_ids)
@@ -70,7 +76,7 @@ def capture_heads(model, input_ids, layers=None):
     _forward(model, ids, layers, fused.__setitem__)
     parts = [split_qkv(fused[layer]) for layer in layers]
     q, k, v = (torch.stack([split_heads(part[i], config.n_head) for part in parts]) for i in range(3))
-    return HeadCapture(q, k, v, layers, tuple(_divisor(config, layer) for layer in layers))
+    return HeadCapture(q, k, v, layers, tuple(score_divisor(config, layer) for layer in layers))
 
 
 def count_scores(model, input_ids, layers=None):
@@ -92,6 +98,32 @@ def count_scores(model, input_ids, layers=None):
     return histogram
 
 
+def score_terms(model, input_ids):
+    """The four terms of the raw scores of every layer, from one forward pass: a list of ScoreTerms (head, query, key).
+
+    model and input_ids as in `capture_heads`.
+    Introduced in lesson 4.
+    """
+    ids = _checked_ids(model, input_ids)
+    with _one_at_a_time, torch.no_grad():
+        states = model(ids, output_hidden_states=True).hidden_states
+        return [
+            decompose_scores(
+                block.ln_1(state[0]), block.attn.c_attn.weight, block.attn.c_attn.bias, model.config.n_head
+            )
+            for block, state in zip(model.transformer.h, states, strict=False)  # the last state is the output
+        ]
+
+
+def score_divisor(config, layer):
+    """What a layer of a GPT2Config's model divides its raw scores by: the root of d_head, unless the settings differ.
+
+    Introduced in lesson 3. Source: transformers' GPT2Config.
+    """
+    scale = (config.n_embd // config.n_head) ** 0.5 if config.scale_attn_weights else 1.0
+    return scale * (layer + 1) if config.scale_attn_by_inverse_layer_idx else scale
+
+
 def _causal_scores(q, k, n_rows=256):
     """Raw scores of all heads but the future's, (head, n): by blocks of query rows, which need no key after theirs."""
     parts = []
@@ -107,7 +139,7 @@ def _causal_scores(q, k, n_rows=256):
 
 def _forward(model, ids, layers, take):
     """Run the model as far as the last of the layers; `take(layer, fused)` gets each one's (T, 3 * d_model)."""
-    with _without_patterns(model), _hooks(model, layers, take), torch.no_grad():
+    with _one_at_a_time, _without_patterns(model), _hooks(model, layers, take), torch.no_grad():
         try:
             model(ids, use_cache=False)
         except _Enough:
@@ -146,11 +178,6 @@ def _hooks(model, layers, take):
     finally:
         for handle in handles:
             handle.remove()
-
-
-def _divisor(config, layer):
-    scale = (config.n_embd // config.n_head) ** 0.5 if config.scale_attn_weights else 1.0
-    return scale * (layer + 1) if config.scale_attn_by_inverse_layer_idx else scale
 
 
 def _checked_ids(model, input_ids):

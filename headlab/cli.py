@@ -60,6 +60,9 @@ def download_model(name, if_reachable=False):
         return 0
     try:
         folder = download.download(repo)
+    except KeyboardInterrupt:
+        print("Interrupted. The same command goes on from there.", file=sys.stderr)
+        return 130
     except (OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 0 if if_reachable else 1
@@ -75,7 +78,8 @@ def profile(name, texts, out, workers=None, scheduler=None):
     try:
         histogram = profile_texts(name, texts, out, workers, scheduler)
     except KeyboardInterrupt:
-        print(f"Interrupted; {out} has what was counted. The same command goes on from there.", file=sys.stderr)
+        found = f"{out} has what was counted" if Path(out).exists() else "nothing was counted yet"
+        print(f"Interrupted; {found}. The same command goes on from there.", file=sys.stderr)
         return 130
     except (OSError, ValueError) as error:
         print(error, file=sys.stderr)

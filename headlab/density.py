@@ -2,6 +2,7 @@
 
 import math
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -155,7 +156,9 @@ class ScoreHistogram:
         expect_float_tensor(scores, "scores", "(head, ...)")
         shape = tuple(scores.shape)
         expect(len(shape) >= 1 and shape[0] == self.n_heads, "scores", f"({self.n_heads} heads, ...)", shape)
-        codes = (scores.detach().cpu().float() / SCALE).half().reshape(self.n_heads, -1).view(torch.uint16).numpy()
+        # The sum turns -0.0, which is not below 0 but has a bin there, into 0.0.
+        scaled = (scores.detach().cpu().float() / SCALE + 0.0).half()
+        codes = scaled.reshape(self.n_heads, -1).view(torch.uint16).numpy()
         found = np.stack([np.bincount(head, minlength=2**16) for head in codes])
         if found[:, 0x7C00:0x8000].any() or found[:, 0xFC00:].any():
             expect_finite(scores.detach(), "scores")  # passes where scores are but too large for half precision
@@ -241,7 +244,8 @@ class ScoreHistogram:
         except OSError as error:
             raise OSError(f"{path}: expected room and the right to write, got: {error.strerror}") from error
         finally:
-            part.unlink(missing_ok=True)
+            with suppress(OSError):  # of a name that no file can have, say: the line above tells why
+                part.unlink(missing_ok=True)
 
     @staticmethod
     def load(path):

@@ -21,15 +21,15 @@ from matplotlib.figure import Figure
 from matplotlib.image import imsave
 from matplotlib.patches import Rectangle
 
-from headlab._expect import expect
-from headlab.capture import capture_heads
+from headlab._expect import expect, expect_whole
+from headlab.capture import capture_heads, score_divisor, score_terms
 from headlab.density import EVERYWHERE, choose_bandwidth, kde
 from headlab.masking import causal_mask, mask_scores, softmax
 from headlab.models import model_name, token_strings
 from headlab.plots import as_label, plot_pattern, plot_scores
 from headlab.profiles import laminar_profile, layer_densities
 from headlab.scores import attention_pattern
-from headlab.shift import ScoreTerms, decompose_scores, effective_tokens, shift_stats
+from headlab.shift import ScoreTerms, effective_tokens, shift_stats
 from headlab.splitting import merge_heads, split_heads, split_qkv
 
 MAX_TOKENS = 64  # more could not be told apart in a picture
@@ -93,7 +93,10 @@ def _as_html(lines, role="note"):
 
 
 def place_controls(model, layer, head):
-    """Sliders for a layer and a head of a model."""
+    """Sliders for a layer and a head of a model; raises where it has no such layer or head."""
+    for name, value, n in (("layer", layer, model.config.n_layer), ("head", head, model.config.n_head)):
+        expected = f"a {name} from 0 to {n - 1}"
+        expect(0 <= expect_whole(value, name, expected) < n, name, expected, value)
     return {
         "layer": widgets.IntSlider(layer, 0, model.config.n_layer - 1, description="Layer"),
         "head": widgets.IntSlider(head, 0, model.config.n_head - 1, description="Head"),
@@ -341,21 +344,6 @@ class SplittingExplorer(Explorer):
         ]
 
 
-def score_terms(model, input_ids):
-    """ScoreTerms of every layer of a text (1, T), from one forward pass: a list of them.
-
-    Introduced in lesson 4.
-    """
-    with torch.no_grad():
-        states = model(input_ids, output_hidden_states=True).hidden_states
-        return [
-            decompose_scores(
-                block.ln_1(state[0]), block.attn.c_attn.weight, block.attn.c_attn.bias, model.config.n_head
-            )
-            for block, state in zip(model.transformer.h, states, strict=False)  # the last state is the output
-        ]
-
-
 class ShiftExplorer(Explorer):
     """Lesson 4: add a constant to the scores, scale them, drop any of their four terms, and see what softmax sees.
 
@@ -367,7 +355,7 @@ class ShiftExplorer(Explorer):
     look = staticmethod(score_terms)
 
     def __init__(self, model, tokenizer, text, layer=0, head=0):
-        self.d_head = model.config.n_embd // model.config.n_head
+        self.divisors = [score_divisor(model.config, layer) for layer in range(model.config.n_layer)]
         terms = {name: widgets.Checkbox(True, description=name.replace("_", " ")) for name in ScoreTerms._fields}
         super().__init__(
             model,
@@ -409,7 +397,8 @@ class ShiftExplorer(Explorer):
         four = {name: term[head] for name, term in terms[layer]._asdict().items()}
         whole = sum(four.values())
         raw = scale * sum((four[name] for name in four if kept[name]), torch.zeros_like(whole)) + add
-        patterns = {"unchanged": attention_pattern(whole, self.d_head), "changed": attention_pattern(raw, self.d_head)}
+        divided_by = self.divisors[layer] ** 2  # attention_pattern takes the root of it: d_head in GPT-2
+        patterns = {"unchanged": attention_pattern(whole, divided_by), "changed": attention_pattern(raw, divided_by)}
 
         for state, pattern in patterns.items():
             self.curves["tokens", state].set_ydata(effective_tokens(pattern))
@@ -420,12 +409,13 @@ class ShiftExplorer(Explorer):
         self.pattern_image.set_data(patterns["changed"].numpy())
         self.name.set_text(f"raw scores of L{layer}H{head}\n(colours from −{limit:.0f} to {limit:.0f})")
         dropped = " and ".join(name.replace("_", " ") for name in four if not kept[name])
+        left = f"without {dropped}" if dropped else "all four terms"
         stats = shift_stats(raw)
         tokens = {state: effective_tokens(pattern).mean() for state, pattern in patterns.items()}
         share = {state: pattern[:, 0].mean() for state, pattern in patterns.items()}
         change = (patterns["changed"] - patterns["unchanged"]).abs().max()
         return [
-            f"L{layer}H{head}, {f'without {dropped}' if dropped else 'all four terms'}, scaled by {scale:.1f}, {add:+d}: "
+            f"L{layer}H{head}, {left}, scaled by {scale:.1f}, {add:+d}: "
             f"{stats.fraction_negative:.0%} of the visible scores are negative, median {stats.median:.1f}.",
             f"Over all queries {tokens['changed']:.1f} effective tokens (unchanged: {tokens['unchanged']:.1f}), "
             f"first token's share {share['changed']:.0%} (unchanged: {share['unchanged']:.0%}).",

@@ -63,13 +63,16 @@ def _label(tokenizer, token):
 def model_name(model):
     """The name that a model was loaded under: "mini", "gpt2", "random", an id or a folder's name.
 
+    A model that was made, not loaded, is "unnamed": it may be untrained or not.
     Introduced in lesson 1.
     """
     if not isinstance(getattr(model, "name_or_path", None), str):
         raise TypeError(f"model: expected a GPT2LMHeadModel, as load_model gives, got {shown(repr(model))}")
     if not model.name_or_path:
-        return "random"
+        return "unnamed"
     folder = Path(model.name_or_path)
+    if not folder.name:  # the folder that one is in
+        return folder.resolve().name
     if folder.parent.name != "snapshots":
         return folder.name
     name = folder.parents[1].name.removeprefix("models--").replace("--", "/")
@@ -172,7 +175,9 @@ def _random_model():
     """GPT-2 small's shape with untrained weights, the same on every call; the caller's random state stays."""
     with torch.random.fork_rng(devices=[]), _quiet():
         torch.manual_seed(RANDOM_SEED)
-        return GPT2LMHeadModel(GPT2Config(attn_implementation="eager")).eval()
+        model = GPT2LMHeadModel(GPT2Config(attn_implementation="eager")).eval()
+    model.name_or_path = "random"
+    return model
 
 
 @contextmanager

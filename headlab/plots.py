@@ -247,16 +247,16 @@ def plot_ridgelines(curves, names, ax=None):
     return ax
 
 
-def plot_layers(histogram, bandwidth="scott"):
+def plot_layers(histogram, bandwidth="scott", n_grid=512):
     """The density of every head of a ScoreHistogram: one panel of ridgelines for each layer. Returns its Axes (layer,).
 
     The panels share one axis of scores, which covers the middle 99 % of all heads' together; each panel has its own
-    scale of heights. Introduced in lesson 5.
+    scale of heights. bandwidth and n_grid as in `fast_kde`. Introduced in lesson 5.
     """
     if not isinstance(histogram, ScoreHistogram):
         raise TypeError(f"histogram: expected a ScoreHistogram, got {shown(repr(histogram))}")
     n_layers, heads = len(histogram.layers), range(histogram.n_heads)
-    curves = [[histogram.density(layer, head, bandwidth=bandwidth) for head in heads] for layer in histogram.layers]
+    curves = [[histogram.density(layer, head, n_grid, bandwidth) for head in heads] for layer in histogram.layers]
     expect(curves, "histogram", "at least one layer", "none")
     columns = min(4, n_layers)
     rows = -(-n_layers // columns)

@@ -6,7 +6,6 @@ import numpy as np
 import torch
 
 from headlab._expect import expect, expect_flag, expect_list, expect_points, expect_square, finite_array, shown
-from headlab.capture import HeadCapture
 from headlab.density import fast_kde
 from headlab.masking import causal_mask
 from headlab.shift import bootstrap_ratio, effective_tokens, row_contrast, shift_stats
@@ -87,7 +86,7 @@ def laminar_profile(capture):
     one layer's scores at a time.
     Introduced in lesson 6. Source: the report, which names the laminar profile.
     """
-    if not isinstance(capture, HeadCapture):
+    if not all(hasattr(capture, name) for name in ("layers", "scores", "pattern")):
         raise TypeError(f"capture: expected a HeadCapture, as capture_heads gives, got {shown(repr(capture))}")
     layers = [head_profile(capture.scores(layer), capture.pattern(layer)) for layer in capture.layers]
     return Profile(*(np.stack(values) for values in zip(*layers, strict=True)))
@@ -130,14 +129,19 @@ def layer_densities(scores, n_grid=512, bandwidth="scott"):
 
     scores: for each layer the causal scores of all its heads, an array or tensor of any shape (or for each head its
     own, where heads are to be compared); bandwidth as in `fast_kde`, a rule chooses for each layer by itself. Returns
-    the grid (n_grid,), from the lowest score of all to the highest, in units of q.k, and numpy (layer, n_grid). Raises
-    as `fast_kde` does.
+    the grid (n_grid,), which holds the grids that `fast_kde` gives for each layer, in units of q.k, and numpy
+    (layer, n_grid). Raises as `fast_kde` does, and where a layer is so much narrower than the others that it would be
+    lost between two points.
     Introduced in lesson 6. Source: the report; lesson 5 for the density.
     """
     scores, n_grid = expect_list(scores, "scores", "those of each layer"), expect_points(n_grid)
-    curves = [fast_kde(layer, 4096, bandwidth) for layer in scores]
+    curves = [fast_kde(layer, max(n_grid, 4096), bandwidth) for layer in scores]
     grid = np.linspace(min(x[0] for x, _ in curves), max(x[-1] for x, _ in curves), n_grid)
-    return grid, np.stack([np.interp(grid, x, density, left=0.0, right=0.0) for x, density in curves])
+    densities = np.stack([np.interp(grid, x, density, left=0.0, right=0.0) for x, density in curves])
+    areas = np.trapezoid(densities, grid)
+    worst = areas[np.abs(areas - 1).argmax()]
+    expect(abs(worst - 1) <= 0.01, "n_grid", "points enough to show the narrowest layer", f"{n_grid}, too few")
+    return grid, densities
 
 
 def bootstrap_mean(values, level=0.95, n_resamples=2000, seed=0):

@@ -142,8 +142,10 @@ def pattern_distances(pattern):
     """
     _expect_pattern(pattern)
     expect(pattern.ndim >= 3 and pattern.shape[-1] >= 2, "pattern", "(..., H, T, T) with T >= 2", tuple(pattern.shape))
-    later = pattern[..., 1:, :]
-    return (later.unsqueeze(-3) - later.unsqueeze(-4)).abs().sum(-1).mean(-1) / 2
+    rows = pattern[..., 1:, :].flatten(-2)  # (..., head, what it does with every query and key)
+    kind = torch.promote_types(rows.dtype, torch.float32)  # cdist knows no half precision
+    n_queries = pattern.shape[-1] - 1
+    return (torch.cdist(rows.to(kind), rows.to(kind), p=1) / n_queries / 2).to(rows.dtype)
 
 
 def _expect_pattern(pattern):

@@ -2,9 +2,11 @@
 
 import hashlib
 import logging
+import operator
+import os
 import time
 from contextlib import closing, contextmanager
-from functools import lru_cache
+from functools import lru_cache, reduce
 from itertools import islice
 from pathlib import Path
 from threading import Lock
@@ -14,7 +16,7 @@ import torch
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from headlab._expect import expect, expect_whole
+from headlab._expect import expect, expect_list, expect_whole, shown
 from headlab.capture import count_scores
 from headlab.density import ScoreHistogram
 from headlab.models import load_model
@@ -43,16 +45,15 @@ def profile_texts(name, texts, out, workers=None, scheduler=None):
     anything is counted, where a text is not there, not UTF-8 or empty and where the file holds something else.
     Introduced in lesson 5.
     """
-    expect(texts, "texts", "at least one file", "none")
-    lengths = {Path(path): len(_checked_text(path)) for path in texts}
+    lengths = {path: len(_checked_text(path)) for path in _checked_paths(texts)}
     expect(workers is None or scheduler is None, "workers", "either workers or a scheduler", "both")
     if workers is not None:
         workers = expect_whole(workers, "workers", "a whole number of processes >= 1")
         expect(workers >= 1, "workers", "a whole number of processes >= 1", workers)
-    out = Path(out)
+    out = _checked_out(out)
     with _only_run(out):
         model, tokenizer = load_model(name)
-        total = _start(out, model)
+        total = before = _start(out, model)
         with tqdm(total=sum(lengths.values()), unit="char", unit_scale=True, disable=None) as bar:
             pieces = _uncounted(_pieces(tokenizer, model.config.n_positions, lengths), total.counted, bar)
             alone = workers is None and scheduler is None
@@ -68,14 +69,36 @@ def profile_texts(name, texts, out, workers=None, scheduler=None):
                             total.save(out)
                             saved = time.monotonic()
                 finally:
-                    total.save(out)
+                    if total is not before:
+                        total.save(out)
     return total
+
+
+def _checked_paths(texts):
+    """The texts' paths, or one line where they are none."""
+    expected = "a list of paths of files"
+    if isinstance(texts, (str, bytes, os.PathLike)):  # a path alone would be gone through letter by letter
+        raise TypeError(f"texts: expected {expected}, got {shown(repr(texts))}")
+    paths = expect_list(texts, "texts", expected)
+    for path in paths:
+        if not isinstance(path, (str, os.PathLike)):
+            raise TypeError(f"texts: expected {expected}, got {shown(repr(path))} among them")
+    return [Path(path) for path in paths]
+
+
+def _checked_out(out):
+    if not isinstance(out, (str, os.PathLike)):
+        raise TypeError(f"out: expected the path of a file, got {shown(repr(out))}")
+    out = Path(out)
+    expect(out.name and not out.is_dir(), "out", "the path of a file", f"a folder, {out}")
+    expect(out.parent.is_dir(), "out", "a file in a folder that is there", out)
+    return out
 
 
 def _checked_text(path):
     """The text of a file, or one line on what is wrong with it."""
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # a byte order mark is no part of the text
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: expected text in UTF-8, got byte {error.object[error.start]:#x}") from None
     except OSError as error:
@@ -87,12 +110,17 @@ def _checked_text(path):
 @contextmanager
 def _only_run(out):
     """Two runs that wrote one file would lose each other's counts."""
-    expect(out.parent.is_dir(), "out", "a file in a folder that is there", out)
+    lock = FileLock(out.with_name(f".{out.name}.lock"), timeout=0)
     try:
-        with FileLock(out.with_name(f".{out.name}.lock"), timeout=0):
-            yield
+        lock.acquire()
     except Timeout:
         raise ValueError(f"out: expected no other run that writes to {out}, got one; wait for its end") from None
+    except OSError as error:
+        raise OSError(f"out: expected a folder that can be written, got {out}: {error.strerror}") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _start(out, model):
@@ -186,22 +214,26 @@ def _connected(distributed, scheduler):
     """A client of a scheduler that answers and has workers, or one line."""
     try:
         client = distributed.Client(scheduler, timeout=ANSWER_WITHIN)
-        client.wait_for_workers(1, timeout=ANSWER_WITHIN)
+        try:
+            client.wait_for_workers(1, timeout=ANSWER_WITHIN)
+        except BaseException:
+            client.close()
+            raise
         return client
     except (OSError, TimeoutError, ValueError) as error:
         reason = " ".join(str(error).split())[:120]
         raise OSError(f"scheduler: expected Dask's, with workers, at {scheduler}, got: {reason}") from error
 
 
-_one_at_a_time = Lock()  # A worker may have several threads, and the hooks sit on the one model that they share.
+_one_at_a_time = Lock()  # A worker may have several threads, which would load the model as often.
 
 
 def _count_task(name, pieces):
     """What a worker does: the sum over some pieces."""
     with _one_at_a_time:
         model, model_name = _model_of_worker(name)
-        first, *others = (_count(model, model_name, piece) for piece in pieces)
-        return sum(others, start=first), sum(piece.n_characters for piece in pieces)
+    counts = (_count(model, model_name, piece) for piece in pieces)
+    return reduce(operator.add, counts), sum(piece.n_characters for piece in pieces)
 
 
 @lru_cache(maxsize=1)

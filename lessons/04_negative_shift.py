@@ -439,7 +439,9 @@ changes = {
     "5: plus 50 but for the first key": scores + 50 * others,
     "6: times 3": 3 * scores,
 }
-print(f"loaded model, L{layer}H{head}; below zero: of all causal scores; the rest: mean over the queries from the third on")
+print(
+    f"loaded model, L{layer}H{head}; below zero: of all causal scores; the rest: mean over the queries from the third on"
+)
 print(f"{'':34}{'below zero':>12}{'tokens':>9}{'top share':>11}{'first share':>13}")
 for name, changed in changes.items():
     pattern = attention_pattern(changed, 64)[2:]

@@ -1,9 +1,11 @@
 """Capture, against the model's own attentions and against its projection computed by hand."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 
-from headlab.capture import _causal_scores, capture_heads, count_scores
+from headlab.capture import _causal_scores, capture_heads, count_scores, score_terms
 from headlab.density import ScoreHistogram
 from headlab.masking import causal_mask
 
@@ -238,3 +240,31 @@ def test_a_layer_or_head_that_is_not_there(odd_gpt2, layer, head, error, line):
         with pytest.raises(error) as caught:
             read(layer, head)
         assert str(caught.value) == line
+
+
+def test_threads_that_share_a_model_do_not_get_each_others_scores(odd_gpt2):
+    model = odd_gpt2()
+    texts = [ids_of(model, n) for n in (5, 11, 17, 20)]
+
+    def everything(ids):
+        capture = capture_heads(model, ids)
+        terms = score_terms(model, ids)
+        return [capture.q, capture.k, capture.v, sum(terms[1]), torch.from_numpy(count_scores(model, ids).n)]
+
+    alone = [everything(ids) for ids in texts]
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(10):
+            for mine, theirs in zip(alone, pool.map(everything, texts), strict=True):
+                assert all(map(torch.equal, mine, theirs))
+    assert model.config._attn_implementation == "eager" and hooks_left(model) == 0
+
+
+def test_the_terms_of_every_layer_add_up_to_its_scores(odd_gpt2):
+    model = odd_gpt2()
+    ids = ids_of(model)
+    capture = capture_heads(model, ids)
+    terms = score_terms(model, ids[0])
+    for layer in range(2):
+        assert torch.allclose(sum(terms[layer]), capture.scores(layer), rtol=0, atol=1e-4)
+    with pytest.raises(ValueError, match="^input_ids: expected ids from 0 to 49 .*, got 3 to 50$"):
+        score_terms(model, torch.tensor([3, 50]))

@@ -350,6 +350,20 @@ def test_what_is_saved_is_what_is_loaded(tmp_path):
     assert path.stat().st_size < histogram.counts.nbytes / 20
 
 
+@pytest.mark.parametrize("name", ["no folder/counts.npz", "a file/counts.npz", "n" * 300])
+def test_a_path_that_cannot_be_written_is_one_line(tmp_path, name):
+    (tmp_path / "a file").write_text("")
+    with pytest.raises(OSError) as caught:
+        histogram_of(head_scores()).save(tmp_path / name)
+    assert str(caught.value).startswith(f"{tmp_path / name}: expected room and the right to write, got: ")
+
+
+def test_a_zero_with_a_sign_is_not_below_zero():
+    histogram = ScoreHistogram([0], 1)
+    histogram.update(0, torch.tensor([[-0.0, 1.0, -1e-9, 0.0]]))
+    assert histogram.fraction_negative().item() == 0.25
+
+
 def test_a_save_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "counts.npz"
     old = histogram_of(head_scores())

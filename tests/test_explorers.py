@@ -1,6 +1,7 @@
 """Every callback of the explorers, over every layer and head of mini, with what the picture holds compared."""
 
 import base64
+import copy
 import json
 import re
 from io import BytesIO
@@ -12,8 +13,10 @@ import numpy as np
 import pytest
 import torch
 from scipy.stats import gaussian_kde
+from transformers import GPT2Config, GPT2LMHeadModel
 
 from headlab import explorers
+from headlab.capture import capture_heads
 from headlab.explorers import (
     DensityExplorer,
     HeadExplorer,
@@ -23,7 +26,7 @@ from headlab.explorers import (
     SplittingExplorer,
     head_summary,
 )
-from headlab.models import model_name
+from headlab.models import model_name, token_strings
 
 TEXT = "The old man looked at the little white house by the sea."
 OTHER = "A small boat came home, and nobody saw it."
@@ -323,6 +326,43 @@ def test_no_label_sticks_out_of_the_picture(mini, make):
             )
 
 
+@pytest.mark.parametrize("make", CORE)
+@pytest.mark.parametrize(
+    ("wrong", "kind", "line"),
+    [
+        ({"head": 12}, ValueError, "head: expected a head from 0 to 11, got 12"),
+        ({"head": -1}, ValueError, "head: expected a head from 0 to 11, got -1"),
+        ({"head": 1.5}, TypeError, "head: expected a head from 0 to 11, got 1.5"),
+        ({"layer": 4}, ValueError, "layer: expected a layer from 0 to 3, got 4"),
+    ],
+)
+def test_it_does_not_start_at_a_layer_or_head_that_is_not_there(mini, make, wrong, kind, line):
+    if make is ProfileExplorer and "layer" in wrong:
+        pytest.skip("the explorer of lesson 6 shows all layers at once")
+    with pytest.raises(kind) as caught:
+        make(*mini, TEXT, **wrong)
+    assert str(caught.value) == line
+
+
+@pytest.mark.parametrize("n_words", [1, 20, 40, 60])
+@pytest.mark.parametrize("make", [MaskExplorer, SplittingExplorer, ShiftExplorer])
+def test_of_many_tokens_as_many_are_labelled_as_can_be_read(mini, make, n_words):
+    model, tokenizer = mini
+    text = " ".join(["a"] + (TEXT.lower().split() * 5)[: n_words - 1])
+    labels = token_strings(tokenizer, tokenizer(text, return_tensors="pt").input_ids)
+    explorer = make(model, tokenizer, text)
+    axes = [ax for ax in explorer.figure.axes if ax.get_ylabel().startswith(("query (", "token"))]
+    assert axes
+    for axis in [axes[0].yaxis] + ([] if make is SplittingExplorer else [axes[0].xaxis]):
+        shown = axis.get_ticklabels()
+        texts = [label.get_text() for label in shown]
+        every = len(labels) // len(texts) + (len(labels) % len(texts) > 0)
+        assert texts == labels[::every] and len(texts) <= 26
+        assert all(label.get_fontsize() >= 7 for label in shown)
+        if len(labels) <= 26:
+            assert every == 1
+
+
 def test_any_exception_becomes_one_line_that_names_its_kind_unless_it_is_ours():
     assert explorers.one_line(TypeError("one\ntwo")) == "TypeError: one two"
     assert explorers.one_line(ValueError("text: expected a word, got none")) == "text: expected a word, got none"
@@ -515,11 +555,22 @@ def test_the_saved_page_needs_nothing_and_cannot_be_broken_by_a_text(mini):
     assert bundle["text/html"] == page and "0x" not in bundle["text/plain"]
 
 
-def test_names_of_models(mini, control, tmp_path):
+def test_names_of_models(mini, control, tmp_path, monkeypatch):
     assert model_name(mini[0]) == "mini" and model_name(control[0]) == "random"
+    assert model_name(GPT2LMHeadModel(GPT2Config(n_layer=1, n_embd=4, n_head=1, vocab_size=9))) == "unnamed"
+    monkeypatch.chdir(tmp_path)
+    assert model_name(SimpleNamespace(name_or_path=".")) == tmp_path.name
     for folder, name in [
         ("models--openai-community--gpt2/snapshots/607a", "gpt2"),
         ("models--someone--tiny/snapshots/1", "someone/tiny"),
         ("mine", "mine"),
     ]:
         assert model_name(SimpleNamespace(name_or_path=str(tmp_path / folder))) == name
+
+
+def test_the_shift_explorer_divides_as_the_model_does(mini):
+    model, tokenizer = copy.deepcopy(mini[0]), mini[1]
+    model.config.scale_attn_by_inverse_layer_idx = True
+    explorer = ShiftExplorer(model, tokenizer, TEXT, layer=3, head=1)
+    capture = capture_heads(model, tokenizer(TEXT, return_tensors="pt").input_ids)
+    np.testing.assert_allclose(explorer.pattern_image.get_array(), capture.pattern(3, 1), atol=1e-5)

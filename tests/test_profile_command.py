@@ -215,7 +215,7 @@ def test_a_text_that_cannot_be_read_is_one_line_before_anything_is_counted(texts
     [
         ({"workers": 0}, "workers: expected a whole number of processes >= 1, got 0"),
         ({"workers": 2, "scheduler": "tcp://x:1"}, "workers: expected either workers or a scheduler, got both"),
-        ({"texts": []}, "texts: expected at least one file, got none"),
+        ({"texts": []}, "texts: expected a list of paths of files, at least one, got none"),
         ({"out": "nowhere/counts.npz"}, "out: expected a file in a folder that is there, got nowhere/counts.npz"),
     ],
 )

@@ -3,6 +3,8 @@
 import importlib
 import math
 import statistics
+import subprocess
+import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -415,3 +417,23 @@ def test_bad_input_is_told_in_one_line(call, error, line):
     with pytest.raises(error) as caught:
         call()
     assert str(caught.value) == line
+
+
+def test_a_layer_that_would_be_lost_between_two_points_is_told():
+    rng = np.random.default_rng(0)
+    layers = [rng.normal(0, 0.3, 2000), rng.normal(0, 40, 2000)]
+    grid, densities = layer_densities(layers)
+    np.testing.assert_allclose(np.trapezoid(densities, grid), 1, atol=0.01)
+    with pytest.raises(ValueError) as caught:
+        layer_densities(layers, n_grid=64)
+    assert str(caught.value) == "n_grid: expected points enough to show the narrowest layer, got 64, too few"
+
+
+def test_the_lesson_modules_need_no_model():
+    code = """
+import sys
+from headlab import density, masking, profiles, scores, shift, splitting
+above = {"transformers", *(f"headlab.{name}" for name in ("capture", "models", "plots", "explorers"))}
+assert not above & set(sys.modules), above & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
