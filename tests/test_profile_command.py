@@ -13,7 +13,7 @@ import pytest
 import torch
 from filelock import FileLock
 
-from headlab import cli, streaming
+from headlab import cli, download, streaming
 from headlab.capture import count_scores
 from headlab.density import ScoreHistogram
 from headlab.streaming import profile_texts
@@ -225,11 +225,66 @@ def test_settings_that_cannot_be(texts, tmp_path, settings, line):
     assert str(caught.value) == line
 
 
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ({"texts": "a.txt"}, "texts: expected a list of paths of files, got 'a.txt'"),
+        ({"texts": 5}, "texts: expected a list of paths of files, got 5"),
+        ({"texts": [3]}, "texts: expected a list of paths of files, got 3 among them"),
+        ({"out": None}, "out: expected the path of a file, got None"),
+    ],
+)
+def test_settings_of_the_wrong_kind(texts, tmp_path, settings, line):
+    with pytest.raises(TypeError) as caught:
+        profile_texts(**{"name": "mini", "texts": texts, "out": tmp_path / "counts.npz", **settings})
+    assert str(caught.value) == line
+
+
+def test_a_folder_is_no_place_for_counts(texts, tmp_path):
+    for out, name in ((tmp_path, str(tmp_path)), (".", ".")):
+        with pytest.raises(ValueError) as caught:
+            profile_texts("mini", texts, out)
+        assert str(caught.value) == f"out: expected the path of a file, got a folder, {name}"
+
+
+def test_a_lock_that_cannot_be_made_is_one_line(texts, tmp_path):
+    out = tmp_path / ("n" * 250)  # a name that the file may have, but not its lock
+    with pytest.raises(OSError) as caught:
+        profile_texts("mini", texts, out)
+    assert str(caught.value) == f"out: expected a folder that can be written, got {out}: File name too long"
+
+
+def test_a_byte_order_mark_is_no_part_of_a_text(texts, tmp_path):
+    with open(texts[2], encoding="utf-8") as file:
+        (tmp_path / "marked.txt").write_text(file.read(), encoding="utf-8-sig")
+    counted = [profile_texts("mini", [path], tmp_path / "counts.npz") for path in (texts[2], tmp_path / "marked.txt")]
+    assert counted[0].counted == counted[1].counted and np.array_equal(counted[0].counts, counted[1].counts)
+
+
+def test_an_interruption_before_anything_is_counted_says_so(texts, tmp_path, monkeypatch, capsys):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    out = tmp_path / "counts.npz"
+    for what in ("load_model", "count_scores"):
+        with monkeypatch.context() as patch:
+            patch.setattr(streaming, what, interrupt)
+            assert cli.main(["profile", "--model", "mini", "--out", str(out), "--texts", *texts]) == 130
+        told = capsys.readouterr().err.splitlines()[-1]
+        assert told == "Interrupted; nothing was counted yet. The same command goes on from there."
+        assert not out.exists()
+    monkeypatch.setattr(download, "find", lambda _: None)
+    monkeypatch.setattr(download, "download", interrupt)
+    assert cli.main(["download", "gpt2"]) == 130
+    assert capsys.readouterr().err == "Interrupted. The same command goes on from there.\n"
+
+
 def test_without_dask_workers_are_refused_in_one_line(texts, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(ValueError) as caught:
         profile_texts("mini", texts, tmp_path / "counts.npz", workers=2)
     assert str(caught.value) == "workers: expected Dask to be installed; run: pip install 'headlab[cluster]'"
+    assert not (tmp_path / "counts.npz").exists()
 
 
 def test_a_scheduler_that_does_not_answer_is_one_line(distributed, texts, tmp_path, monkeypatch):
