@@ -72,11 +72,11 @@ def one_line(error):
     return " ".join(f"{name}{error}".split())[:200]
 
 
-def fit_labels(*axes):
-    """Keep as many token labels of each Axis as can be read: all of up to 26, of more every second or third."""
+def fit_labels(*axes, most=26):
+    """Keep as many token labels of each Axis as can be read: all of up to `most`, of more every second or third."""
     for axis in axes:
         places, texts = axis.get_ticklocs(), [label.get_text() for label in axis.get_ticklabels()]
-        every = -(-len(places) // 26)
+        every = -(-len(places) // most)
         axis.set_ticks(places[::every], texts[::every], fontsize=min(10, 190 / len(places[::every])))
 
 
@@ -311,7 +311,7 @@ class SplittingExplorer(Explorer):
             ax.set_yticks([])
         rows = [place + 0.5 for place in range(n_tokens)]
         axes["query"].set_yticks(rows, [as_label(label) for label in labels])
-        fit_labels(axes["query"].yaxis)
+        fit_labels(axes["query"].yaxis, most=15)
         for name in ("query", "key", "value"):
             axes[name].set(title=name, xlabel="channel of the head")
         self.name = axes["fused"].set_title("fused")
@@ -378,7 +378,7 @@ class ShiftExplorer(Explorer):
         for name in ("scores", "pattern"):
             fit_labels(axes[name].xaxis, axes[name].yaxis)
             axes[name].images[0].colorbar.remove()
-        axes["pattern"].set(title="pattern", ylabel="")
+        axes["pattern"].set(title="pattern\n(dark: 0, bright: 1)", ylabel="")
         axes["tokens"].set(ylim=(0, n_tokens + 1), ylabel="effective tokens", xticklabels=[])
         axes["share"].set(ylim=(0, 1.05), ylabel="first token's share", xlabel="query")
         self.curves = {}

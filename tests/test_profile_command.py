@@ -292,3 +292,15 @@ def test_a_scheduler_that_does_not_answer_is_one_line(distributed, texts, tmp_pa
     with pytest.raises(OSError) as caught:
         profile_texts("mini", texts, tmp_path / "counts.npz", scheduler="tcp://127.0.0.1:1")
     assert str(caught.value).startswith("scheduler: expected Dask's, with workers, at tcp://127.0.0.1:1, got: ")
+
+
+def test_a_scheduler_without_workers_is_left_as_it_was(distributed, texts, tmp_path, monkeypatch):
+    monkeypatch.setattr(streaming, "ANSWER_WITHIN", 1)
+    with distributed.LocalCluster(n_workers=0, dashboard_address=None, silence_logs=50) as cluster:
+        before = set(cluster.scheduler.clients)
+        with pytest.raises(OSError, match="^scheduler: expected Dask's, with workers, at tcp://.*, got: "):
+            profile_texts("mini", texts, tmp_path / "counts.npz", scheduler=cluster.scheduler_address)
+        deadline = time.monotonic() + 10
+        while set(cluster.scheduler.clients) != before and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert set(cluster.scheduler.clients) == before
