@@ -77,6 +77,7 @@ def profile(name, texts, out, workers=None, scheduler=None):
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that being ended is being interrupted
     try:
         histogram = profile_texts(name, texts, out, workers, scheduler)
+        medians_of = histogram.quantile(0.5)
     except KeyboardInterrupt:
         found = f"{out} has what was counted" if Path(out).exists() else "nothing was counted yet"
         print(f"Interrupted; {found}. The same command goes on from there.", file=sys.stderr)
@@ -88,7 +89,7 @@ def profile(name, texts, out, workers=None, scheduler=None):
     print(f"{out}: {n.sum():,} raw scores of {histogram.model}, from {len(histogram.counted):,} pieces of text")
     print("layer  negative  medians of its heads")
     negative = (n * histogram.fraction_negative()).sum(axis=1) / n.sum(axis=1)
-    for layer, share, medians in zip(histogram.layers, negative, histogram.quantile(0.5), strict=True):
+    for layer, share, medians in zip(histogram.layers, negative, medians_of, strict=True):
         print(f"{layer:5}  {share:8.1%}  {medians.min():.2f} to {medians.max():.2f}")
     return 0
 

@@ -304,3 +304,12 @@ def test_a_scheduler_without_workers_is_left_as_it_was(distributed, texts, tmp_p
         while set(cluster.scheduler.clients) != before and time.monotonic() < deadline:
             time.sleep(0.1)
         assert set(cluster.scheduler.clients) == before
+
+
+def test_counts_without_a_median_are_one_line(texts, tmp_path, monkeypatch, capsys):
+    too_far = ScoreHistogram([0], 1, "a model")
+    too_far.update(0, torch.tensor([[1e9, 2e9]]))
+    monkeypatch.setattr(streaming, "profile_texts", lambda *_: too_far)
+    assert cli.main(["profile", "--model", "mini", "--out", str(tmp_path / "counts.npz"), "--texts", *texts]) == 1
+    told = capsys.readouterr().err
+    assert len(told.splitlines()) == 1 and "expected" in told
