@@ -461,9 +461,6 @@ def _checked_sample(samples, weights, bounds):
     total = float(weights.sum(dtype=np.float64))
     expect(total >= 1 / LARGEST, "weights", f"a sum of at least {1 / LARGEST:.0e}", f"{total:.3g}")
     n_effective = total**2 / float(np.square(weights, dtype=np.float64).sum())
-    if weights.min() == 0:  # what weighs nothing is no part of the sample, nor of its range
-        values, weights = values[weights > 0], weights[weights > 0]
-        low, high = float(values.min()), float(values.max())
     return _Sample(values, weights, total, n_effective, low, high)
 
 

@@ -164,8 +164,8 @@ print(f"the future's shares: {shares.min().item():.3f} to {shares.max().item():.
 assert shares.min() > 0
 
 # %% [markdown]
-# A score of 0 is an ordinary score, and $e^0 = 1$ buys a share like any other. **0 for the past is harmless; 0 for the
-# future is a leak.**
+# A score of 0 is an ordinary score, and $e^0 = 1$ buys a share like any other. **Adding 0 to the past is harmless; a score
+# of 0 in the future is a leak.**
 
 # %% [markdown]
 # ## 5. The tempting mistake: mask after the softmax
@@ -447,7 +447,7 @@ check("1.3", my_collected)
 # | the first token gives itself 100 % | sections 3 and 6: exactly 1 in every head | holds |
 # | the mask gives the past 1 | section 4: 1 and 0 give the same pattern | holds, as any constant would |
 #
-# Beyond the report: 0 for the *future* is a leak (section 4); masking after the softmax loses shares (section 5); later
+# Beyond the report: a score of 0 in the *future* is a leak (section 4); masking after the softmax loses shares (section 5); later
 # tokens change nothing earlier, bit for bit (section 7); and trained heads treat the first token as untrained ones never
 # do (section 8).
 #

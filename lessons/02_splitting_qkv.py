@@ -191,7 +191,7 @@ plt.show()
 
 # %% [markdown]
 # *The figure says:* one head has three bands of columns, one in each third (dotted lines part them), always 768 columns apart; they are the same
-# columns in the weight (above) and in the output (below). The rows differ: channels that come in above, tokens below.
+# columns in the weight (above) and in the output (below). The other heads' columns are paled on purpose, so the picture does not tell whose weights are larger. The rows differ: channels that come in above, tokens below.
 #
 # The **splitting explorer** frames the bands of any head in the output, and shows the q, k and v that they are. Here it
 # stands still, with what it says in words:
@@ -484,8 +484,8 @@ check("2.1", my_fused)
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint</summary>
 #
-# Thirds first. Then, for each third, `view` the last axis as (n_heads, d_head) and only then move the heads to the front. (A
-# third of a larger tensor is not contiguous: use `reshape` or `unflatten` where `view` complains.)
+# Thirds first. Then, for each third, `view` the last axis as (n_heads, d_head) and only then move the heads to the front. (If
+# `view` complains, you have asked for the heads before the tokens: that is `view_without_transpose` of section 5, and `reshape` would only hide it.)
 # </details>
 
 

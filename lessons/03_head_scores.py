@@ -171,7 +171,7 @@ def largest_share(capture, divisor):
     return attention_pattern(raw, divisor).amax(-1)[..., 1:]
 
 
-print("largest share, mean over all heads     unscaled   scaled   of so many queries")
+print("largest share, mean over all heads     unscaled   scaled     queries")
 largest = {}
 for name, captured in (("trained model", capture), ("untrained control", random_capture)):
     largest[name] = largest_share(captured, d_head)
@@ -236,7 +236,7 @@ for number, theirs in enumerate(attentions):
 #
 # The four names for **every** head of a text. Choose a head in the overview or with the sliders, point at a cell to see its
 # token pair and its four values, or type a text of your own. It was sent to this page with all its numbers, so it answers at
-# once, and it works in a saved page too. First it stands still, with what it says in words:
+# once, and it works in a saved page too (where only a text of your own needs the running notebook). First it stands still, with what it says in words:
 
 # %%
 explorer = HeadExplorer(model, tokenizer, text, layer=capture.layers[-1], head=0)
@@ -495,7 +495,8 @@ excess = to_adjective - usual  # (layer, head, link)
 # %% [markdown]
 # One more trap. If we pick the best of all heads on these links and report its excess on the *same* links, luck is in
 # the number. So choose the head on every other phrase, and measure it on the rest, whose words it was not chosen for; then the
-# other way round. Where the next head comes close, a single other word in the passage could have decided the choice.
+# other way round. We say yes only if both halves choose the same head, and if both times its excess on the rest is more than twice its standard error, the
+# number after ±. Where the next head comes close, a single other word in the passage could have decided the choice.
 
 # %%
 assert not set(re.findall(r"\w+", " ".join(phrases[::2]))) & set(re.findall(r"\w+", " ".join(phrases[1::2])))
@@ -521,10 +522,12 @@ shown = slice(max(0, query - 11), query + 1)
 ax = plot_pattern(patterns[layer, head, shown, shown], passage_labels[shown])
 share = patterns[layer, head, query, key]
 ax.set_title(f"L{layer}H{head}: {passage_labels[query]} gives {passage_labels[key]} {share:.2f}")
+ax.images[0].colorbar.set_label("share of attention")
 plt.show()
 
 # %% [markdown]
-# *The figure says:* this is the held-out link on which the head of the second choice exceeds its habit most; the last row is the noun.
+# *The figure says:* this is the held-out link on which the head of the second choice exceeds its habit most; the last row is the noun. The picture is cut out of the
+# passage: what is missing from a row's sum goes to earlier tokens, left of it.
 # It is an illustration, picked because it is the best. The evidence is the numbers above it, and even they are generous:
 # some phrases come more than once, so the links are not independent and the true error is larger.
 #
@@ -791,7 +794,7 @@ check("3.5", my_outputs)
 # | --- | --- | --- |
 # | attention is $\mathrm{softmax}(QK^\top / \sqrt{d_k})\, V$ (the report) | sections 3 and 6: the model's own patterns and block outputs, in all heads and layers | holds |
 # | each head's dot products are its raw scores (the report) | section 1: loop, one product, all heads at once agree | holds |
-# | the root of $d_\mathrm{head}$ keeps the softmax from saturating (Vaswani et al.) | section 2: variance = channels for random vectors; it grows in the model too | holds |
+# | the root of $d_\mathrm{head}$ keeps the softmax from saturating (Vaswani et al.) | section 2: with random vectors the largest share stays low with the root, however many channels, and goes to 1 without it; the control's variance grows with the channels likewise; the trained model's scale is its own | holds where training starts |
 # | a noun looks at its adjective (the report) | section 5: against the head's own habit at that distance, on links not used to choose the head | printed there for the loaded model; the claim is about GPT-2, and is tested only where that is the one loaded |
 #
 # Beyond the report: heads of known types are found by marking pairs in the text and comparing with even attention and with the best
