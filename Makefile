@@ -16,7 +16,7 @@ TWO_AT_A_TIME := -n 2 --no-loadscope-reorder
 .PHONY: lab test notebooks bench fuzz stress audit lowest lock clean
 
 lab: $(VENV)/.lab
-	$(BIN)/headlab download gpt2 --if-reachable
+	test -n "$$HEADLAB_MODEL" || $(BIN)/headlab download gpt2 --if-reachable
 	$(BIN)/jupyter lab $(ALLOW_ROOT) --ServerApp.ip=127.0.0.1 --notebook-dir=notebooks notebooks/01_causal_masking.ipynb
 
 test: $(VENV)/.test

@@ -94,7 +94,7 @@ plt.show()
 # ### 1.4 Is it more than chance?
 #
 # One number for each text: here the median over heads, averaged over layers. Then two questions. How large is the difference? And how often would it be as large if the two groups were made by shuffling
-# the texts? `permutation_test` tries all ways to shuffle.
+# the texts? `permutation_test` tries all ways to shuffle up to seven texts a group, and with more, 9,999 random ones.
 
 
 # %%
@@ -118,7 +118,7 @@ print("random control:", compare(untrained))
 
 # %% [markdown]
 # Of six texts there are 20 ways to choose three, so no p can be below 2 / 20 = 0.10: **three against three cannot settle anything**, however large the difference. With six against six the least p is 0.002.
-# And if you try seven statistics, one of them will look special by chance: say how many you tried.
+# And if you try seven statistics, one of them may well look special by chance: say how many you tried.
 #
 # ### 1.5 The answer
 #
@@ -216,7 +216,7 @@ held_out(control, control_tokenizer, "random control")
 # ### Question C (hard): which heads notice that a text repeats?
 #
 # Give the model 30 random tokens and then the same 30 again (order kept), or the same 30 shuffled. Both texts hold the same tokens; only the order of the second half differs. Which heads attend more narrowly, with fewer
-# effective tokens, in the second half of the first?
+# effective tokens, in the second half of the *repeated* text than in that of the *shuffled* one?
 #
 # **What a good answer shows:** the two texts of a **pair** are compared with each other; there are many heads, so the head is chosen on one half of the pairs and tested on the other; the effect has an interval over pairs;
 # the control shows none; and the answer does not call a head an "induction head" on this evidence alone (lesson 3 has the test for that).
@@ -256,13 +256,14 @@ for name, sample in (
     low, high = bootstrap_mean(effect)
     print(f"{name}: L{layer}H{head}, chosen on 12 pairs, narrows by {sample[:12, layer, head].mean():.2f} tokens there")
     print(f"    on the 12 other pairs by {effect.mean():.2f} tokens, 95 % interval {low:.2f} to {high:.2f}")
-    print(
-        f"    all {sample[0].size} heads, 24 pairs: median {np.median(sample.mean(0)):+.2f}, largest {sample.mean(0).max():+.2f}"
-    )
+    mean = sample.mean(0)
+    most = "L{}H{}".format(*np.unravel_index(mean.argmin(), mean.shape))
+    print(f"    all {mean.size} heads, 24 pairs: median {np.median(mean):+.2f}, largest {mean.max():+.2f};")
+    print(f"    {(mean < 0).sum()} heads go the other way, {most} farthest: {mean.min():+.2f}")
 
 # %% [markdown] tags=["solution"]
 # **A good answer.** It gives the effect on the pairs that did *not* choose the head, and says whether the interval leaves zero out. It sets it beside the control: there, too, some head looked best on the pairs that chose it, and that effect
-# is chance. It warns that twelve pairs are few (with six, the control's interval can leave zero out, on the wrong side), and that a narrower attention is not yet a copy: the next step is where this head looks, `token_pairs(ids)["induction"]` of lesson 3, and whether the model predicts the
+# is chance. It warns that twelve pairs are few, and that a narrower attention is not yet a copy: the next step is where this head looks, `token_pairs(ids)["induction"]` of lesson 3, and whether the model predicts the
 # repeated token better. And it reports the heads that go the other way.
 
 # %% [markdown] tags=["solution"]

@@ -242,8 +242,9 @@ def test_several_results_may_come_stacked():
     pair = Exercise(answer=lambda x: (x, 2 * x), cases=TOY.cases, mistakes=())
     assert judge(pair, lambda x: torch.stack([x, 2 * x])) == ("passed", "right")
     assert "a value is not" in judge(pair, lambda x: torch.stack([2 * x, x]))[1]
+    assert judge(pair, lambda x: (x, 2 * x, x))[1] == "expected 2 results, got a tuple of 3"
     assert judge(pair, lambda x: torch.stack([x, x, x]))[1] == "expected 2 results, got numbers of shape (3, 2, 3)"
-    assert judge(pair, lambda x: x.sum())[1] == "expected 2 results, got numbers of shape ()"
+    assert judge(pair, lambda x: x.sum())[1] == "expected 2 results, got a number"
 
 
 def test_a_wrong_name_does_not_give_the_right_one_away():

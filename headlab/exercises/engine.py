@@ -217,12 +217,14 @@ def _difference(results, exercise):
 
 
 def _describe(value):
+    if isinstance(value, tuple | list):
+        return f"a {type(value).__name__} of {len(value)}"
     if isinstance(value, torch.Tensor | np.ndarray):
         try:
             kind = "True and False" if _array(value).dtype == bool else "numbers"
         except (TypeError, ValueError, RuntimeError):
             kind = f"{value.dtype} (cannot be compared)"
-        return f"{kind} of shape {tuple(value.shape)}"
+        return "a number" if kind == "numbers" and value.ndim == 0 else f"{kind} of shape {tuple(value.shape)}"
     if isinstance(value, bool):
         return "True or False"
     return "a number" if isinstance(value, int | float | np.generic) else type(value).__name__

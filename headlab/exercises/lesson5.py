@@ -74,6 +74,11 @@ def _variance(samples):
     return np.var(samples, ddof=1) * len(samples) ** -0.2
 
 
+def _without_brackets(samples):
+    """n**-1/5 is (1/n)/5: put the exponent in brackets, n ** (-1 / 5)"""
+    return np.std(samples, ddof=1) * len(samples) ** -1 / 5
+
+
 def _growing(samples):
     """more samples make this wider: the exponent is -1/5"""
     return np.std(samples, ddof=1) * len(samples) ** 0.2
@@ -255,7 +260,7 @@ EXERCISES = {
     "5.2": Exercise(
         answer=_scott,
         cases=((_samples(2),), (_samples(7),), (40 * _samples(60),)),
-        mistakes=(_silverman, _population, _power_alone, _variance, _growing, _standard_error),
+        mistakes=(_silverman, _population, _power_alone, _without_brackets, _variance, _growing, _standard_error),
     ),
     "5.3": Exercise(
         answer=_binned,

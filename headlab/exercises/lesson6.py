@@ -230,7 +230,14 @@ def _swapped(values):
 def _inner_variance(values):
     """this is the variance within each head, across texts: the heads' share is the variance of the heads' means"""
     total = values.var()
-    return values.var(0).mean() / total, values.var(1).mean() / total, 1 - values.var(0).mean() / total
+    heads, texts = values.var(0).mean() / total, values.var(1).mean() / total
+    return heads, texts, 1 - heads - texts
+
+
+def _of_a_sample(values):
+    """these variances divide by n - 1: here the values are all there are, so divide by n (np.var does)"""
+    heads, texts = (values.mean(axis).var(ddof=1) / values.var(ddof=1) for axis in (0, 1))
+    return heads, texts, 1 - heads - texts
 
 
 def _not_divided(values):
@@ -288,6 +295,6 @@ EXERCISES = {
     "6.6": Exercise(
         answer=_head_share,
         cases=((3 + _values(4, 3),), (3 + _values(5, 7),)),
-        mistakes=(_of_deviations, _swapped, _inner_variance, _not_divided, _not_centred),
+        mistakes=(_of_deviations, _swapped, _inner_variance, _of_a_sample, _not_divided, _not_centred),
     ),
 }
