@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from queue import Empty
 
 import nbformat
 from jupyter_client.manager import KernelManager
@@ -38,17 +39,18 @@ def _connect_here(self, address):
 socket.socket.connect, socket.getaddrinfo, socket.create_connection = _connect_here, _refuse, _refuse
 """
 PEAK = "import resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
-LONG_CELL = """
+# As in the lessons, a cell of its own: torch, once interrupted in its import, cannot be imported again by any kernel.
+IMPORT_CELL = """
 from headlab.capture import capture_heads
 from headlab.models import load_model
+"""
+LONG_CELL = """
 model, tokenizer = load_model("mini")
 for _ in range(200):
     ids = tokenizer("The old man looked at the little white house. " * 20, return_tensors="pt").input_ids
     capture_heads(model, ids)
 """
 CHECK_CELL = """
-from headlab.models import load_model
-from headlab.capture import capture_heads
 model, tokenizer = load_model("mini")
 assert not any(block.attn.c_attn._forward_hooks for block in model.transformer.h)
 capture = capture_heads(model, tokenizer("All is well.", return_tensors="pt").input_ids)
@@ -89,6 +91,7 @@ def interrupt(rng):
     client.start_channels()
     try:
         client.wait_for_ready(timeout=60)
+        client.execute_interactive(IMPORT_CELL, timeout=120)
         client.execute(LONG_CELL)
         time.sleep(rng.uniform(0.0, 12.0))
         manager.interrupt_kernel()
@@ -140,8 +143,9 @@ def main():
     for number in range(options.interrupts):
         try:
             print(f"interrupt {number + 1} of {options.interrupts}: the cell ended with {interrupt(rng)}, the next ran")
-        except (ValueError, RuntimeError, TimeoutError) as error:
-            failures.append(str(error))
+        except (ValueError, RuntimeError, TimeoutError, Empty) as error:
+            failures.append(f"interrupt {number + 1}: {error!r}"[:300])
+            print(failures[-1], file=sys.stderr, flush=True)
     if seconds:
         print(
             f"{len(seconds)} notebooks ran, median {statistics.median(seconds):.0f} s, "
