@@ -532,8 +532,10 @@ class ProfileExplorer(Explorer):
         extent = (grid[0] - step / 2, grid[-1] + step / 2, n_layers - 0.5, -0.5)
         self.densities = left.imshow(densities, extent=extent, aspect="auto", cmap="viridis", interpolation="nearest")
         left.axvline(0, color="white", ls=":", lw=1)
-        left.set(xlabel="raw score q·k", ylabel="layer", title="density of the raw scores")
-        self.figure.colorbar(self.densities, ax=left, label="density")
+        left.set(xlabel="raw score q·k", ylabel="layer", title="colour: density per unit of q·k")
+        self.figure.colorbar(self.densities, ax=left)  # a label would be taken for that of the right panel
+        right.set_ylabel("layer")
+        right.tick_params(labelleft=True)
         rows = np.repeat(np.arange(n_layers), n_heads)
         self.points = right.scatter(np.zeros(rows.size), rows, s=14, color="0.6", label="each head")
         self.middle = right.plot(np.zeros(n_layers), range(n_layers), color="black", label="median of the heads")[0]
