@@ -349,9 +349,11 @@ class Explorer {
     context.fillText(digits(low), left, 32);
     context.textAlign = "right";
     context.fillText(digits(high), left + this.side, 32);
+    const room = this.side - 88; // between the two numbers
+    if (room < 12) return;
     const steps = Float64Array.from({ length: 256 }, (_, step) => step / 255);
     context.imageSmoothingEnabled = true;
-    context.drawImage(picture(colours(steps, 0, 1, this.palettes[panel], 256)), left + 44, 27, this.side - 88, 10);
+    context.drawImage(picture(colours(steps, 0, 1, this.palettes[panel], 256)), left + 44, 27, room, 10);
   }
 
   cellAt(event) {

@@ -37,6 +37,7 @@ from build_notebooks import notebook_of
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
 TEXT = "The old man looked at the little white house by the sea."
+LONG_TOKENS = "They understand everything themselves, sometimes."
 SETUP = f"""from headlab import explorers
 from headlab.models import load_model
 
@@ -409,6 +410,20 @@ def test_the_head_explorer_works_in_an_exported_page_without_kernel_or_network(l
         page.locator("canvas.overview").click(position={"x": 24 + 18, "y": 24 + 36 + 18})
         assert page.locator("output").inner_text() == "L1H0"
         page.screenshot(path=SCREENSHOTS / "HeadExplorer_exported.png")
+
+
+def test_in_a_narrow_page_no_colour_bar_covers_its_numbers(lab, mini, tmp_path):
+    path = tmp_path / "narrow.html"
+    path.write_text("<!doctype html><meta charset=utf-8>" + explorers.HeadExplorer(*mini, LONG_TOKENS).to_html())
+    with offline_page(lab.browser, path) as page:
+        panels = page.locator("canvas.panels")
+        for width, bars in ((1280, True), (420, False)):
+            page.set_viewport_size({"width": width, "height": 900})
+            page.wait_for_timeout(300)
+            n = int(panels.evaluate("(canvas) => canvas.clientWidth"))
+            row = colours_of(panels, [[x, 32] for x in range(n)])  # where the numbers and the bars are
+            assert (np.ptp(row, axis=1) > 40).any() == bars
+        page.screenshot(path=SCREENSHOTS / "HeadExplorer_narrow.png")
 
 
 def test_lesson_3_exported_as_it_is_saved_answers_without_kernel_or_network(lab, mini, tmp_path):
