@@ -423,6 +423,7 @@ def test_in_a_narrow_page_no_colour_bar_covers_its_numbers(lab, mini, tmp_path):
             n = int(panels.evaluate("(canvas) => canvas.clientWidth"))
             row = colours_of(panels, [[x, 32] for x in range(n)])  # where the numbers and the bars are
             assert (np.ptp(row, axis=1) > 40).any() == bars
+            assert page.get_by_label("Layer", exact=True).bounding_box()["width"] > 100
         page.screenshot(path=SCREENSHOTS / "HeadExplorer_narrow.png")
 
 
