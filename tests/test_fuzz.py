@@ -452,8 +452,8 @@ def test_bootstrap_fraction(values):
 def test_decompose_scores(values):
     terms = outcome(decompose_scores, values)
     if terms is not REFUSED:
-        x, weight, bias, n_heads = (array(values[name]) for name in ("x", "weight", "bias", "n_heads"))
-        n_heads, d_model = int(n_heads), x.shape[1]
+        x, weight, bias = (array(values[name]) for name in ("x", "weight", "bias"))
+        n_heads, d_model = int(values["n_heads"]), x.shape[1]
         d_head = d_model // n_heads
         for h in range(n_heads):
             q, k = (slice(third * d_model + h * d_head, third * d_model + (h + 1) * d_head) for third in (0, 1))

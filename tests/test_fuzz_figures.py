@@ -243,7 +243,7 @@ def test_plot_strips(values):
         groups = [array(group).ravel() for group in values["groups"]]
         np.testing.assert_array_equal(points[:, 1], np.concatenate(groups))
         columns = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
-        assert (np.abs(points[:, 0] - columns) <= values["jitter"] * (1 + 1e-12)).all()
+        assert (np.abs(points[:, 0] - columns) <= values["jitter"] + np.spacing(columns + 1.0)).all()
         assert ax.get_title() == f"{len(points):,} points"
         assert written(ax.get_xticklabels()) == in_font(values["names"])
 
@@ -404,6 +404,7 @@ def test_profile_texts_counts_an_odd_text_or_says_why_not(mini, tmp_path, text):
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
     values = {"name": "mini", "texts": [path], "out": tmp_path / "counts.npz"}
     total = outcome(profile_texts, values, also=(str(path),))
+    text = text.removeprefix("\ufeff")  # a byte order mark, which is no part of the text
     if not text.strip() or not length_of(tokenizer, text):
         assert total is REFUSED and not values["out"].exists()
     else:
