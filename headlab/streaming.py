@@ -225,12 +225,12 @@ def _connected(distributed, scheduler):
         raise OSError(f"scheduler: expected Dask's, with workers, at {scheduler}, got: {reason}") from error
 
 
-_one_at_a_time = Lock()  # A worker may have several threads, which would load the model as often.
+_loading = Lock()  # A worker may have several threads, which would load the model as often.
 
 
 def _count_task(name, pieces):
     """What a worker does: the sum over some pieces."""
-    with _one_at_a_time:
+    with _loading:
         model, model_name = _model_of_worker(name)
     counts = (_count(model, model_name, piece) for piece in pieces)
     return reduce(operator.add, counts), sum(piece.n_characters for piece in pieces)

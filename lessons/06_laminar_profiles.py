@@ -479,7 +479,7 @@ for name, values in zip(loaded._fields, loaded, strict=True):
     print(f"{name:20}{same:>12.3f}{other:>14.3f}{other / same:>8.2f}")
 
 # %% [markdown]
-# A ratio near 1 means that the kind adds nothing beyond what any two texts differ. How much of it is the work of one kind alone? Leave out the one that stands apart in the figure, the repeated words:
+# A ratio near 1 means that the kind adds nothing beyond what any two texts differ. How much of it is the work of one kind alone? Leave out the one that stands apart in mini's figure, the repeated words:
 
 # %%
 not_repeated = np.repeat([kind != "repeated words" for kind in TEXTS], 3)

@@ -92,7 +92,10 @@ def test_as_label(text):
 @pytest.mark.parametrize("label", ODD_LABELS, ids=ascii)
 def test_every_label_can_be_drawn(label):
     ax = plot_pattern(torch.eye(2), [label, "x"])
-    ax.figure.canvas.draw()
+    ax.figure.canvas.draw()  # warns, or raises, where a letter cannot be drawn
+    for first in (ax.get_xticklabels()[0], ax.get_yticklabels()[0]):
+        assert written([first]) == in_font([label])
+        assert first.get_window_extent().width > 1 and first.get_window_extent().height > 1
 
 
 def test_a_label_is_shown_in_the_fonts_that_the_reader_has_named():
