@@ -119,6 +119,9 @@ def real_array(values, argument):
         array = np.asarray(values)
     except ValueError:
         raise ValueError(f"{argument}: expected rows of one length, got {shown(repr(values))}") from None
+    except RuntimeError:  # torch's, of a list of such tensors
+        expected = "one tensor, or a list of detached ones"
+        raise ValueError(f"{argument}: expected {expected}, got {shown(repr(values))}") from None
     if array.dtype.kind not in "fiu":
         raise TypeError(f"{argument}: expected real numbers, got {array.dtype}")
     return array

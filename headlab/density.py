@@ -385,7 +385,7 @@ def _cross_validated(sample):
         best > 0,
         "samples",
         "cross-validation to find a minimum, or the bandwidth as a number",
-        f"the lowest score at the narrowest bandwidth tried, {least:.3g} (repeated values?)",
+        f"the lowest score at the narrowest bandwidth tried, {least:.3g} (values repeated, or counted in bins?)",
     )
     near = np.geomspace(widths[best - 1], widths[min(best + 1, 119)], 41)
     return float(near[np.argmin(_cross_validation(sample, near))])

@@ -41,8 +41,9 @@ def text_reader(model, tokenizer, look=capture_heads):
 
     look: what takes the model and the token ids and gives what is to be shown, by default capture_heads. The function
     raises ValueError where the text is empty, longer than MAX_TOKENS or than the model can read, or holds half a
-    character.
+    character. A model that is not on the CPU, where the pictures are drawn, is refused at once.
     """
+    expect(model.device.type == "cpu", "model", "a model on the CPU (model.cpu() moves it)", f"one on {model.device}")
     limit = min(MAX_TOKENS, model.config.n_positions)
 
     @lru_cache(maxsize=8)

@@ -25,6 +25,7 @@ from headlab.profiles import bootstrap_mean
 TERM_STYLES = (("o", "#0072B2"), ("s", "#D55E00"), ("^", "#009E73"), ("x", "#555555"))
 ABOVE_0 = "a number above 0"
 PAIRS = "(grid, density) pairs"
+MEDIANS = "medians of layers"  # how plot_by_layer knows its own lines again
 
 
 def plot_mask(mask, tokens, ax=None):
@@ -51,7 +52,8 @@ def plot_scores(scores, tokens, ax=None, label="raw score q·k", limit=None):
     masked = scores.isneginf()
     visible = finite_array(scores.masked_fill(masked, 0.0), "scores")
     if limit is None:
-        limit = np.abs(visible).max().item() or 1.0
+        largest = np.abs(visible).max().item()
+        limit = largest if largest >= 1 / LARGEST else 1.0  # a scale narrower than that cannot be drawn
     limit = _checked_number(limit, "limit", ABOVE_0, 1 / LARGEST)
     values = scores.masked_fill(masked, torch.nan)
     return _heatmap(values, tokens, ax, cmap="PuOr", vmin=-limit, vmax=limit, label=label)
@@ -333,22 +335,27 @@ def plot_by_layer(values, ax=None, ylabel="", label=None):
     expect(fits, "values", "(layer, head) or (text, layer, head)", values.shape)
     ax = _axes(ax, (8, 3.6))
     texts = values if values.ndim == 3 else values[None]
-    place = len(ax.lines)
+    place = len(_samples_of(ax))
     expect(place < len(TERM_STYLES), "ax", f"at most {len(TERM_STYLES)} samples", place + 1)
     marker, colour = TERM_STYLES[place]
     layers = np.arange(texts.shape[1]) + 0.15 * place
     points = np.repeat(layers, texts.shape[2]), texts.mean(0)
     ax.scatter(*points, color=colour, marker=marker, s=14, alpha=0.35, linewidths=0.6)
     middles = np.median(texts, -1)  # (text, layer)
-    ax.plot(layers, middles.mean(0), color=colour, marker=marker, label=label)
+    ax.plot(layers, middles.mean(0), color=colour, marker=marker, label=label, gid=MEDIANS)
     if len(texts) > 1:
         for end in bootstrap_mean(middles):
             ax.scatter(layers, end, color=colour, marker="_", s=110, zorder=3)
     ax.set(xlabel="layer", ylabel=ylabel or ax.get_ylabel())
-    ax.set_xticks(range(max(len(line.get_xdata()) for line in ax.lines)))
+    ax.set_xticks(range(max(len(line.get_xdata()) for line in _samples_of(ax))))
     if label:
         ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     return ax
+
+
+def _samples_of(ax):
+    """The lines that `plot_by_layer` drew on these axes, among any others."""
+    return [line for line in ax.lines if line.get_gid() == MEDIANS]
 
 
 def _axes(ax, size):

@@ -54,6 +54,7 @@ JUNK = st.one_of(
     st.booleans(),
     st.integers(-3, 6),
     st.sampled_from([10**9, -(10**9), 2**31, 2**63, -(2**63), 10**30, 1.5, 1e300, np.nan, np.inf, 1 + 2j]),
+    st.builds(lambda x: [torch.tensor(x, requires_grad=True)], st.floats(-3, 3)),
     st.sampled_from([np.int64(2), np.float32(2.0), object, {}, [], (), [None], ["a"], [[1.0], [2.0, 3.0]], b"bytes"]),
     TEXTS,
     st.lists(st.integers(0, 3), max_size=3).flatmap(lambda shape: tensors(*shape, dtypes=FLOATS + OTHERS[1:3])),

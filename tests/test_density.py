@@ -474,7 +474,12 @@ GRID = [0.0, 1.0]
             lambda: choose_bandwidth(np.repeat([1.0, 2.0, 4.0], 400), "cross-validation"),
             ValueError,
             "samples: expected cross-validation to find a minimum, or the bandwidth as a number, got the lowest score "
-            "at the narrowest bandwidth tried, 0.00302 (repeated values?)",
+            "at the narrowest bandwidth tried, 0.00302 (values repeated, or counted in bins?)",
+        ),
+        (
+            lambda: kde([torch.tensor(1.0, requires_grad=True)], GRID, 1.0),
+            ValueError,
+            "samples: expected one tensor, or a list of detached ones, got [tensor(1., requires_grad=True)]",
         ),
         (
             lambda: kde([1.0, 2.0], GRID, "scot"),

@@ -416,6 +416,16 @@ def test_a_bad_first_text_is_an_error_at_once(mini, make):
         make(*mini, "")
 
 
+@pytest.mark.parametrize("make", [*CORE, HeadExplorer])
+def test_a_model_that_is_not_on_the_cpu_is_refused(mini, make):
+    model, tokenizer = mini
+    elsewhere = copy.deepcopy(model).to("meta")
+    with pytest.raises(
+        ValueError, match=r"^model: expected a model on the CPU \(model.cpu\(\) moves it\), got one on meta$"
+    ):
+        make(elsewhere, tokenizer, TEXT)
+
+
 @pytest.mark.parametrize(("make", "n_changes"), [(MaskExplorer, 1000), *((make, 60) for make in CORE[1:])])
 def test_no_figure_is_left_open_and_the_picture_keeps_its_size(mini, make, n_changes):
     explorer = make(*mini, "An old boat.")

@@ -132,6 +132,12 @@ def test_plot_scores(values):
         assert -low == high >= np.abs(scores[np.isfinite(scores)]).max(initial=0.0) and high > 0
 
 
+@pytest.mark.parametrize(("largest", "limit"), [(0.0, 1.0), (1e-120, 1.0), (3e-100, 3e-100), (2.0, 2.0)])
+def test_the_colours_of_scores_reach_as_far_as_they_do(largest, limit):
+    ax = plot_scores(torch.tensor([[-largest]], dtype=torch.float64), ["a"])
+    assert ax.images[0].get_clim() == (-limit, limit)
+
+
 @given(with_labels("pattern", lambda n: tensors(n, n, dtypes=FLOATS).map(lambda x: x.softmax(-1))))
 def test_plot_pattern(values):
     ax = drawn(plot_pattern, values)

@@ -320,6 +320,7 @@ def test_a_statistic_by_layer_shows_heads_their_median_and_the_interval_over_tex
     values = np.random.default_rng(0).normal(size=(4, 3, 5)) ** 3
     ax = plot_by_layer(values, ylabel="y", label="one")
     assert plot_by_layer(values[0, :2], ax, label="two") is ax
+    assert [line.get_marker() for line in ax.lines] == ["o", "s"]
     middles = np.median(values, -1)
     assert np.allclose(ax.lines[0].get_ydata(), middles.mean(0))
     assert np.allclose(ax.lines[1].get_ydata(), np.median(values[0, :2], -1))
@@ -328,6 +329,13 @@ def test_a_statistic_by_layer_shows_heads_their_median_and_the_interval_over_tex
     for drawn, end in zip((low, high), bootstrap_mean(middles), strict=True):
         assert np.allclose(drawn.get_offsets()[:, 1], end)
     assert len(others.get_offsets()) == 10 and ax.get_ylabel() == "y" and len(ax.get_xticks()) == 3
+
+
+def test_a_reader_s_own_line_is_no_sample():
+    _, ax = plt.subplots()
+    ax.axhline(0.5)
+    plot_by_layer(np.ones((3, 5)), ax)
+    assert ax.lines[1].get_marker() == "o" and ax.lines[1].get_xdata().tolist() == [0, 1, 2]
 
 
 # Bad input
