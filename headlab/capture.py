@@ -149,10 +149,8 @@ def _forward(model, ids, layers, take):
 @contextmanager
 def _without_patterns(model):
     """A model that attends without storing its (T, T) patterns, which no capture reads; as it was, afterwards."""
-    config, attention = model.config, model.config._attn_implementation
-    # Older releases of transformers (5.0 among them) take no notice of these two settings in sdpa.
-    plain = config.scale_attn_weights and not config.scale_attn_by_inverse_layer_idx
-    if attention == "eager" and plain:
+    attention = model.config._attn_implementation
+    if attention == "eager":
         model.set_attn_implementation("sdpa")
     try:
         yield

@@ -47,7 +47,7 @@ def test_a_package_that_is_missing_or_too_old(monkeypatch, capsys):
     monkeypatch.setattr(cli, "version", version)
     old, missing = bad_lines(capsys)
     python = Path(sys.executable).name
-    assert old == f"transformers 4.57.0 (<6,>=5.0 wanted); run: {python} -m pip install 'transformers<6,>=5.0'"
+    assert old == f"transformers 4.57.0 (<6,>=5.15 wanted); run: {python} -m pip install 'transformers<6,>=5.15'"
     assert missing.startswith("scipy is missing (") and missing.endswith("-m pip install 'scipy<2,>=1.14'")
 
 

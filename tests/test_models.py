@@ -102,7 +102,11 @@ def test_the_control_is_untrained_full_size_and_the_same_each_time(control):
     assert torch.equal(torch.get_rng_state(), state)
     for ours, theirs in zip(model.parameters(), again.parameters(), strict=True):
         assert torch.equal(ours, theirs)
-    assert model.transformer.h[5].attn.c_attn.weight.std().item() == pytest.approx(0.02, rel=0.01)
+    block = model.transformer.h[5]
+    assert block.attn.c_attn.weight.std().item() == pytest.approx(0.02, rel=0.01)
+    # GPT-2's residual projections start smaller, by the root of their number (Radford et al. 2019, section 2.3).
+    for projection in (block.attn.c_proj, block.mlp.c_proj):
+        assert projection.weight.std().item() == pytest.approx(0.02 / 24**0.5, rel=0.01)
 
 
 def test_a_local_folder_loads(folder, mini):
