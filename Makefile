@@ -57,7 +57,7 @@ audit: $(BIN)/python
 	.venv-audit/bin/pip-audit --strict --no-deps --disable-pip -r constraints.txt
 
 # The tests with the oldest packages that pyproject.toml allows, but torch, whose version is the lock's. Old packages
-# warn of each other's ways, so warnings do not fail here.
+# warn of each other's ways, so warnings do not fail here. The notebooks must run; how outputs look may differ.
 lowest:
 	$(PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/python -m pip install -q uv
@@ -66,7 +66,9 @@ lowest:
 	grep -vE '^(triton|nvidia-|cuda-)' .lowest.part > .venv-lowest/constraints.txt
 	rm .lowest.part
 	.venv-lowest/bin/python -m pip install -q -c .venv-lowest/constraints.txt -e ".[test,cluster]"
-	.venv-lowest/bin/python -m pytest -o filterwarnings=
+	.venv-lowest/bin/python -m pytest $(TWO_AT_A_TIME) --dist loadfile -o filterwarnings=
+	$(OFFLINE) .venv-lowest/bin/python -m pytest $(TWO_AT_A_TIME) --dist loadscope \
+		--nbval-lax -p no:cacheprovider -o addopts= -o filterwarnings= -o timeout=600 notebooks
 
 # The package is installed as a link to this folder, so only a change of what it needs asks for pip again.
 $(VENV)/.lab: pyproject.toml constraints.txt | $(BIN)/python
