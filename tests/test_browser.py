@@ -27,7 +27,7 @@ from jupyter import (
     steady,
     write_notebook,
 )
-from nbformat.v4 import new_code_cell
+from nbformat.v4 import new_code_cell, new_output
 
 from headlab import explorers
 from headlab.capture import capture_heads
@@ -55,7 +55,7 @@ ROUNDING = 5.1e-5  # of numbers shown with four decimals
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    """A function that writes a notebook of some cells, opens it in JupyterLab and runs it all."""
+    """A function that writes a notebook of some cells, opens it in JupyterLab and, unless told not to, runs it all."""
     if not CHROMIUM:
         reason = "no Chromium: install Debian's chromium, or set HEADLAB_CHROMIUM to a browser"
         (pytest.fail if os.environ.get("HEADLAB_REQUIRE_BROWSER") == "1" else pytest.skip)(reason)
@@ -64,13 +64,14 @@ def lab(tmp_path_factory):
     open_ones = []
     with jupyter_lab(folder) as url, chromium() as browser:
 
-        def open_and_run(name, cells, **options):
+        def open_and_run(name, cells, run=True, **options):
             write_notebook(folder / "work" / f"{name}.ipynb", cells)
             while open_ones:
                 open_ones.pop().close()
             notebook = NotebookPage(browser, url, f"{name}.ipynb", **options)
             open_ones.append(notebook)
-            notebook.run_all()
+            if run:
+                notebook.run_all()
             return notebook
 
         open_and_run.folder, open_and_run.browser = folder / "work", browser
@@ -459,6 +460,26 @@ def test_lesson_3_exported_as_it_is_saved_answers_without_kernel_or_network(lab,
         told = [number(part.split()[-1]) for part in explorer.locator(".values").inner_text().split(" · ")]
         assert np.allclose(told, [raw, raw / 8, raw / 8, share], rtol=0, atol=6e-5)
         page.screenshot(path=SCREENSHOTS / "lesson_3_exported.png")
+
+
+# Outputs
+
+
+def test_what_a_stranger_saved_among_the_outputs_runs_nothing(lab):
+    trap = """<script>window.sprung = "script"</script><img src="x:" onerror="window.sprung = 'image'">
+<button data-commandlinker-command="notebook:run-all-cells" data-commandlinker-args="{}">press</button>"""
+    data = [{"text/html": trap}, {"application/javascript": "window.sprung = 'javascript'"}]
+    cell = new_code_cell("print('r' 'an')", outputs=[new_output("display_data", saved) for saved in data])
+    notebook = lab("stranger", [cell], run=False)
+    page = notebook.page
+    page.get_by_text("press", exact=True).click()
+    page.wait_for_timeout(2000)
+    if page.get_by_text("This document is not trusted").count():  # it asks before it runs a command
+        page.get_by_role("button", name="Cancel").click()
+    assert page.evaluate("window.sprung ?? 'nothing'") == "nothing"
+    assert page.get_by_text("ran", exact=True).count() == 0
+    notebook.run_last(f"from IPython.display import HTML, display; display(HTML({trap!r}))")  # the reader's own may act
+    page.wait_for_function("window.sprung", timeout=20_000)
 
 
 # The lessons

@@ -235,6 +235,13 @@ def test_code_and_pickles_that_come_with_a_model_stay_shut(folder, mini):
     assert torch.equal(capture_heads(model, ids).q, capture_heads(mini[0], ids).q)
 
 
+@pytest.mark.parametrize("key", ["attn_implementation", "_attn_implementation", "_attn_implementation_internal"])
+def test_attention_code_that_a_config_names_is_not_looked_for(folder, key):
+    configured(**{key: "evil/attention"})(folder)  # to transformers, a kernel to fetch from the hub and run
+    model, _ = load_model(str(folder))
+    assert model.config._attn_implementation == "eager"
+
+
 def test_the_trap_would_spring(tmp_path):
     pickle.loads(pickle.dumps(Trap(tmp_path / "sprung"))).close()
     assert (tmp_path / "sprung").exists()
