@@ -202,7 +202,7 @@ def screencast(page):
         session.send("Page.screencastFrameAck", {"sessionId": frame["sessionId"]})
 
     session.on("Page.screencastFrame", keep)
-    session.send("Page.startScreencast", {"format": "png", "everyNthFrame": 1})
+    session.send("Page.startScreencast", {"format": "png", "everyNthFrame": 1, "maxWidth": 640})
     yield frames
     session.send("Page.stopScreencast")
     session.detach()
