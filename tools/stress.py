@@ -46,7 +46,7 @@ from headlab.models import load_model
 """
 LONG_CELL = """
 model, tokenizer = load_model("mini")
-for _ in range(200):
+for _ in range(10_000):  # longer than any wait
     ids = tokenizer("The old man looked at the little white house. " * 20, return_tensors="pt").input_ids
     capture_heads(model, ids)
 """
@@ -95,7 +95,9 @@ def interrupt(rng):
         client.execute(LONG_CELL)
         time.sleep(rng.uniform(0.0, 12.0))
         manager.interrupt_kernel()
-        ended = client.get_shell_msg(timeout=60)["content"]["status"]
+        ended = client.get_shell_msg(timeout=60)["content"].get("ename", "no error")
+        if ended != "KeyboardInterrupt":
+            raise ValueError(f"the long cell: expected to be interrupted, got {ended}")
         time.sleep(0.5)  # at once after an error a kernel drops what is sent to it, unrun, and calls it aborted
         reply = client.execute_interactive(CHECK_CELL, timeout=60, output_hook=lambda message: None)
         if reply["content"]["status"] != "ok":
