@@ -93,6 +93,8 @@ def interrupt(rng):
         client.wait_for_ready(timeout=60)
         client.execute_interactive(IMPORT_CELL, timeout=120)
         client.execute(LONG_CELL)
+        while client.get_iopub_msg(timeout=60)["msg_type"] != "execute_input":
+            pass  # an interrupt before the cell begins is lost
         time.sleep(rng.uniform(0.0, 12.0))
         manager.interrupt_kernel()
         ended = client.get_shell_msg(timeout=60)["content"].get("ename", "no error")
