@@ -84,7 +84,7 @@ def count_scores(model, input_ids, layers=None):
 
     model, input_ids and layers as in `capture_heads`. Returns a ScoreHistogram of this text. Holds the scores of one
     layer at a time and nothing else, so that memory grows with the square of the tokens but not with the layers.
-    Introduced in lesson 5. Source: the report.
+    Introduced in lesson 6. Source: the report.
     """
     ids = _checked_ids(model, input_ids)
     layers = _checked_layers(model, layers)

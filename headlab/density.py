@@ -1,4 +1,4 @@
-"""Lesson 5: the density of many scores, exact and fast, and counts that add up over any number of texts."""
+"""Lesson 6: the density of many scores, exact and fast, and counts that add up over any number of texts."""
 
 import math
 import os
@@ -54,7 +54,7 @@ def kde(samples, grid, bandwidth="scott", weights=None, bounds=EVERYWHERE):
     beyond, as (0, 1) for a pattern, what leaks over an edge is reflected back, and the density outside is 0.
     Returns float64 of the grid's shape, in 1 / unit of the samples. Takes len(samples) * len(grid) steps.
     Raises ValueError on infinite or missing values, on constant or too few samples where a rule needs a spread.
-    Introduced in lesson 5. Source: the report; Parzen 1962; Silverman 1986, sections 2.4 and 2.10.
+    Introduced in lesson 6. Source: the report; Parzen 1962; Silverman 1986, sections 2.4 and 2.10.
     """
     bounds = _checked_bounds(bounds)
     sample = _checked_sample(samples, weights, bounds)
@@ -76,7 +76,7 @@ def fast_kde(samples, n_grid=512, bandwidth="scott", weights=None, bounds=EVERYW
     of shape (n_grid,), within 1e-3 of the peak of `kde`'s. Takes len(samples) steps and, beside the samples,
     memory that does not grow with them. Raises as `kde` does, and where n_grid points are too few to draw Gaussians
     this narrow: more than 1.5 bandwidths apart, peaks would be lost between them.
-    Introduced in lesson 5. Source: Silverman 1982, algorithm AS 176; Wand 1994 on linear binning.
+    Introduced in lesson 6. Source: Silverman 1982, algorithm AS 176; Wand 1994 on linear binning.
     """
     bounds = _checked_bounds(bounds)
     sample = _checked_sample(samples, weights, bounds)
@@ -91,7 +91,7 @@ def choose_bandwidth(samples, rule="scott", weights=None):
     guess but varies more from sample to sample. All three take the samples to be independent; the scores of one
     text are not, so their rules come out too narrow rather than too wide. Raises ValueError on fewer than two or
     constant samples and where cross-validation finds no minimum.
-    Introduced in lesson 5. Source: Scott 1992; Silverman 1986, section 3.4; scipy.stats.gaussian_kde's definitions.
+    Introduced in lesson 6. Source: Scott 1992; Silverman 1986, section 3.4; scipy.stats.gaussian_kde's definitions.
     """
     expect(isinstance(rule, str) and rule in RULES, "rule", f"one of {', '.join(RULES)}", repr(rule))
     return _bandwidth(_checked_sample(samples, weights, EVERYWHERE), rule)
@@ -103,7 +103,7 @@ def cross_validation_scores(samples, bandwidths, weights=None):
     It is the integral of the squared density less twice the mean density that each sample has from all the others.
     bandwidths: an array, each from 1/2000 of the samples' range to 10 times that range; returns float64 of its shape;
     the lowest is best.
-    Introduced in lesson 5. Source: Rudemo 1982; Bowman 1984; Silverman 1986, section 3.4.3.
+    Introduced in lesson 6. Source: Rudemo 1982; Bowman 1984; Silverman 1986, section 3.4.3.
     """
     sample = _checked_sample(samples, weights, EVERYWHERE)
     widths = finite_array(bandwidths, "bandwidths").astype(np.float64)
@@ -136,7 +136,7 @@ class ScoreHistogram:
     of scores. `model` says whose scores these are, and `counted` holds the keys of the pieces of text that were
     counted (whole numbers, both empty where the counting code gives none): `a + b` refuses two models, and a piece
     that is in both.
-    Introduced in lesson 5.
+    Introduced in lesson 6.
     """
 
     def __init__(self, layers, n_heads, model="", counted=()):

@@ -105,7 +105,7 @@ def place_controls(model, layer, head):
 
 
 class Explorer(widgets.VBox):
-    """Controls, one picture and its summary in words: what the explorers of lessons 1, 2, 4, 5 and 6 share.
+    """Controls, one picture and its summary in words: what the explorers of lessons 1, 2, 4, 6 and 7 share.
 
     A subclass says in `draw` how the picture of a new text is made, and in `show` how its artists follow the
     controls; both take the HeadCapture of the text (or what else `look` makes of it) and its labels. What goes wrong
@@ -425,10 +425,10 @@ class ShiftExplorer(Explorer):
 
 
 class DensityExplorer(Explorer):
-    """Lesson 5: a sample's Gaussians and their sum, for raw scores and for shares, which end at 0 and at 1.
+    """Lesson 6: a sample's Gaussians and their sum, for raw scores and for shares, which end at 0 and at 1.
 
     model, tokenizer: as load_model gives them; text: what to show first, at most MAX_TOKENS tokens.
-    Introduced in lesson 5.
+    Introduced in lesson 6.
     """
 
     title = "Density explorer"
@@ -503,10 +503,10 @@ def leak(grid, density):
 
 
 class ProfileExplorer(Explorer):
-    """Lesson 6: the density of the scores and one statistic of every head, layer by layer.
+    """Lesson 7: the density of the scores and one statistic of every head, layer by layer.
 
     model, tokenizer: as load_model gives them; text: what to show first, from 3 to MAX_TOKENS tokens.
-    Introduced in lesson 6.
+    Introduced in lesson 7.
     """
 
     title = "Profile explorer"

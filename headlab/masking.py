@@ -46,6 +46,6 @@ def softmax(scores):
     wide = scores.float() if scores.dtype in (torch.float16, torch.bfloat16) else scores
     largest = wide.amax(dim=-1, keepdim=True)
     expect(not largest.isneginf().any(), "scores", "at least one key in every row that is not -inf", "a row of -inf")
-    # Subtracting the row's largest score changes nothing (lesson 4 asks why) and keeps exp from overflowing.
+    # Subtracting the row's largest score changes nothing (lesson 5 asks why) and keeps exp from overflowing.
     weights = torch.exp(wide - largest.detach())
     return (weights / weights.sum(dim=-1, keepdim=True)).to(scores.dtype)

@@ -188,7 +188,7 @@ def plot_strips(groups, names, ax=None, size=4.0, alpha=1.0, jitter=0.0):
     """Scores as points, one column for each group of them, such as a head or a layer; the title says how many.
 
     groups: arrays of any length; names: one for each; size: of a point, in points; jitter: how far, in columns, a point
-    may stray sideways by chance, the same on every call. Introduced in lesson 5.
+    may stray sideways by chance, the same on every call. Introduced in lesson 6.
     """
     scores = [finite_array(group, "groups").ravel() for group in expect_list(groups, "groups", "arrays of scores")]
     names = _checked_labels(names, "names", len(scores), "group")
@@ -208,7 +208,7 @@ def plot_strips(groups, names, ax=None, size=4.0, alpha=1.0, jitter=0.0):
 def plot_density(grid, density, ax=None, label=None, fill=True, **style):
     """A density (points,) over its grid (points,); `style` is that of the line.
 
-    Call it again with the same `ax` to lay another density over it. Introduced in lesson 5.
+    Call it again with the same `ax` to lay another density over it. Introduced in lesson 6.
     """
     grid, density = _checked_curve(grid, density)
     ax = _axes(ax, (7, 3.4))
@@ -226,7 +226,7 @@ def plot_ridgelines(curves, names, ax=None):
     """Densities one below the other, each over a line of its own, with a dashed line at zero.
 
     curves: (grid, density) pairs, the first at the top; names: one for each. All heights are on one scale, so that
-    equal areas are equal shares; a peak may reach into the rows above. Introduced in lesson 5.
+    equal areas are equal shares; a peak may reach into the rows above. Introduced in lesson 6.
     """
     pairs = [expect_list(curve, "curves", PAIRS) for curve in expect_list(curves, "curves", PAIRS)]
     expect(all(len(pair) == 2 for pair in pairs), "curves", PAIRS, f"lengths {[len(pair) for pair in pairs]}")
@@ -253,7 +253,7 @@ def plot_layers(histogram, bandwidth="scott", n_grid=512):
     """The density of every head of a ScoreHistogram: one panel of ridgelines for each layer. Returns its Axes (layer,).
 
     The panels share one axis of scores, which covers the middle 99 % of all heads' together; each panel has its own
-    scale of heights. bandwidth and n_grid as in `fast_kde`. Introduced in lesson 5.
+    scale of heights. bandwidth and n_grid as in `fast_kde`. Introduced in lesson 6.
     """
     if not isinstance(histogram, ScoreHistogram):
         raise TypeError(f"histogram: expected a ScoreHistogram, got {shown(repr(histogram))}")
@@ -280,7 +280,7 @@ def plot_layers(histogram, bandwidth="scott", n_grid=512):
 def plot_layer_densities(grid, densities, ax=None):
     """The density of each layer's raw scores as a heatmap: grid (n,), densities (layer, n), as `layer_densities` gives.
 
-    Introduced in lesson 6.
+    Introduced in lesson 7.
     """
     grid, densities = _checked_densities(grid, densities)
     n_layers = len(densities)
@@ -297,7 +297,7 @@ def plot_head_densities(grid, densities, values, ax=None, label="", vmin=None, v
     """All heads at a glance: in each cell (layer, head) the density of its scores, in the colour of its value.
 
     grid (n,); densities (layer, head, n), each drawn to its own peak; values (layer, head) for the colour. A tick under
-    each curve marks the score 0. Introduced in lesson 6.
+    each curve marks the score 0. Introduced in lesson 7.
     """
     values = _checked_heads(values)
     low, high = _checked_range(values, vmin, vmax)
@@ -328,7 +328,7 @@ def plot_by_layer(values, ax=None, ylabel="", label=None):
 
     values (layer, head) of one text or (text, layer, head) of several: then the points and the line are means over the
     texts, and two dashes are the line's 95 % interval over texts. Call it again with the same `ax` to lay up to three
-    more samples beside it. Introduced in lesson 6.
+    more samples beside it. Introduced in lesson 7.
     """
     values = finite_array(values, "values").astype(float)
     fits = values.ndim in (2, 3) and values.size > 0

@@ -1,4 +1,4 @@
-"""Lesson 6: how the scores and the attention of the heads change from the first layer to the last."""
+"""Lesson 7: how the scores and the attention of the heads change from the first layer to the last."""
 
 from typing import NamedTuple
 
@@ -48,7 +48,7 @@ def query_profile(pattern):
     pattern (..., query, key), T >= 3. Returns QueryProfile, each (..., T - 2): the effective number of tokens; the
     share of the largest, of the first and of the previous key; and the mean step back, from query to key, in tokens.
     Raises where pattern is not square or its rows are not shares that sum to 1.
-    Introduced in lesson 6.
+    Introduced in lesson 7.
     """
     later = _from_third_query(pattern)
     position = torch.arange(pattern.shape[-1])
@@ -69,7 +69,7 @@ def head_profile(raw, pattern):
     (...): over the causal scores, their median and the fraction below zero; over the queries from the third on, the
     mean spread (standard deviation) of a row's scores, effective tokens, shares on the first and the previous key, and
     step back in tokens. Scores are in units of q.k. Raises where the shapes differ or T < 3.
-    Introduced in lesson 6. Source: the report, which names the laminar profile.
+    Introduced in lesson 7. Source: the report, which names the laminar profile.
     """
     queries = query_profile(pattern)
     expect_square(raw, "raw")
@@ -84,7 +84,7 @@ def laminar_profile(capture):
 
     capture: what `capture_heads` returns for one text of at least 3 tokens; raises where it is something else. Holds
     one layer's scores at a time.
-    Introduced in lesson 6. Source: the report, which names the laminar profile.
+    Introduced in lesson 7. Source: the report, which names the laminar profile.
     """
     if not all(hasattr(capture, name) for name in ("layers", "scores", "pattern")):
         raise TypeError(f"capture: expected a HeadCapture, as capture_heads gives, got {shown(repr(capture))}")
@@ -97,7 +97,7 @@ def without_first_key(pattern):
 
     pattern (..., T, T), T >= 2. The others keep their proportions, so it is also the pattern of the scores without the
     first key. Raises where a query looks at nothing but the first token.
-    Introduced in lesson 6.
+    Introduced in lesson 7.
     """
     _expect_shares(pattern, at_least=2)
     others = pattern[..., 1:, 1:]
@@ -112,7 +112,7 @@ def share_above(pattern, levels, drop_first_key=False):
     pattern (..., T, T), T >= 3; levels (level,), shares of 1; pairs are causal, of the queries from the third on,
     without those of the first key where drop_first_key is set. Returns numpy (..., level). At most one pair of a row
     can reach more than 0.5, so compare texts of one length only. Raises where rows are not shares that sum to 1.
-    Introduced in lesson 6.
+    Introduced in lesson 7.
     """
     later = _from_third_query(pattern)
     levels = finite_array(levels, "levels")
@@ -132,7 +132,7 @@ def layer_densities(scores, n_grid=512, bandwidth="scott"):
     the grid (n_grid,), which holds the grids that `fast_kde` gives for each layer, in units of q.k, and numpy
     (layer, n_grid). Raises as `fast_kde` does, and where a layer is so much narrower than the others that it would be
     lost between two points.
-    Introduced in lesson 6. Source: the report; lesson 5 for the density.
+    Introduced in lesson 7. Source: the report; lesson 6 for the density.
     """
     scores, n_grid = expect_list(scores, "scores", "those of each layer"), expect_points(n_grid)
     curves = [fast_kde(layer, max(n_grid, 4096), bandwidth) for layer in scores]
@@ -150,7 +150,7 @@ def bootstrap_mean(values, level=0.95, n_resamples=2000, seed=0):
     values (text, ...), one number for each text, of at least two. Returns (low, high), numpy of shape (...): the
     percentile interval when whole texts are drawn with replacement. It speaks of texts like these; with few of them
     it is too narrow.
-    Introduced in lesson 6. Source: Efron and Tibshirani 1993, chapter 13.
+    Introduced in lesson 7. Source: Efron and Tibshirani 1993, chapter 13.
     """
     values = finite_array(values, "values").astype(np.float64)
     expect(values.ndim >= 1 and len(values) >= 2, "values", "at least two texts (text, ...)", f"shape {values.shape}")
@@ -163,7 +163,7 @@ def variance_shares(values):
     values (text, layer, head), at least two of each and not all equal. Returns VarianceShares, which sum to 1: of the
     layers' means, of the heads' means about their layer's, of the texts' means, and the rest, what a head does on one
     text but not on another (and chance).
-    Introduced in lesson 6. Source: Fisher 1925, analysis of variance (a layout with one value in each cell).
+    Introduced in lesson 7. Source: Fisher 1925, analysis of variance (a layout with one value in each cell).
     """
     values = finite_array(values, "values").astype(np.float64)
     fits = values.ndim == 3 and min(values.shape) >= 2

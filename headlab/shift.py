@@ -229,7 +229,7 @@ def gpt2_reference():
 
     Over the causal raw scores of a layer's 12 heads: `layer_quantiles` (12, 5), of the first five prompts together,
     at `quantile_levels`; and prompt by prompt `prompt_median` and `prompt_fraction_negative` (6, 12). Head by head:
-    `prompt_profiles` (6, 7, 12, 12), for each prompt the statistics `profile_names` (those of Profile in lesson 6).
+    `prompt_profiles` (6, 7, 12, 12), for each prompt the statistics `profile_names` (those of Profile in lesson 7).
     Introduced in lesson 4. Source: tools/measure_gpt2_reference.py.
     """
     with np.load(REFERENCE) as file:

@@ -43,7 +43,7 @@ def profile_texts(name, texts, out, workers=None, scheduler=None):
     the address of a Dask scheduler that is running, whose workers have headlab and the model (both need
     headlab[cluster]). Returns the ScoreHistogram in the file. Raises ValueError or OSError in one line, before
     anything is counted, where a text is not there, not UTF-8 or empty and where the file holds something else.
-    Introduced in lesson 5.
+    Introduced in lesson 6.
     """
     lengths = {path: len(_checked_text(path)) for path in _checked_paths(texts)}
     expect(workers is None or scheduler is None, "workers", "either workers or a scheduler", "both")

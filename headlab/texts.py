@@ -1,4 +1,4 @@
-"""Lesson 6: short texts of six kinds, written for this course, to see how much a profile depends on what is read."""
+"""Lesson 7: short texts of six kinds, written for this course, to see how much a profile depends on what is read."""
 
 # Three texts of each kind, each of at least 64 tokens for GPT-2 and for mini, so that all can be cut to one length.
 TEXTS = {

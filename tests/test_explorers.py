@@ -64,7 +64,7 @@ def go(explorer, **values):
 
 
 def go_to(explorer, layer, head):
-    """Move to a head; the explorer of lesson 6 shows all layers at once."""
+    """Move to a head; the explorer of lesson 7 shows all layers at once."""
     go(explorer, **({"layer": layer} if "layer" in explorer.controls else {}), head=head)
 
 
@@ -206,7 +206,7 @@ def test_softmax_does_not_see_a_constant_but_a_scale_and_the_query_bias(mini, tr
     assert np.allclose(explorer.pattern_image.get_array(), even, atol=1e-6)
 
 
-# Lesson 5
+# Lesson 6
 
 
 def test_the_density_explorer_shows_every_head(mini, truth):
@@ -244,7 +244,7 @@ def test_the_density_explorer_follows_sample_bandwidth_kernels_and_edges(mini):
     assert len(explorer.kernels[0].get_segments()) == 0
 
 
-# Lesson 6
+# Lesson 7
 
 
 def test_the_profile_explorer_shows_every_head_and_statistic(mini, truth):

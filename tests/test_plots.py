@@ -1,4 +1,4 @@
-"""Lesson 5's plots: what is drawn is what was given, and nothing is left out unsaid."""
+"""Lesson 6's plots: what is drawn is what was given, and nothing is left out unsaid."""
 
 import matplotlib.pyplot as plt
 import numpy as np

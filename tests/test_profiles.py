@@ -1,4 +1,4 @@
-"""Lesson 6's statistics, against loops on uneven sizes, and real GPT-2's profile, against the recordings."""
+"""Lesson 7's statistics, against loops on uneven sizes, and real GPT-2's profile, against the recordings."""
 
 import importlib
 import math

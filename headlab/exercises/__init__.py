@@ -1,10 +1,10 @@
 """Checks for the exercises: each runs a reader's function and says, in one line, what is wrong with it."""
 
 from headlab._expect import expect
-from headlab.exercises import lesson1, lesson2, lesson3, lesson4, lesson5, lesson6
+from headlab.exercises import lesson1, lesson2, lesson3, lesson4, lesson6, lesson7
 from headlab.exercises.engine import Exercise, Verdict, judge
 
-LESSONS = (lesson1, lesson2, lesson3, lesson4, lesson5, lesson6)
+LESSONS = (lesson1, lesson2, lesson3, lesson4, lesson6, lesson7)
 EXERCISES: dict[str, Exercise] = {
     number: exercise for lesson in LESSONS for number, exercise in lesson.EXERCISES.items()
 }

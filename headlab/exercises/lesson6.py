@@ -1,300 +1,286 @@
-"""Lesson 6: steps back, pairs with high weights, life without the first token, a robust middle and its interval."""
+"""Lesson 6: sums of Gaussians, how wide they should be, where they leak, and counts that add up."""
+
+import math
 
 import numpy as np
-import torch
 
+from headlab.density import choose_bandwidth, cross_validation_scores, kde
 from headlab.exercises.engine import Exercise
-from headlab.masking import causal_mask
-from headlab.profiles import share_above, without_first_key
-from headlab.scores import attention_pattern
 
+ROOT = math.sqrt(2 * math.pi)
 
-def _pattern(*shape):
-    scores = 3 * torch.randn(*shape, generator=torch.Generator().manual_seed(sum(shape)))
-    return attention_pattern(scores, 1.0)
 
+def _samples(n, seed=0):
+    random = np.random.default_rng([n, seed])
+    return np.where(random.random(n) < 0.3, 6.0, -2.0) + random.normal(size=n)
 
-def _values(*shape):
-    """Values with outliers, so that a mean is no median."""
-    return np.random.default_rng(sum(shape)).standard_t(2, size=shape)
 
+def _bumps(samples, grid, bandwidth):
+    """One Gaussian per sample, (grid, sample), each of area 1."""
+    return np.exp(-0.5 * ((grid[:, None] - samples) / bandwidth) ** 2) / (bandwidth * ROOT)
 
-def _distance(pattern):
-    position = torch.arange(pattern.shape[-1])
-    return position[:, None] - position
 
+def _sum_not_mean(samples, grid, bandwidth):
+    """the area is the number of samples, not 1: each Gaussian counts 1/n, so take the mean of them and not the sum"""
+    return _bumps(samples, grid, bandwidth).sum(1)
 
-def _mean_step(pattern):
-    return (pattern * _distance(pattern)).sum(-1)[..., 2:].mean(-1)
 
+def _without_width(samples, grid, bandwidth):
+    """the height does not fall as the Gaussians widen: divide by the bandwidth, or the area will not be 1"""
+    return bandwidth * kde(samples, grid, bandwidth)
 
-def _forward(pattern):
-    """this comes out negative: the step goes back from the query to the key, i - j"""
-    return -_mean_step(pattern)
 
+def _without_root(samples, grid, bandwidth):
+    """the area is 2.5 and not 1: a Gaussian's height is 1 / (bandwidth * sqrt(2 pi))"""
+    return ROOT * kde(samples, grid, bandwidth)
 
-def _from_first_query(pattern):
-    """queries 0 and 1 are averaged too: start with the third query, number 2"""
-    return (pattern * _distance(pattern)).sum(-1).mean(-1)
 
+def _without_half(samples, grid, bandwidth):
+    """the half in the exponent is missing: exp(-z**2 / 2), with z the distance in bandwidths"""
+    return np.exp(-(((grid[:, None] - samples) / bandwidth) ** 2)).mean(1) / (bandwidth * ROOT)
 
-def _key_position(pattern):
-    """this is the mean position of the key: the step is the query's position less the key's"""
-    return (pattern * torch.arange(pattern.shape[-1])).sum(-1)[..., 2:].mean(-1)
 
+def _variance_for_width(samples, grid, bandwidth):
+    """the exponent divides by the bandwidth and not by its square: divide the distance by the bandwidth, then square"""
+    return np.exp(-0.5 * (grid[:, None] - samples) ** 2 / bandwidth).mean(1) / (bandwidth * ROOT)
 
-def _top_key_only(pattern):
-    """only each query's top key is looked at: weigh all steps by their shares"""
-    top = pattern.argmax(-1)
-    return (torch.arange(pattern.shape[-1]) - top).float()[..., 2:].mean(-1)
 
+def _one_per_sample(samples, grid, bandwidth):
+    """one number for each sample: average over the samples, so that one is left for each point of the grid"""
+    return _bumps(samples, grid, bandwidth).mean(0)
 
-def _unweighted(pattern):
-    """the shares play no part: multiply each step by its share before you add up"""
-    return _distance(pattern).clamp(min=0).float().sum(-1)[..., 2:].mean(-1).expand(pattern.shape[:-2])
 
+def _scott(samples):
+    return choose_bandwidth(samples, "scott")
 
-def _heads_together(pattern):
-    """the heads are averaged too: keep every axis but the last two"""
-    return _mean_step(pattern).mean()
 
+def _silverman(samples):
+    """this is Silverman's rule: Scott's has no factor (3/4)**(-1/5)"""
+    return choose_bandwidth(samples, "silverman")
 
-def _rows_and_columns(pattern):
-    """the sum runs over the queries: a query's shares are a row, so sum over the last axis"""
-    return (pattern * _distance(pattern)).sum(-2)[..., 2:].mean(-1)
 
+def _population(samples):
+    """the standard deviation divides by n: by n - 1 here (ddof=1), as scipy's"""
+    return np.std(samples) * len(samples) ** -0.2
 
-def _share_high(pattern, level):
-    return torch.from_numpy(share_above(pattern, [level])[..., 0])
 
+def _power_alone(samples):
+    """this is n**(-1/5) alone, which has no unit: multiply by the standard deviation of the samples"""
+    return len(samples) ** -0.2
 
-def _of_the_square(pattern, level):
-    """the future is counted among the pairs: query i has i + 1 keys, not T"""
-    return (pattern[..., 2:, :] >= level).double().mean((-2, -1))
 
+def _variance(samples):
+    """this has the variance in it: use its root, the standard deviation, which is in the unit of the samples"""
+    return np.var(samples, ddof=1) * len(samples) ** -0.2
 
-def _first_queries_too(pattern, level):
-    """queries 0 and 1 are counted, whose weights are high without any choice: start with query 2"""
-    return (pattern[..., causal_mask(pattern.shape[-1])] >= level).double().mean(-1)
 
+def _without_brackets(samples):
+    """n**-1/5 is (1/n)/5: put the exponent in brackets, n ** (-1 / 5)"""
+    return np.std(samples, ddof=1) * len(samples) ** -1 / 5
 
-def _queries_with(pattern, level):
-    """this counts the queries that have such a pair: count the pairs, and divide by the number of pairs"""
-    return (pattern[..., 2:, :].amax(-1) >= level).double().mean(-1)
 
+def _growing(samples):
+    """more samples make this wider: the exponent is -1/5"""
+    return np.std(samples, ddof=1) * len(samples) ** 0.2
 
-def _weight_above(pattern, level):
-    """this adds up the weights of these pairs: count the pairs instead"""
-    visible = causal_mask(pattern.shape[-1])[2:]
-    return (pattern[..., 2:, :] * (pattern[..., 2:, :] >= level)).double().sum((-2, -1)) / visible.sum()
 
+def _standard_error(samples):
+    """this is the standard error, with n**(-1/2): the exponent is -1/5, so that enough samples lie under a Gaussian"""
+    return np.std(samples, ddof=1) * len(samples) ** -0.5
 
-def _share_low(pattern, level):
-    """this is the share of the pairs below the level: 1 less what was asked"""
-    return 1 - _share_high(pattern, level)
 
+def _counts_case(n_bins, step, bandwidth):
+    counts = np.random.default_rng(n_bins).poisson(3.0, n_bins)
+    counts[: n_bins // 3] = 0
+    return counts, step, bandwidth
 
-def _count_high(pattern, level):
-    """this is how many pairs there are: divide by the number of causal pairs"""
-    return (pattern[..., 2:, :] >= level).double().sum((-2, -1))
 
+def _kernel(n_bins, step, bandwidth):
+    """The Gaussian at every distance between two bins, from -(n_bins - 1) to n_bins - 1 steps."""
+    return np.exp(-0.5 * (np.arange(1 - n_bins, n_bins) * step / bandwidth) ** 2) / (bandwidth * ROOT)
 
-def _not_shared_out_again(pattern):
-    """the rows no longer sum to 1: divide each by what is left of it"""
-    return pattern[..., 1:, 1:]
 
+def _binned(counts, step, bandwidth):
+    middles = step * np.arange(len(counts))
+    return (counts / counts.sum()) @ _bumps(middles, middles, bandwidth)
 
-def _column_only(pattern):
-    """the first query is still there, with nothing to look at (0 / 0 gives nan): drop row 0 along with column 0"""
-    others = pattern[..., :, 1:]
-    return others / others.sum(-1, keepdim=True)
 
+def _not_shared_out(counts, step, bandwidth):
+    """the area is the number of scores, not 1: divide the counts by their sum"""
+    return counts.sum() * _binned(counts, step, bandwidth)
 
-def _emptied(pattern):
-    """column 0 is emptied but still there: cut it off, and row 0 with it"""
-    others = pattern.clone()
-    others[..., 0] = 0
-    return (others / others.sum(-1, keepdim=True))[..., 1:, :]
 
+def _kernel_of_sum_one(counts, step, bandwidth):
+    """the kernel adds up to 1, so this is a share for each bin: divide by the step for a density"""
+    return step * _binned(counts, step, bandwidth)
 
-def _softmax_again(pattern):
-    """a second softmax evens the shares out: they have been through one; divide them by their sum"""
-    return attention_pattern(pattern[..., 1:, 1:], 1.0)
 
+def _width_in_bins(counts, step, bandwidth):
+    """the distances are counted in bins, the bandwidth is not: multiply them by the step"""
+    return _binned(counts, 1.0, bandwidth)
 
-def _shared_evenly(pattern):
-    """the first key's share is given to the others in equal parts: they keep their proportions, so divide by the sum"""
-    n = torch.arange(1, pattern.shape[-1])[:, None]
-    return (pattern[..., 1:, 1:] + pattern[..., 1:, :1] / n).tril()
 
+def _not_smoothed(counts, step, bandwidth):
+    """this is the histogram itself, not smoothed: let every bin reach the others through the Gaussian"""
+    return counts / counts.sum() / step
 
-def _by_column(pattern):
-    """the columns are made to sum to 1: it is a query's shares that do, so use dim=-1"""
-    return pattern[..., 1:, 1:] / pattern[..., 1:, 1:].sum(-2, keepdim=True)
 
+def _too_long(counts, step, bandwidth):
+    """the convolution is longer than the counts: keep the part whose middle is the bins' own, one value for each bin"""
+    return np.convolve(counts / counts.sum(), _kernel(len(counts), step, bandwidth))
 
-def _middle_and_width(values):
-    low, middle, high = np.quantile(values, [0.25, 0.5, 0.75], axis=-1)
-    return middle, high - low
 
+def _cut_off(counts, step, bandwidth):
+    """the convolution begins too early: entry i belongs to bin i, so start where the kernel's middle meets bin 0"""
+    return _too_long(counts, step, bandwidth)[: len(counts)]
 
-def _mean_and_width(values):
-    """the mean follows a single odd head: take the median"""
-    return values.mean(-1), _middle_and_width(values)[1]
 
+def _bounded_case(n, bandwidth):
+    samples = np.random.default_rng(n).exponential(0.3, n)
+    return samples, np.linspace(-1.0, 3.0, 2 * n + 1), bandwidth
 
-def _middle_and_std(values):
-    """the standard deviation follows a single odd head: take the distance between the quartiles"""
-    return np.median(values, -1), values.std(-1)
 
+def _reflected(samples, grid, bandwidth):
+    return kde(samples, grid, bandwidth, bounds=(0.0, math.inf))
 
-def _middle_and_range(values):
-    """from the least to the greatest is what the oddest two heads do: take the quartiles, at 0.25 and 0.75"""
-    return np.median(values, -1), np.ptp(values, -1)
 
+def _leaking(samples, grid, bandwidth):
+    """there is density below 0: nothing is mended yet"""
+    return kde(samples, grid, bandwidth)
 
-def _over_layers(values):
-    """this is the middle of the layers, one for each head: heads are the last axis"""
-    low, middle, high = np.quantile(values, [0.25, 0.5, 0.75], axis=0)
-    return middle, high - low
 
+def _chopped(samples, grid, bandwidth):
+    """what leaked is cut off and lost, so the area is below 1: add the density of the mirrored samples"""
+    return np.where(grid >= 0, kde(samples, grid, bandwidth), 0.0)
 
-def _over_everything(values):
-    """all layers are thrown together: one number for each layer"""
-    return np.median(values), np.quantile(values, 0.75) - np.quantile(values, 0.25)
 
+def _mirrored_and_halved(samples, grid, bandwidth):
+    """samples and mirror images share one density, so half of the area went below 0: double what is above"""
+    return _reflected(samples, grid, bandwidth) / 2
 
-def _half_width(values):
-    """this is half of it: the width is the upper quartile less the lower"""
-    return np.median(values, -1), _middle_and_width(values)[1] / 2
 
+def _mirrored_not_chopped(samples, grid, bandwidth):
+    """the mirror image is added, but what lies below 0 is still there: set it to 0"""
+    return kde(samples, grid, bandwidth) + kde(-samples, grid, bandwidth)
 
-def _interval_case(n_texts, n_layers, n_heads, n_resamples):
-    draws = np.random.default_rng(n_texts).integers(n_texts, size=(n_resamples, n_texts))
-    return 5 * _values(n_texts, n_layers, n_heads), draws
 
+def _rescaled(samples, grid, bandwidth):
+    """what leaked is spread over the whole density, too little of it near 0: put it back where it leaked, mirrored"""
+    leaked = np.array([math.erfc(x / bandwidth / math.sqrt(2)) / 2 for x in samples]).mean()
+    return _chopped(samples, grid, bandwidth) / (1 - leaked)
 
-def _interval(values, draws):
-    means = np.median(values, -1)[draws].mean(1)
-    return tuple(np.quantile(means, [0.025, 0.975], axis=0))
 
+def _merge_case(n_texts, n_bins, step):
+    random = np.random.default_rng(n_texts)
+    sizes = np.arange(1, n_texts + 1) ** 3
+    return random.poisson(2.0 * sizes[:, None] * random.random((n_texts, n_bins)) + 0.5), step
 
-def _not_drawn(values, draws):
-    """the resamples are not used: this is where 95 % of single texts lie, much wider than an interval of their mean"""
-    return tuple(np.quantile(np.median(values, -1), [0.025, 0.975], axis=0))
 
+def _merged(counts, step):
+    return counts.sum(0) / counts.sum() / step
 
-def _heads_pooled(values, draws):
-    """the heads are averaged: take the median over heads within each text first"""
-    return tuple(np.quantile(values.mean(-1)[draws].mean(1), [0.025, 0.975], axis=0))
 
+def _mean_of_densities(counts, step):
+    """the texts' densities are averaged, so that a short text weighs as much as a long one: add up the counts first"""
+    return (counts / counts.sum(1, keepdims=True) / step).mean(0)
 
-def _median_of_means(values, draws):
-    """the texts are averaged before the heads' median: first the median of each text, then the mean over texts"""
-    return tuple(np.quantile(np.median(values[draws].mean(1), -1), [0.025, 0.975], axis=0))
 
+def _share_of_each_bin(counts, step):
+    """these are shares, one for each bin: divide by the step, so that the area is 1"""
+    return counts.sum(0) / counts.sum()
 
-def _ninety(values, draws):
-    """this is a 90 % interval: 95 % leaves 2.5 % out on each side"""
-    return tuple(np.quantile(np.median(values, -1)[draws].mean(1), [0.05, 0.95], axis=0))
 
+def _counts_only(counts, step):
+    """these are counts, and the area is the number of scores: divide by their sum and by the step"""
+    return counts.sum(0)
 
-def _over_draws(values, draws):
-    """averaged over the resamples, not over the texts of each: after indexing, the axes are (resample, text, layer)"""
-    return tuple(np.quantile(np.median(values, -1)[draws].mean(0), [0.025, 0.975], axis=0))
 
+def _one_per_text(counts, step):
+    """one density for each text: add the texts' counts up over axis 0, then divide"""
+    return counts / counts.sum(1, keepdims=True) / step
 
-def _normal(values, draws):
-    """this is the mean plus and minus 1.96 standard errors: read the quantiles of the resampled means instead"""
-    means = np.median(values, -1)[draws].mean(1)
-    return means.mean(0) - 1.96 * means.std(0), means.mean(0) + 1.96 * means.std(0)
 
+def _divided_by_texts(counts, step):
+    """the sum of the counts is divided by the number of texts: divide by the number of scores in all of them"""
+    return counts.sum(0) / len(counts) / step
 
-def _head_share(values):
-    heads, texts, total = values.mean(0).var(), values.mean(1).var(), values.var()
-    return heads / total, texts / total, 1 - (heads + texts) / total
 
+def _score(samples, bandwidth):
+    return float(cross_validation_scores(samples, np.array(bandwidth)))
 
-def _of_deviations(values):
-    """standard deviations do not add up to the whole: use variances"""
-    heads, texts, total = values.mean(0).std(), values.mean(1).std(), values.std()
-    return heads / total, texts / total, 1 - (heads + texts) / total
 
+def _parts(samples, bandwidth):
+    """The integral of the squared density, the Gaussians (sample, sample), and the number of samples."""
+    square = _bumps(samples, samples, bandwidth * math.sqrt(2)).mean()
+    return square, _bumps(samples, samples, bandwidth), len(samples)
 
-def _swapped(values):
-    """heads and texts are swapped: the mean over texts, axis 0, leaves one number for each head"""
-    head, text, rest = _head_share(values)
-    return text, head, rest
 
+def _with_itself(samples, bandwidth):
+    """each sample counts itself among the others, so the narrowest bandwidth always wins: leave the diagonal out"""
+    square, bumps, _ = _parts(samples, bandwidth)
+    return square - 2 * bumps.mean()
 
-def _inner_variance(values):
-    """this is the variance within each head, across texts: the heads' share is the variance of the heads' means"""
-    total = values.var()
-    heads, texts = values.var(0).mean() / total, values.var(1).mean() / total
-    return heads, texts, 1 - heads - texts
 
+def _others_over_n(samples, bandwidth):
+    """the others of a sample are n - 1, not n: divide the sum without the diagonal by n (n - 1)"""
+    square, bumps, n = _parts(samples, bandwidth)
+    return square - 2 * (bumps.sum() - np.trace(bumps)) / n**2
 
-def _of_a_sample(values):
-    """these variances divide by n - 1: here the values are all there are, so divide by n (np.var does)"""
-    heads, texts = (values.mean(axis).var(ddof=1) / values.var(ddof=1) for axis in (0, 1))
-    return heads, texts, 1 - heads - texts
 
+def _once(samples, bandwidth):
+    """the mean density from the others counts twice: (f - g)**2 has the middle term -2 f g"""
+    square, bumps, n = _parts(samples, bandwidth)
+    return square - (bumps.sum() - np.trace(bumps)) / (n * (n - 1))
 
-def _not_divided(values):
-    """these are variances: divide each by the variance of all the values"""
-    return tuple(share * values.var() for share in _head_share(values))
 
+def _same_width(samples, bandwidth):
+    """the squared density's integral: two Gaussians, multiplied and integrated, give one sqrt(2) times as wide"""
+    _, bumps, n = _parts(samples, bandwidth)
+    return bumps.mean() - 2 * (bumps.sum() - np.trace(bumps)) / (n * (n - 1))
 
-def _not_centred(values):
-    """the squares are taken about 0: take them about the mean of all (np.var does)"""
-    heads, texts, total = ((v**2).mean() for v in (values.mean(0), values.mean(1), values))
-    return heads / total, texts / total, 1 - (heads + texts) / total
+
+def _upside_down(samples, bandwidth):
+    """the sign is turned round: the lowest score has to be the best"""
+    return -_score(samples, bandwidth)
 
 
 EXERCISES = {
     "6.1": Exercise(
-        answer=_mean_step,
-        cases=((_pattern(4, 4),), (_pattern(7, 7),), (_pattern(3, 5, 5),)),
+        answer=kde,
+        cases=((_samples(5), np.linspace(-6, 10, 7), 0.8), (_samples(12), np.linspace(-8, 12, 9), 2.5)),
         mistakes=(
-            _forward,
-            _from_first_query,
-            _key_position,
-            _top_key_only,
-            _unweighted,
-            _heads_together,
-            _rows_and_columns,
+            _sum_not_mean,
+            _without_width,
+            _without_root,
+            _without_half,
+            _variance_for_width,
+            _one_per_sample,
         ),
     ),
     "6.2": Exercise(
-        answer=_middle_and_width,
-        cases=((_values(2, 5),), (_values(5, 3),), (_values(4, 6),)),
-        mistakes=(
-            _mean_and_width,
-            _middle_and_std,
-            _middle_and_range,
-            _over_layers,
-            _over_everything,
-            _half_width,
-        ),
+        answer=_scott,
+        cases=((_samples(2),), (_samples(7),), (40 * _samples(60),)),
+        mistakes=(_silverman, _population, _power_alone, _without_brackets, _variance, _growing, _standard_error),
     ),
     "6.3": Exercise(
-        answer=without_first_key,
-        cases=((_pattern(3, 3),), (_pattern(6, 6),), (_pattern(3, 4, 4),)),
-        mistakes=(_not_shared_out_again, _column_only, _emptied, _softmax_again, _shared_evenly, _by_column),
+        answer=_binned,
+        cases=(_counts_case(9, 0.5, 0.7), _counts_case(14, 2.0, 3.0)),
+        mistakes=(_not_shared_out, _kernel_of_sum_one, _width_in_bins, _not_smoothed, _too_long, _cut_off),
     ),
     "6.4": Exercise(
-        answer=_share_high,
-        cases=((_pattern(4, 4), 0.1), (_pattern(7, 7), 0.3), (_pattern(3, 5, 5), 0.2)),
-        mistakes=(_of_the_square, _first_queries_too, _queries_with, _weight_above, _share_low, _count_high),
+        answer=_reflected,
+        cases=(_bounded_case(4, 0.1), _bounded_case(9, 0.3)),
+        mistakes=(_leaking, _chopped, _mirrored_and_halved, _mirrored_not_chopped, _rescaled),
     ),
     "6.5": Exercise(
-        answer=_interval,
-        cases=(_interval_case(4, 2, 5, 30), _interval_case(6, 3, 4, 41)),
-        mistakes=(_not_drawn, _heads_pooled, _median_of_means, _ninety, _over_draws, _normal),
+        answer=_merged,
+        cases=(_merge_case(2, 5, 0.5), _merge_case(3, 4, 4.0)),
+        mistakes=(_mean_of_densities, _share_of_each_bin, _counts_only, _one_per_text, _divided_by_texts),
     ),
     "6.6": Exercise(
-        answer=_head_share,
-        cases=((3 + _values(4, 3),), (3 + _values(5, 7),)),
-        mistakes=(_of_deviations, _swapped, _inner_variance, _of_a_sample, _not_divided, _not_centred),
+        answer=_score,
+        cases=((_samples(4), 0.5), (_samples(11), 1.2), (_samples(30), 3.0)),
+        mistakes=(_with_itself, _others_over_n, _once, _same_width, _upside_down),
+        tolerance=1e-4,
     ),
 }

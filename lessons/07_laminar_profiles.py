@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 6 · Laminar profiles
+# # 7 · Laminar profiles
 #
 # *From the first layer to the last: how do the scores change, how does the attention, and how much of that is the model and not the text?*
 #
@@ -10,7 +10,7 @@
 # - test three claims about layers, and find the one that turns round when the first token is left out;
 # - split a statistic's variance into layer, head, text and rest.
 #
-# **You need** lessons 1 to 5: patterns, heads, the shift, the attention sink, densities.
+# **You need** lessons 1 to 6: patterns, heads, the shift, the attention sink, densities.
 #
 # **Time** about 45 minutes to read, try and answer. The cells themselves run in under a minute on two cores.
 #
@@ -79,8 +79,8 @@ print("each statistic:", one.median.shape, "(layer, head)")
 # | --- | --- | --- |
 # | `median` | the middle raw score, in units of q·k | all causal pairs |
 # | `fraction_negative` | share of the raw scores below zero | all causal pairs |
-# | `spread` | standard deviation of the scores of one row: what softmax can see (lesson 4) | queries from the third on |
-# | `effective_tokens` | exp of the entropy: how many tokens a query attends to (lesson 4) | queries from the third on |
+# | `spread` | standard deviation of the scores of one row: what softmax can see (lesson 5) | queries from the third on |
+# | `effective_tokens` | exp of the entropy: how many tokens a query attends to (lesson 5) | queries from the third on |
 # | `first_share`, `previous_share` | attention on the first token, on the token just before | queries from the third on |
 # | `mean_step_back` | how many tokens back the attention lies, on average | queries from the third on |
 #
@@ -124,7 +124,7 @@ for name, profile in (("loaded model", one), ("random control", control_one)):
 #
 # ## 2. The distribution in one figure
 #
-# A median says where the scores lie, not how they lie. Lesson 5 gave us densities; `layer_densities` puts those of all layers on **one grid**. First the loaded model.
+# A median says where the scores lie, not how they lie. Lesson 6 gave us densities; `layer_densities` puts those of all layers on **one grid**. First the loaded model.
 #
 # **Predict.** From the first layer to the last: will the scores move, widen, or both?
 
@@ -171,7 +171,7 @@ assert np.array_equal(gpt2_middle.round(1), np.float32(known)) and (np.diff(gpt2
 
 # %% [markdown]
 # *The figure says:* GPT-2's scores fall from layer 0 to layer 3, and then come back, with one step down on the way, to cross zero in the last. Many layers have a second hill on the right:
-# lesson 4 says which key it belongs to.
+# lesson 5 says which key it belongs to.
 #
 # ### A tempting mistake
 #
@@ -658,9 +658,9 @@ print(f"   an even share is {even_share:.2f}")
 # ## Exercises
 #
 # Each check runs your function on inputs of its own and says what is wrong. The solutions are in
-# `solutions/06_laminar_profiles.ipynb`; try first. In 6.1, 6.3 and 6.4 the inputs are torch tensors, in the others numpy arrays.
+# `solutions/07_laminar_profiles.ipynb`; try first. In 7.1, 7.3 and 7.4 the inputs are torch tensors, in the others numpy arrays.
 #
-# ### Exercise 6.1 · Mean step back (easy)
+# ### Exercise 7.1 · Mean step back (easy)
 #
 # Given patterns (..., query, key), return how many tokens the attention of a query goes back on average, weighted by its shares, as the mean over the queries **from the third on**: shape (...).
 
@@ -680,10 +680,10 @@ def my_mean_step_back(pattern):
     ### END SOLUTION
 
 
-check("6.1", my_mean_step_back)
+check("7.1", my_mean_step_back)
 
 # %% [markdown]
-# ### Exercise 6.2 · A robust middle (easy)
+# ### Exercise 7.2 · A robust middle (easy)
 #
 # Given a statistic (layer, head), return two arrays (layer,): the median over heads, and the distance between their quartiles.
 
@@ -702,10 +702,10 @@ def my_robust_middle(values):
     ### END SOLUTION
 
 
-check("6.2", my_robust_middle)
+check("7.2", my_robust_middle)
 
 # %% [markdown]
-# ### Exercise 6.3 · Without the first token (medium)
+# ### Exercise 7.3 · Without the first token (medium)
 #
 # Given patterns (..., T, T), return the patterns (..., T - 1, T - 1) that are left when nobody may look at the first token and the others keep their proportions. Rows sum to 1 again.
 
@@ -724,10 +724,10 @@ def my_without_first_key(pattern):
     ### END SOLUTION
 
 
-check("6.3", my_without_first_key)
+check("7.3", my_without_first_key)
 
 # %% [markdown]
-# ### Exercise 6.4 · Pairs with high weights (medium)
+# ### Exercise 7.4 · Pairs with high weights (medium)
 #
 # Given patterns (..., query, key) and a level, return the share of the causal pairs, of the queries **from the third on**, whose weight is at least the level: shape (...).
 
@@ -746,10 +746,10 @@ def my_share_high(pattern, level):
     ### END SOLUTION
 
 
-check("6.4", my_share_high)
+check("7.4", my_share_high)
 
 # %% [markdown]
-# ### Exercise 6.5 · An interval over texts (hard)
+# ### Exercise 7.5 · An interval over texts (hard)
 #
 # `values` (text, layer, head) holds a statistic; each line of `draws` (resample, text) names the texts that one resample draws. Each text's profile is the *median over heads*, a resample's is the
 # *mean over its texts*. Return the 2.5 % and the 97.5 % quantile over resamples: two arrays (layer,).
@@ -771,10 +771,10 @@ def my_interval(values, draws):
     ### END SOLUTION
 
 
-check("6.5", my_interval)
+check("7.5", my_interval)
 
 # %% [markdown]
-# ### Exercise 6.6 · Head, text or neither (hard)
+# ### Exercise 7.6 · Head, text or neither (hard)
 #
 # `values` (text, head) holds a statistic of the heads of one layer. Return three numbers that sum to 1: the share of the variance that belongs to the heads' means, to the texts' means, and
 # the rest.
@@ -795,7 +795,7 @@ def my_variance_shares(values):
     ### END SOLUTION
 
 
-check("6.6", my_variance_shares)
+check("7.6", my_variance_shares)
 
 # %% [markdown] tags=["solution"]
 # **What is in the rest?** A head that reacts to one text in its own way, and chance, which would go away with longer texts. One value for each head and text cannot tell the two apart; two texts of each
@@ -857,7 +857,7 @@ Markdown(
 #
 # **Limits.** Eighteen short texts, written by the same hands, are a sample of texts like these. GPT-2's five prompts are fewer and shorter, and a bootstrap over five texts comes out too narrow.
 #
-# **Now it is your turn.** `07_your_own_project.ipynb` is a template for a question of your own.
+# **Now it is your turn.** `09_your_own_project.ipynb` is a template for a question of your own.
 #
 # **Where to read on.** Vig and Belinkov 2019, *Analyzing the Structure of Attention in a Transformer Language Model*, looks at GPT-2 small layer by layer; Clark et al. 2019, *What Does BERT Look At?*, does
 # it for BERT. The functions are in `headlab/profiles.py`, their tests in `tests/test_profiles.py`; the texts in `headlab/texts.py`.

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 5 · From scatter to density
+# # 6 · From scatter to density
 #
 # *A model has a hundred thousand scores for every short paragraph. How do you look at them without fooling yourself?*
 #
@@ -10,7 +10,7 @@
 # - name five places where a KDE lies (the bandwidth, and the four of section 5), and what to do in each;
 # - draw all heads of a model over as many texts as you like, and read the shapes.
 #
-# **You need** lessons 1 to 4: heads, raw scores, the attention sink, the negative shift.
+# **You need** lessons 1 to 5: heads, raw scores, the attention sink, the negative shift.
 #
 # **Time** about 45 minutes to read, try and answer. The cells themselves run in well under a minute on two cores.
 #
@@ -382,7 +382,7 @@ assert choose_bandwidth(made_up, "cross-validation") < choose_bandwidth(made_up,
 #
 # ### A head that Scott's rule smooths over
 #
-# Now the head of section 2, from real GPT-2. Lesson 4 found that its first key is set apart. (From the shipped means with and without the first key one can work out
+# Now the head of section 2, from real GPT-2. Lesson 5 found that its first key is set apart. (From the shipped means with and without the first key one can work out
 # where the first key's scores lie.)
 
 # %%
@@ -431,7 +431,7 @@ ax.set_title(
 plt.show()
 
 # %% [markdown]
-# *The figure says:* cross-validation draws two hills: the scores of the first key, and those of all the others. That is the sink of lesson 4. Scott's rule all but fills the valley between them: the second hill rises above what is left of it by
+# *The figure says:* cross-validation draws two hills: the scores of the first key, and those of all the others. That is the sink of lesson 5. Scott's rule all but fills the valley between them: the second hill rises above what is left of it by
 # hardly 5 % of the peak, a little less than our limit for a ripple, and few would dare to speak of it. **A default setting nearly hides the most important thing about this head.**
 
 # %%
@@ -649,7 +649,7 @@ again = histograms[2] + histograms[0] + histograms[1]
 assert (again.counts == total.counts).all()  # in any order
 
 # %% [markdown]
-# None: the memory depends on the heads, not on the scores. (Add the **counts**, not the densities: exercise 5.5 says why.) And now everything at once, all heads of all layers over all texts, in one call:
+# None: the memory depends on the heads, not on the scores. (Add the **counts**, not the densities: exercise 6.5 says why.) And now everything at once, all heads of all layers over all texts, in one call:
 
 # %%
 axes = plot_layers(total)
@@ -774,9 +774,9 @@ plt.show()
 # ## Exercises
 #
 # Each check runs your function on inputs of its own and says what is wrong. The solutions are in
-# `solutions/05_scatter_vs_kde.ipynb`; try first. All input is numpy.
+# `solutions/06_scatter_vs_kde.ipynb`; try first. All input is numpy.
 #
-# ### Exercise 5.1 · A KDE from its definition (easy)
+# ### Exercise 6.1 · A KDE from its definition (easy)
 #
 # Given `samples` (n,), `grid` (points,) and a `bandwidth`, return the density at each point of the grid: (points,).
 
@@ -795,10 +795,10 @@ def my_kde(samples, grid, bandwidth):
     ### END SOLUTION
 
 
-check("5.1", my_kde)
+check("6.1", my_kde)
 
 # %% [markdown]
-# ### Exercise 5.2 · Scott's rule (easy)
+# ### Exercise 6.2 · Scott's rule (easy)
 #
 # Given `samples` (n,), return Scott's bandwidth, one number.
 
@@ -816,10 +816,10 @@ def my_scott(samples):
     ### END SOLUTION
 
 
-check("5.2", my_scott)
+check("6.2", my_scott)
 
 # %% [markdown]
-# ### Exercise 5.3 · Smooth the bins (medium)
+# ### Exercise 6.3 · Smooth the bins (medium)
 #
 # Given `counts` (bins,) of scores in bins that are `step` wide, and a `bandwidth` in the scores' unit, return the density at the bins' middles: (bins,). Take all scores of a bin to lie in its middle.
 
@@ -840,13 +840,13 @@ def my_smoothed_counts(counts, step, bandwidth):
     ### END SOLUTION
 
 
-check("5.3", my_smoothed_counts)
+check("6.3", my_smoothed_counts)
 
 # %% [markdown] tags=["solution"]
 # **Why "valid"?** The kernel has an entry for each distance between two bins, and "valid" keeps the places where it covers all of the counts: just one for each bin.
 
 # %% [markdown]
-# ### Exercise 5.4 · Mend the leak (medium)
+# ### Exercise 6.4 · Mend the leak (medium)
 #
 # `samples` (n,) are never below 0; `grid` (points,) reaches below. Return the density that is reflected at 0: nothing below, and nothing lost. You may use `kde(samples, grid, bandwidth)`.
 
@@ -865,10 +865,10 @@ def my_bounded_kde(samples, grid, bandwidth):
     ### END SOLUTION
 
 
-check("5.4", my_bounded_kde)
+check("6.4", my_bounded_kde)
 
 # %% [markdown]
-# ### Exercise 5.5 · Many texts, one density (medium)
+# ### Exercise 6.5 · Many texts, one density (medium)
 #
 # `counts` (texts, bins) holds one head's histogram of each text, all with the same bins, `step` wide. Return the density of all scores together, (bins,), not smoothed.
 
@@ -887,10 +887,10 @@ def my_density_of_all(counts, step):
     ### END SOLUTION
 
 
-check("5.5", my_density_of_all)
+check("6.5", my_density_of_all)
 
 # %% [markdown]
-# ### Exercise 5.6 · Cross-validation (hard)
+# ### Exercise 6.6 · Cross-validation (hard)
 #
 # Given `samples` (n,) and a `bandwidth` $h$, return the cross-validation score
 #
@@ -918,7 +918,7 @@ def my_validation_score(samples, bandwidth):
     ### END SOLUTION
 
 
-check("5.6", my_validation_score)
+check("6.6", my_validation_score)
 
 # %% [markdown]
 # ## What we found
@@ -956,4 +956,4 @@ Markdown(
 # **Limits.** GPT-2's shapes are those of five short prompts, 112 scores in each head, known to within one unit. A hill that depends on the bandwidth is no finding. Where the cells measured the loaded model, they say so.
 #
 # **Where to read on.** Silverman 1986, *Density Estimation for Statistics and Data Analysis*; Wand and Jones 1995, *Kernel Smoothing*; Parzen 1962, *On Estimation of a Probability Density Function and
-# Mode*. The functions are in `headlab/density.py`; `tests/test_density.py` compares them with scipy. Lesson 6 follows the densities from layer to layer.
+# Mode*. The functions are in `headlab/density.py`; `tests/test_density.py` compares them with scipy. Lesson 7 follows the densities from layer to layer.

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 7 · A project of your own
+# # 9 · A project of your own
 #
 # *A question, a measurement, a control, an honest answer. This notebook is a template: it runs as it is, on a question that you replace by yours.*
 #
@@ -8,12 +8,12 @@
 # - compare texts, heads or models with an interval or a test, and say what the sample cannot decide;
 # - write down a result that somebody else can run again.
 #
-# **You need** lessons 1 to 6.
+# **You need** lessons 1 to 7.
 #
 # **Time** two to six hours. The cells as they are take well under a minute on two cores.
 #
 # Section 1 is the template. Section 2 has three questions, from easy to hard, with what a good answer shows; do one of them if you have no question yet. They are answered in
-# `solutions/07_your_own_project.ipynb`: try first.
+# `solutions/09_your_own_project.ipynb`: try first.
 
 # %%
 import matplotlib.pyplot as plt
@@ -30,7 +30,7 @@ from headlab.texts import TEXTS
 model, tokenizer = load_model()
 control, control_tokenizer = load_model("random")
 n_layers, n_heads = model.config.n_layer, model.config.n_head
-n_tokens = 64  # cut all texts to one length, or their profiles cannot be compared (lesson 6)
+n_tokens = 64  # cut all texts to one length, or their profiles cannot be compared (lesson 7)
 
 # %% [markdown]
 # ## 1. The template
