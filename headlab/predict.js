@@ -2,6 +2,7 @@
 function render({ model, el }) {
   el.innerHTML = model.get("form");
   const status = el.querySelector("output");
+  status.textContent = "Choose, then run the next cell.";
   const group = `predict-${Math.random()}`; // a group of its own for each display
   for (const input of el.querySelectorAll("input")) {
     // JupyterLab takes the arrow keys for itself unless the element that has the focus says otherwise.
@@ -15,7 +16,7 @@ function render({ model, el }) {
     input.addEventListener("input", () => {
       model.set("answer", input.value);
       model.save_changes();
-      status.textContent = "Noted. Now run the next cell.";
+      status.textContent = "Noted. Run the next cell.";
     });
   }
 }

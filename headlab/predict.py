@@ -2,7 +2,6 @@
 
 import hashlib
 import html
-import textwrap
 from pathlib import Path
 
 import anywidget
@@ -10,7 +9,7 @@ import traitlets
 from IPython.display import display
 
 from headlab._expect import expect, expect_number, shown
-from headlab.says import first_true
+from headlab.says import as_lines, first_true
 
 
 def predict(question, *choices):
@@ -84,13 +83,13 @@ class _Question(anywidget.AnyWidget):
         self.question, self._text = question, "\n".join([f"Predict. {question}", *lines])
         super().__init__(
             form=f'<fieldset style="border: 0; border-left: 4px solid #0072B2; margin: 0; padding: 0 0 0 12px">'
-            f"<legend><b>Predict.</b> {html.escape(question)}</legend>{fields}<output></output></fieldset>"
+            f"<legend><b>Predict.</b> {html.escape(question)}</legend>{fields}"
+            "<output>In JupyterLab, run this cell to choose.</output></fieldset>"
         )
 
     def _tell(self, *lines):
-        print(f"Prediction: {self.question}")
-        for line in lines:
-            print(textwrap.fill(line, 110, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False))
+        for line in (f"Prediction: {self.question}", *lines):
+            print(as_lines(line, subsequent_indent="  "))
 
     def _repr_mimebundle_(self, **kwargs):
         bundle = super()._repr_mimebundle_(**kwargs)
@@ -106,8 +105,8 @@ class Prediction(_Question):
         # One group of buttons for each question of a page, with a name that stays from build to build.
         group = "predict-" + hashlib.sha256(question.encode()).hexdigest()[:8]
         fields = "".join(
-            f'<div><label><input type="radio" name="{group}" value="{html.escape(choice)}"> '
-            f"{html.escape(choice)}</label></div>"
+            f'<label style="display: flex; align-items: baseline"><input type="radio" name="{group}" '
+            f'value="{html.escape(choice)}"> {html.escape(choice)}</label>'
             for choice in choices
         )
         super().__init__(question, fields, [f"( ) {choice}" for choice in choices])

@@ -28,7 +28,12 @@ def says(*branches):
     give it a branch of its own.
     Introduced in lesson 1.
     """
-    print(textwrap.fill(branches[first_true(branches)][-1], 110, break_long_words=False, break_on_hyphens=False))
+    print(as_lines(branches[first_true(branches)][-1]))
+
+
+def as_lines(sentence, **options):
+    """A sentence as lines that a narrow page need not break, for pages break printed text in the middle of words."""
+    return textwrap.fill(sentence, 95, break_long_words=False, break_on_hyphens=False, **options)
 
 
 def first_true(branches):

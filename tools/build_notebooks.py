@@ -16,6 +16,7 @@ from pathlib import Path
 
 import jupytext
 import nbformat
+from lesson_cells import fold_predictions
 from nbclient import NotebookClient
 
 ROOT = Path(__file__).parents[1]
@@ -43,6 +44,8 @@ def notebook_of(master, solutions):
         seen[digest] = seen.get(digest, 0) + 1
         cell["id"] = f"{digest}-{seen[digest]}"
         cells.append(cell)
+    if not solutions:
+        fold_predictions(cells)
     metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python", "file_extension": ".py", "mimetype": "text/x-python"},
