@@ -31,9 +31,11 @@ from nbformat.v4 import new_code_cell, new_output
 
 from headlab import explorers
 from headlab.capture import capture_heads
+from headlab.predict import Prediction
 
 sys.path.insert(0, str(ROOT / "tools"))
 from build_notebooks import notebook_of
+from lesson_cells import fold_predictions
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
@@ -274,6 +276,7 @@ def truth_cell(text):
     """
     return new_code_cell(f"""import torch
 from headlab.capture import capture_heads
+from headlab.predict import Prediction
 
 capture = capture_heads(model, tokenizer({text!r}, return_tensors="pt").input_ids)
 scores, patterns = (torch.stack([of(layer) for layer in capture.layers]) for of in (capture.scores, capture.pattern))
@@ -510,3 +513,45 @@ def test_the_explorers_of_each_lesson_work_in_its_own_notebook(lab, master):
         cell.screenshot(path=SCREENSHOTS / f"{master.stem}_{place}.png")
     assert n_figures(notebook) <= 1
     assert notebook.errors() == []
+
+
+PREDICTION = [
+    "from headlab.predict import predict, predict_number",
+    'guess = predict("Which is even?", "one", "two", "three")\nnumber = predict_number("How many?", "pairs")',
+    'print("measured")',
+    """guess.reveal(
+    (True, "two", "it is."), overlooked={"one": "it is odd.", "three": "it is odd, too."}
+)
+number.reveal(10, "a sum.", {6: "the diagonal."})""",
+]
+
+
+def test_a_prediction_is_made_with_the_keyboard_and_told_in_outputs_that_unfold(lab):
+    cells = [new_code_cell(source) for source in PREDICTION]
+    fold_predictions(cells)
+    for cell in cells[2:]:
+        cell.outputs = [new_output("stream", text="first line\nthe answer\n")]
+    notebook = lab("predict", cells, run=False)
+    page = notebook.page
+    assert page.get_by_text("first line").count() == 2 and page.get_by_text("the answer").count() == 0
+    notebook.run_all()
+    radios = page.get_by_role("group", name="Predict. Which is even?").get_by_role("radio")
+    radios.first.focus()
+    for key in ("Space", "ArrowDown", "ArrowDown"):
+        page.keyboard.press(key)
+    assert [radio.is_checked() for radio in radios.all()] == [False, False, True]
+    page.get_by_role("spinbutton", name="Your number").fill("6")
+    notebook.page.screenshot(path=SCREENSHOTS / "predict.png")
+    assert page.get_by_text("✗ one: it is odd.").is_visible() and page.get_by_text("measured", exact=True).is_visible()
+    assert notebook.run_last("print(guess.answer, number.answer)") == "three 6"
+    assert notebook.errors() == []
+
+
+def test_a_prediction_without_a_kernel_is_a_form(lab):
+    forms = [Prediction("Which is even?", ("one", "two")), Prediction("Which is odd?", ("one", "two"))]
+    page = lab.browser.new_page()
+    page.set_content("".join(guess._repr_mimebundle_()[0]["text/html"] for guess in forms))
+    for guess, choice in zip(forms, ("two", "one"), strict=True):
+        page.get_by_role("group", name=guess.question).get_by_label(choice).check()
+    assert page.locator("input:checked").evaluate_all("(all) => all.map((i) => i.value)") == ["two", "one"]
+    page.close()
