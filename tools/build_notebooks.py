@@ -1,17 +1,23 @@
 """Build the notebooks from their masters in lessons/, run them and save their outputs.
 
-    python tools/build_notebooks.py [NAME ...]   build all lessons, or those whose file name starts so
+    python tools/build_notebooks.py [NAME ...]   build the lessons, or those whose file name starts so, where needed
+    python tools/build_notebooks.py --force 01   build lesson 1 even where nothing has changed
     python tools/build_notebooks.py --check      build nothing; fail where a notebook differs from its master
 
 A master is a percent-format script. The student's notebook, notebooks/NN_name.ipynb, has a stub in place of each
 block between SOLUTION markers and lacks the cells tagged "solution"; notebooks/solutions/NN_name.ipynb has both.
-They are run on mini, with the network off, so that the saved outputs are the same on every machine.
+They are run on mini, with the network off and one thread, so that a second build saves the same bytes.
+
+Each notebook's metadata says what it was built from. It is built again where its cells, the package headlab with its
+data, the lock, this tool or its saved outputs have changed since.
 """
 
 import argparse
 import hashlib
+import json
 import os
 import re
+import time
 from pathlib import Path
 
 import jupytext
@@ -21,8 +27,21 @@ from nbclient import NotebookClient
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = ROOT / "notebooks"
+OWN = ROOT / "my-lessons"
 SOLUTION = re.compile(r"^( *)### BEGIN SOLUTION\n(.*?)^ *### END SOLUTION\n?", re.DOTALL | re.MULTILINE)
-ENVIRONMENT = {"HEADLAB_MODEL": "mini", "HF_HUB_OFFLINE": "1"}
+IMPORT = re.compile(r"^(from|import) headlab\b", re.MULTILINE)
+# A traceback shows the line that failed, so this is what a reader sees whose kernel does not know headlab.
+REMEDY = "import headlab  # not found? Choose the kernel of .venv or start with `make lab`; on Colab see README.md\n\n"
+TOOL = ("build_notebooks.py", "lesson_cells.py")
+MEASURED = "nbval-ignore-output"  # the tag of a cell that measures this machine at this moment
+ENVIRONMENT = {
+    "HEADLAB_MODEL": "mini",
+    "HF_HUB_OFFLINE": "1",
+    "OMP_NUM_THREADS": "1",  # sums in one order, on however many cores
+    "PYTHONHASHSEED": "0",
+    "PYTHONPATH": str(ROOT),  # this folder's headlab, whichever is installed
+    "SOURCE_DATE_EPOCH": "0",  # Matplotlib writes no date
+}
 
 
 def notebooks_of(master):
@@ -40,10 +59,14 @@ def notebook_of(master, solutions):
         if "solution" in cell.metadata.get("tags", []) and not solutions:
             continue
         cell.source = SOLUTION.sub(r"\2" if solutions else r"\1...  # your code here\n", cell.source).rstrip("\n")
+        cells.append(cell)
+    first = next((cell for cell in cells if cell.cell_type == "code" and IMPORT.search(cell.source)), None)
+    if first:
+        first.source = REMEDY + first.source
+    for cell in cells:
         digest = hashlib.sha256(cell.source.encode()).hexdigest()[:8]
         seen[digest] = seen.get(digest, 0) + 1
         cell["id"] = f"{digest}-{seen[digest]}"
-        cells.append(cell)
     if not solutions:
         fold_predictions(cells)
     metadata = {
@@ -70,13 +93,95 @@ def run(notebook, folder):
         output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
 
 
-def faults(path, expected):
+def keep_measurements(notebook, saved):
+    """Measurements differ from run to run: the saved ones stay until the cell changes, and with it its id."""
+    outputs = {cell.id: cell.outputs for cell in saved.cells if cell.cell_type == "code"}
+    for cell in notebook.cells:
+        if MEASURED in cell.metadata.get("tags", []) and outputs.get(cell.id):
+            cell.outputs = outputs[cell.id]
+
+
+def ingredients():
+    """{name: digest} of what every notebook is built with."""
+    package = [path for path in sorted((ROOT / "headlab").rglob("*")) if path.is_file()]
+    package = [path for path in package if path.suffix != ".pyc" and not path.name.startswith(".")]
+    return {
+        "headlab": _digest(*((path.relative_to(ROOT).as_posix(), _content(path)) for path in package)),
+        "the lock": _digest(_content(ROOT / "constraints.txt")),
+        "the build tool": _digest(*(_content(Path(__file__).with_name(name)) for name in TOOL)),
+    }
+
+
+def recipe(notebook, used):
+    """{name: digest} of all that a notebook comes from, and of the outputs that came of it."""
+    return {
+        "its cells": _digest(*_cells(notebook)),
+        **used,
+        "its outputs": _digest(*((cell.execution_count, cell.outputs) for cell in _code(notebook))),
+    }
+
+
+def reasons(saved, expected, used):
+    """Why a saved notebook has to be built again: what has changed since it was; nothing where it need not be."""
+    if saved is None:
+        return ["there is none"]
+    built_from = saved.metadata.get("headlab", {})
+    wanted = recipe(expected, used) | {"its outputs": recipe(saved, used)["its outputs"]}
+    changed = [name for name, digest in wanted.items() if built_from.get(name) != digest]
+    if "its cells" not in changed and _cells(saved) != _cells(expected):
+        changed.insert(0, "the built notebook")
+    return changed
+
+
+def keep_edits(path, saved):
+    """Copy a built notebook that somebody has typed into to the reader's own folder, before it is built again."""
+    built_from = saved.metadata.get("headlab", {})
+    if not built_from or built_from["its cells"] == _digest(*_cells(saved)):
+        return
+    kept = OWN / path.relative_to(NOTEBOOKS)
+    kept = kept.with_name(f"{kept.stem}-{_digest(*_cells(saved))}.ipynb")
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    write(saved, kept)
+    print(f"{path.relative_to(ROOT)}: somebody edited it; kept as {kept.relative_to(ROOT)}", flush=True)
+
+
+def build(path, notebook, saved, used):
+    """Run a notebook and save it with what it was built from."""
+    path.parent.mkdir(exist_ok=True)
+    run(notebook, path.parent)
+    if saved is not None:
+        keep_measurements(notebook, saved)
+        keep_edits(path, saved)
+    notebook.metadata["headlab"] = recipe(notebook, used)
+    write(notebook, path)
+
+
+def read(path):
+    """A saved notebook; None where there is none, or a file that is none, as after a conflict in git."""
+    try:
+        return nbformat.read(path, as_version=4)
+    except (FileNotFoundError, nbformat.reader.NotJSONError):
+        return None
+
+
+def write(notebook, path):
+    """Save a notebook whole or not at all."""
+    part = path.with_suffix(".part")
+    try:
+        nbformat.write(notebook, part)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def faults(saved, expected):
     """What is wrong with a saved notebook: how it differs from its master, or what its outputs should not hold."""
-    if not path.exists():
+    if saved is None:
         return ["is not built"]
-    saved = nbformat.read(path, as_version=4)
-    found = [] if _bare(saved) == _bare(expected) else ["differs from its master"]
-    code = [cell for cell in saved.cells if cell.cell_type == "code"]
+    found = [] if _cells(saved) == _cells(expected) else ["differs from its master"]
+    if "widgets" in saved.metadata:
+        found.append("holds the state of widgets, which GitHub does not show")
+    code = _code(saved)
     if [cell.execution_count for cell in code] != list(range(1, len(code) + 1)):
         found.append("was not run once from top to bottom")
     for output in (output for cell in code for output in cell.outputs):
@@ -88,15 +193,31 @@ def faults(path, expected):
     return found
 
 
-def _bare(notebook):
-    return [(c.cell_type, c.id, c.source, dict(c.metadata)) for c in notebook.cells], dict(notebook.metadata)
+def _code(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def _cells(notebook):
+    """What the master says of each cell. Other metadata comes from the program in which somebody looked at it."""
+    return [(c.cell_type, c.id, c.source, sorted(c.metadata.get("tags", []))) for c in notebook.cells]
+
+
+def _content(path):
+    content = path.read_bytes().replace(b"\r\n", b"\n")  # however git writes the ends of lines here
+    return hashlib.sha256(content).hexdigest()
+
+
+def _digest(*parts):
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def main():
     """Build or check, as the command line says; exit with 1 where a check fails."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", help="lessons to build, by the start of their file names")
-    parser.add_argument("--check", action="store_true", help="compare only")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--check", action="store_true", help="compare only")
+    what.add_argument("--force", action="store_true", help="build even where nothing has changed")
     arguments = parser.parse_args()
     masters = sorted((ROOT / "lessons").glob("[0-9][0-9]_*.py"))
     if arguments.names:
@@ -104,18 +225,22 @@ def main():
     if not masters:
         raise SystemExit(f"names: expected the start of a file name in lessons/, got {arguments.names}")
     os.environ.update(ENVIRONMENT)
-    failed = False
-    for master in masters:
-        for path, notebook in notebooks_of(master).items():
-            if not arguments.check:
-                path.parent.mkdir(exist_ok=True)
-                run(notebook, path.parent)
-                part = path.with_suffix(".part")
-                nbformat.write(notebook, part)
-                os.replace(part, path)
-            found = faults(path, notebook)
-            failed |= bool(found)
-            print(f"{path.relative_to(ROOT)}: {'; '.join(found) or 'ok'}", flush=True)
+    used, failed = ingredients(), False
+    for path, notebook in (item for master in masters for item in notebooks_of(master).items()):
+        saved = read(path)
+        done = ""
+        if not arguments.check:
+            why = ["--force"] if arguments.force else reasons(saved, notebook, used)
+            done = "nothing has changed, "
+            if why:
+                print(f"{path.relative_to(ROOT)}: building ({', '.join(why)})", flush=True)
+                start = time.monotonic()
+                build(path, notebook, saved, used)
+                saved = read(path)
+                done = f"built in {time.monotonic() - start:.0f} s, "
+        found = faults(saved, notebook)
+        failed |= bool(found)
+        print(f"{path.relative_to(ROOT)}: {done}{'; '.join(found) or 'ok'}", flush=True)
     raise SystemExit(failed)
 
 
