@@ -8,10 +8,10 @@ import torch
 from transformers import GPT2LMHeadModel
 
 from headlab._expect import expect, expect_whole, shown
+from headlab.contrast import decompose_scores
 from headlab.density import ScoreHistogram
 from headlab.masking import causal_mask
 from headlab.scores import attention_pattern, raw_scores
-from headlab.shift import decompose_scores
 from headlab.splitting import split_heads, split_qkv
 
 # Hooks and settings sit on the model, which every thread of a process shares.
@@ -98,21 +98,21 @@ def count_scores(model, input_ids, layers=None):
     return histogram
 
 
-def score_terms(model, input_ids):
+def score_terms(model, input_ids, fold=None):
     """The four terms of the raw scores of every layer, from one forward pass: a list of ScoreTerms (head, query, key).
 
-    model and input_ids as in `capture_heads`.
-    Introduced in lesson 4.
+    model and input_ids as in `capture_heads`; fold, the convention of the split, as in `decompose_scores`.
+    Introduced in lesson 5.
     """
     ids = _checked_ids(model, input_ids)
     with _one_at_a_time, torch.no_grad():
         states = model(ids, output_hidden_states=True).hidden_states
-        return [
-            decompose_scores(
-                block.ln_1(state[0]), block.attn.c_attn.weight, block.attn.c_attn.bias, model.config.n_head
-            )
-            for block, state in zip(model.transformer.h, states, strict=False)  # the last state is the output
-        ]
+        terms = []
+        for block, state in zip(model.transformer.h, states, strict=False):  # the last state is the output
+            norm, attn = block.ln_1, block.attn.c_attn
+            ln_bias = norm.bias if fold == "layer_norm" else None
+            terms.append(decompose_scores(norm(state[0]), attn.weight, attn.bias, model.config.n_head, fold, ln_bias))
+        return terms
 
 
 def score_divisor(config, layer):

@@ -23,13 +23,14 @@ from matplotlib.patches import Rectangle
 
 from headlab._expect import expect, expect_whole
 from headlab.capture import capture_heads, score_divisor, score_terms
+from headlab.contrast import ScoreTerms, effective_tokens
 from headlab.density import EVERYWHERE, choose_bandwidth, kde
 from headlab.masking import causal_mask, mask_scores, softmax
 from headlab.models import model_name, token_strings
 from headlab.plots import as_label, plot_pattern, plot_scores
 from headlab.profiles import laminar_profile, layer_densities
 from headlab.scores import attention_pattern
-from headlab.shift import ScoreTerms, effective_tokens, shift_stats
+from headlab.shift import shift_stats
 from headlab.splitting import merge_heads, split_heads, split_qkv
 
 MAX_TOKENS = 64  # more could not be told apart in a picture

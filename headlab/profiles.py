@@ -6,9 +6,10 @@ import numpy as np
 import torch
 
 from headlab._expect import expect, expect_flag, expect_list, expect_points, expect_square, finite_array, shown
+from headlab.contrast import effective_tokens, row_contrast
 from headlab.density import fast_kde
 from headlab.masking import causal_mask
-from headlab.shift import bootstrap_ratio, effective_tokens, row_contrast, shift_stats
+from headlab.shift import bootstrap_ratio, shift_stats
 
 
 class QueryProfile(NamedTuple):

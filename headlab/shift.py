@@ -1,25 +1,21 @@
-"""Lesson 4: how far the raw scores lie below zero, where that comes from and what of it softmax can see."""
+"""Lesson 4: how far the raw scores lie below zero, and how sure one can be of it."""
 
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from headlab._expect import (
     LARGEST,
     expect,
     expect_finite,
     expect_flag,
-    expect_float_tensor,
     expect_number,
     expect_square,
     expect_whole,
     finite_array,
-    without_overflow,
 )
 from headlab.masking import causal_mask
-from headlab.splitting import split_heads, split_qkv
 
 REFERENCE = Path(__file__).parent / "data" / "gpt2_reference.npz"
 
@@ -34,22 +30,6 @@ class ShiftStats(NamedTuple):
     fraction_negative: np.ndarray
 
 
-class RowContrast(NamedTuple):
-    """How much the keys of one query differ, for each head, numpy arrays of the leading shape (...)."""
-
-    spread: np.ndarray
-    gap: np.ndarray
-
-
-class ScoreTerms(NamedTuple):
-    """The four parts of the raw scores, each (head, query, key); their sum is the raw scores."""
-
-    content: torch.Tensor
-    query_bias: torch.Tensor
-    key_bias: torch.Tensor
-    constant: torch.Tensor
-
-
 def causal_scores(raw, drop_first_key=False):
     """The raw scores that a query may look at, in one row for each head.
 
@@ -58,7 +38,7 @@ def causal_scores(raw, drop_first_key=False):
     or T(T-1)/2 without the first key. Raises where raw is not square, a causal entry is not finite, or none is left.
     Introduced in lesson 4.
     """
-    values, visible = _causal(raw, drop_first_key)
+    values, visible = causal_square(raw, drop_first_key)
     return values[..., visible]
 
 
@@ -95,7 +75,7 @@ def count_negative(raw, drop_first_key=False):
     where drop_first_key is set (then without row 0, which has no other key). Raises as shift_stats does.
     Introduced in lesson 4.
     """
-    values, visible = _causal(raw, drop_first_key)
+    values, visible = causal_square(raw, drop_first_key)
     rows = visible.any(-1)
     return ((values < 0) & visible).sum(-1)[..., rows], visible.sum(-1)[rows]
 
@@ -142,69 +122,6 @@ def bootstrap_ratio(sums, sizes, level=0.95, n_resamples=2000, seed=0):
     return low, high
 
 
-def row_contrast(raw):
-    """What softmax can see of the raw scores: how much the keys of one query differ, averaged over queries.
-
-    raw (..., T, T) with T >= 3. Returns RowContrast of shape (...), in units of q.k, means over the queries from the
-    third on, the first that can choose between the first key, the previous one and itself: `spread`, the (population)
-    standard deviation of a row's scores; `gap`, the first key's score less the mean of the row's other scores. A
-    constant added to a row changes neither. Raises as shift_stats does.
-    Introduced in lesson 4.
-    """
-    values, visible = _causal(raw)
-    expect(len(visible) >= 3, "raw", "at least 3 tokens (..., T, T)", f"shape {tuple(raw.shape)}")
-    scores = np.where(visible, values, np.nan)[..., 2:, :]
-    gap = scores[..., 0] - np.nanmean(scores[..., 1:], -1)
-    return RowContrast(spread=np.nanstd(scores, -1).mean(-1), gap=gap.mean(-1))
-
-
-def effective_tokens(pattern):
-    """How many keys a query attends to: exp of the entropy of its row, 1 (one key has it all) to T (even shares).
-
-    pattern (..., query, key), rows that sum to 1. Returns numpy (..., query). Raises where a row is not made of shares.
-    Introduced in lesson 4. Source: Hill 1973, diversity number of order 1.
-    """
-    expect_float_tensor(pattern, "pattern", "(..., query, key)")
-    expect(pattern.ndim >= 1 and pattern.shape[-1] >= 1, "pattern", "at least one key", f"shape {tuple(pattern.shape)}")
-    expect_finite(pattern.detach(), "pattern")
-    shares = pattern.detach().cpu().double().numpy()
-    least = shares.min(initial=0.0)
-    expect(least >= 0, "pattern", "shares >= 0 (take the softmax first)", f"{least:.4g}")
-    sums = shares.sum(-1)
-    # Half precision keeps three digits of a share.
-    worst = np.ravel(sums)[np.abs(sums - 1).argmax()] if sums.size else 1.0
-    expect(abs(worst - 1) < 1e-2, "pattern", "rows that sum to 1 (take the softmax first)", f"a sum of {worst:.4g}")
-    logs = np.log(shares, out=np.zeros_like(shares), where=shares > 0)  # 0 log 0 counts as 0, its limit.
-    return np.exp(-(shares * logs).sum(-1))
-
-
-def decompose_scores(x, weight, bias, n_heads):
-    """The raw scores of one layer as the sum of four terms, for the projection has a weight and a bias.
-
-    x (T, d_model), what enters c_attn (ln_1's output); weight (d_model, 3 * d_model) and bias (3 * d_model,), those of
-    c_attn, as Hugging Face lays them out. With q = x Wq + bq and k = x Wk + bk, returns ScoreTerms, each (H, T, T),
-    axes (head, query i, key j): content (x_i Wq).(x_j Wk); query_bias bq.(x_j Wk), the same in every row; key_bias
-    (x_i Wq).bk, constant along a row; constant bq.bk. Softmax sees neither of the last two. Raises where shapes or
-    dtypes do not fit or an entry is not finite.
-    Introduced in lesson 4.
-    """
-    expect_float_tensor(x, "x", "(T, d_model)")
-    expect(x.ndim == 2 and 0 not in x.shape, "x", "(T, d_model) with T >= 1", f"shape {tuple(x.shape)}")
-    d_model = x.shape[1]
-    for name, value, shape in (("weight", weight, (d_model, 3 * d_model)), ("bias", bias, (3 * d_model,))):
-        expect_float_tensor(value, name, str(shape))
-        expect(value.shape == shape, name, f"shape {shape} to fit x", tuple(value.shape))
-        expect(value.dtype == x.dtype, name, f"the dtype of x {x.dtype}", value.dtype)
-    for name, value in (("x", x), ("weight", weight), ("bias", bias)):
-        expect_finite(value.detach(), name)
-    (weight_q, weight_k, _), (bias_q, bias_k, _) = split_qkv(weight), split_qkv(bias)
-    q, k = split_heads(x @ weight_q, n_heads), split_heads(x @ weight_k, n_heads)  # (head, token, channel)
-    bias_q, bias_k = split_heads(bias_q[None], n_heads), split_heads(bias_k[None], n_heads)  # (head, 1, channel)
-    content = without_overflow(q @ k.mT, "x")
-    others = (bias_q @ k.mT, q @ bias_k.mT, bias_q @ bias_k.mT)  # (head, 1, key), (head, query, 1), (head, 1, 1)
-    return ScoreTerms(content, *(without_overflow(term, "bias").expand_as(content) for term in others))
-
-
 def gpt2_reference():
     """What this package's functions measured on recordings of GPT-2 small: a dictionary of numpy arrays.
 
@@ -236,8 +153,12 @@ def gpt2_reference():
         return dict(file)
 
 
-def _causal(raw, drop_first_key=False):
-    """The raw scores as float64 (..., T, T), 0 where not looked at, and which entries (T, T) are."""
+def causal_square(raw, drop_first_key=False):
+    """The raw scores as float64 (..., T, T), 0 where they are not looked at, and which entries (T, T) are.
+
+    raw and drop_first_key as causal_scores takes them. Returns two numpy arrays. Raises as causal_scores does.
+    Introduced in lesson 4.
+    """
     expect_square(raw, "raw")
     expect_flag(drop_first_key, "drop_first_key")
     visible = causal_mask(raw.shape[-1])

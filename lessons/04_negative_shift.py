@@ -28,6 +28,7 @@ from IPython.display import Markdown
 from scipy.stats import binomtest, spearmanr
 
 from headlab.capture import capture_heads
+from headlab.contrast import ScoreTerms, decompose_scores, effective_tokens, row_contrast
 from headlab.exercises import check
 from headlab.explorers import ShiftExplorer
 from headlab.masking import causal_mask
@@ -35,14 +36,10 @@ from headlab.models import MINI, load_model, token_strings
 from headlab.plots import plot_head_grid, plot_score_histogram, plot_scores, plot_terms
 from headlab.scores import attention_pattern, raw_scores
 from headlab.shift import (
-    ScoreTerms,
     bootstrap_fraction,
     causal_scores,
     count_negative,
-    decompose_scores,
-    effective_tokens,
     gpt2_reference,
-    row_contrast,
     shift_stats,
 )
 

@@ -17,6 +17,14 @@ from hypothesis import strategies as st
 from scipy.stats import gaussian_kde
 
 from headlab.capture import capture_heads, count_scores
+from headlab.contrast import (
+    below_first_key,
+    below_row_mean,
+    centre_rows,
+    decompose_scores,
+    effective_tokens,
+    row_contrast,
+)
 from headlab.density import ScoreHistogram, choose_bandwidth, cross_validation_scores, fast_kde, kde
 from headlab.download import SHORT_NAMES, repo_of
 from headlab.exercises import EXERCISES, check
@@ -47,10 +55,7 @@ from headlab.shift import (
     bootstrap_ratio,
     causal_scores,
     count_negative,
-    decompose_scores,
     describe_scores,
-    effective_tokens,
-    row_contrast,
     shift_stats,
 )
 from headlab.splitting import merge_heads, split_heads, split_qkv
@@ -400,6 +405,28 @@ def test_row_contrast(values):
             gap = statistics.fmean(row[0] - statistics.fmean(row[1:]) for row in rows[2:])
             assert_agree(contrast.spread[place], spread, size)
             assert_agree(contrast.gap[place], gap, size)
+
+
+@given(arguments(st.fixed_dictionaries({"raw": squares(at_least=3)})))
+def test_below_first_key_and_row_mean(values):
+    below = outcome(below_first_key, values), outcome(below_row_mean, values)
+    if below[0] is not REFUSED and below[1] is not REFUSED:
+        for place, rows in zip(np.ndindex(below[0].shape), causal_lists(array(values["raw"]), False), strict=True):
+            first = [s < row[0] for row in rows for s in row[1:]]
+            assert_agree(below[0][place], sum(first) / len(first), 0.0)
+            assert 0 <= below[1][place] < 1  # never all of a row
+
+
+@given(arguments(st.fixed_dictionaries({"raw": squares()})))
+def test_centre_rows(values):
+    centred = outcome(centre_rows, values)
+    if centred is not REFUSED:
+        raw = values["raw"]
+        assert centred.dtype == raw.dtype and centred.shape == raw.shape
+        for ours, rows in zip(causal_lists(array(centred), False), causal_lists(array(raw), False), strict=True):
+            size = max(abs(s) for row in rows for s in row)
+            expected = [s - statistics.fmean(row) for row in rows for s in row]
+            assert_agree(sum(ours, []), expected, 4 * precision(raw) * size + 1e-44)
 
 
 @given(arguments(st.fixed_dictionaries({"pattern": patterns()})))

@@ -14,25 +14,21 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from headlab.contrast import ScoreTerms, decompose_scores, effective_tokens, row_contrast
 from headlab.masking import causal_mask
 from headlab.plots import plot_score_histogram, plot_terms
 from headlab.scores import attention_pattern
 from headlab.shift import (
-    ScoreTerms,
     bootstrap_fraction,
     bootstrap_ratio,
     causal_scores,
     count_negative,
-    decompose_scores,
     describe_scores,
-    effective_tokens,
     gpt2_reference,
-    row_contrast,
     shift_stats,
 )
 
 TOOLS = Path(__file__).parents[1] / "tools"
-MINI_TEXT = "The old man looked at the little white house by the sea."
 
 
 def scores_of(*shape, seed=0, dtype=torch.float32):
@@ -164,102 +160,6 @@ def test_the_interval_is_the_same_every_time_and_narrows_with_the_level():
     assert wide[0] < narrow[0] < narrow[1] < wide[1]
 
 
-# What softmax sees
-
-
-@given(heads=st.integers(1, 3), n=st.integers(3, 8), seed=st.integers(0, 99))
-def test_contrast_equals_loops_over_the_rows(heads, n, seed):
-    raw = scores_of(heads, n, n, seed=seed)
-    spread, gap = row_contrast(raw)
-    for h in range(heads):
-        rows = [[raw[h, i, j].item() for j in range(i + 1)] for i in range(2, n)]
-        assert spread[h] == pytest.approx(statistics.mean(statistics.pstdev(row) for row in rows), abs=1e-9)
-        assert gap[h] == pytest.approx(statistics.mean(row[0] - statistics.mean(row[1:]) for row in rows), abs=1e-9)
-
-
-@given(n=st.integers(3, 8), seed=st.integers(0, 99), size=st.floats(-1e5, 1e5))
-def test_a_row_constant_moves_the_scores_and_nothing_that_softmax_sees(n, seed, size):
-    raw = scores_of(2, n, n, seed=seed, dtype=torch.float64)
-    constants = size * torch.linspace(0.5, 1, n, dtype=torch.float64)[:, None]
-    moved = raw + constants
-    weights = torch.arange(1, n + 1)
-    mean_constant = (constants[:, 0] * weights).sum() / weights.sum()
-    assert np.allclose(shift_stats(moved).mean - shift_stats(raw).mean, mean_constant, atol=1e-6)
-    for ours, theirs in zip(row_contrast(moved), row_contrast(raw), strict=True):
-        assert np.allclose(ours, theirs, atol=1e-6)
-    assert torch.allclose(attention_pattern(moved, 64), attention_pattern(raw, 64), rtol=0, atol=1e-9)
-
-
-@given(n=st.integers(1, 9), seed=st.integers(0, 99), scale=st.sampled_from([0.1, 1.0, 1e5]))
-def test_effective_tokens_equal_their_definition(n, seed, scale):
-    pattern = attention_pattern((scale * scores_of(2, n, n, seed=seed, dtype=torch.float64)), 64)
-    tokens = effective_tokens(pattern)
-    assert tokens.shape == (2, n)
-    for h, i in np.ndindex(2, n):
-        entropy = -sum(p * math.log(p) for p in pattern[h, i].tolist() if p > 0)
-        assert tokens[h, i] == pytest.approx(math.exp(entropy), rel=1e-9)
-        assert 1 - 1e-9 <= tokens[h, i] <= i + 1 + 1e-9
-
-
-def test_effective_tokens_of_even_shares_and_of_one_key():
-    assert effective_tokens(torch.full((2, 8), 1 / 8)) == pytest.approx([8, 8])
-    assert effective_tokens(torch.eye(3)).tolist() == [1, 1, 1]
-    half = torch.full((1, 100), 1 / 100, dtype=torch.bfloat16)
-    assert effective_tokens(half / half.sum()) == pytest.approx([100], rel=0.02)
-
-
-# The four terms
-
-
-def odd_layer(seed=0, dtype=torch.float64, n_tokens=5):
-    """x (5, 12), weight (12, 36), bias (36,) of 3 heads with 4 channels."""
-    random = torch.Generator().manual_seed(seed)
-    sizes = ((n_tokens, 12), (12, 36), (36,))
-    return [torch.randn(*size, generator=random, dtype=torch.float64).to(dtype) for size in sizes]
-
-
-@given(seed=st.integers(0, 99), n_tokens=st.integers(1, 6))
-def test_each_term_equals_its_formula_and_the_sum_the_raw_scores(seed, n_tokens):
-    x, weight, bias = odd_layer(seed, n_tokens=n_tokens)
-    before = x.clone(), weight.clone(), bias.clone()
-    terms = decompose_scores(x, weight, bias, 3)
-    fused = x @ weight + bias
-    for h in range(3):
-        place_q, place_k = slice(4 * h, 4 * h + 4), slice(12 + 4 * h, 12 + 4 * h + 4)
-        bq, bk = bias[place_q], bias[place_k]
-        for i, j in np.ndindex(n_tokens, n_tokens):
-            q, k = x[i] @ weight[:, place_q], x[j] @ weight[:, place_k]
-            expected = ScoreTerms(q @ k, bq @ k, q @ bk, bq @ bk)
-            for term, value in zip(terms, expected, strict=True):
-                assert term[h, i, j].item() == pytest.approx(value.item(), abs=1e-9)
-        raw = fused[:, place_q] @ fused[:, place_k].T
-        assert torch.allclose(sum(terms)[h], raw, rtol=0, atol=1e-5)
-    assert all(torch.equal(a, b) for a, b in zip(before, (x, weight, bias), strict=True))
-
-
-def test_which_terms_are_the_same_in_every_row_and_which_along_one():
-    terms = decompose_scores(*odd_layer(), 3)
-    assert (terms.query_bias == terms.query_bias[:, :1]).all()
-    assert (terms.key_bias == terms.key_bias[..., :1]).all()
-    assert (terms.constant == terms.constant[:, :1, :1]).all()
-    for varying in (terms.content, terms.query_bias):
-        assert varying.std(-1).min() > 0.1
-
-
-def test_the_models_own_scores_are_the_sum_of_their_terms(mini):
-    from headlab.capture import capture_heads
-
-    model, tokenizer = mini
-    ids = tokenizer(MINI_TEXT, return_tensors="pt").input_ids
-    capture = capture_heads(model, ids)
-    with torch.no_grad():
-        states = model(ids, output_hidden_states=True).hidden_states
-        for layer, block in enumerate(model.transformer.h):
-            x = block.ln_1(states[layer][0])
-            terms = decompose_scores(x, block.attn.c_attn.weight, block.attn.c_attn.bias, model.config.n_head)
-            assert torch.allclose(sum(terms), capture.scores(layer), rtol=0, atol=1e-3)
-
-
 # Recorded GPT-2
 
 
@@ -301,41 +201,6 @@ def test_the_shift_is_strongest_in_layers_2_to_4_and_gone_in_11(prompts):
     layers = describe_scores(scores)
     assert set(np.argsort(layers.median)[:3]) == set(np.argsort(-layers.fraction_negative)[:3]) == {2, 3, 4}
     assert layers.fraction_negative[11] == pytest.approx(0.32, abs=0.005)
-
-
-def test_the_terms_sum_to_the_recorded_scores(terms, reference):
-    recorded = load_file(reference / "john_smith.safetensors")
-    raw = recorded["queries"] @ recorded["keys"].mT
-    assert raw.shape == (12, 12, 9, 9)
-    assert torch.allclose(sum(terms), raw, rtol=0, atol=1e-3)
-    assert torch.allclose(attention_pattern(sum(terms), 64), recorded["pattern"], rtol=0, atol=1e-4)
-
-
-def test_softmax_does_not_see_the_key_bias_and_the_constant_but_the_query_bias(terms, reference):
-    exact = ScoreTerms(*(term.double() for term in terms))
-    pattern = attention_pattern(sum(exact), 64)
-    without = attention_pattern(exact.content + exact.query_bias, 64)
-    assert torch.allclose(without, pattern, rtol=0, atol=1e-6)
-    assert torch.allclose(without.float(), load_file(reference / "john_smith.safetensors")["pattern"], atol=1e-4)
-    moved = (attention_pattern(sum(exact) - exact.query_bias, 64) - pattern).abs().amax((-1, -2))
-    assert (moved > 0.01).all()
-
-
-def test_what_carries_the_shift_of_each_layer(terms):
-    means = np.stack([shift_stats(term).mean.mean(-1) for term in terms], -1)  # (layer, term)
-    content, query_bias, key_bias, constant = means.T
-    assert key_bias[4] == pytest.approx(4.0, abs=0.05) and constant[4] == pytest.approx(1.6, abs=0.05)
-    assert means[4].sum() == pytest.approx(-21.7, abs=0.05)
-    invisible = np.abs(key_bias + constant)
-    assert invisible.argmax() == 4 and np.delete(invisible, 4).max() < 1.1
-    assert set(np.flatnonzero(query_bias >= content)) == {2, 5}
-
-
-def test_the_first_key_escapes_the_query_bias(terms):
-    first = terms.query_bias[:, :, 0, 0].mean(1)
-    others = terms.query_bias[:, :, 0, 1:].mean((1, 2))
-    assert (first > others).all()
-    assert (first[2:] > 0).all() and (others < 0).all()
 
 
 # The file that ships
@@ -470,9 +335,6 @@ def test_each_term_is_a_line_of_its_own():
 # Bad input
 
 
-X, WEIGHT, BIAS = odd_layer()
-
-
 @pytest.mark.parametrize(
     ("call", "error", "line"),
     [
@@ -491,11 +353,6 @@ X, WEIGHT, BIAS = odd_layer()
             lambda: shift_stats(torch.tensor([[1.0, 0.0], [math.nan, 0.0]])),
             ValueError,
             "raw: expected finite numbers, got nan at index (1, 0)",
-        ),
-        (
-            lambda: row_contrast(torch.ones(2, 2)),
-            ValueError,
-            "raw: expected at least 3 tokens (..., T, T), got shape (2, 2)",
         ),
         (lambda: describe_scores([]), ValueError, "scores: expected at least one score (..., n), got shape (0,)"),
         (lambda: describe_scores([1.0, np.nan]), ValueError, "scores: expected finite numbers, got nan at index (1,)"),
@@ -539,56 +396,6 @@ X, WEIGHT, BIAS = odd_layer()
             lambda: bootstrap_fraction([1, 1], [2, 2], n_resamples=0),
             ValueError,
             "n_resamples: expected a whole number from 1 to 100000, got 0",
-        ),
-        (
-            lambda: effective_tokens(torch.ones(2, 2, dtype=torch.int64)),
-            TypeError,
-            "pattern: expected floating-point numbers (..., query, key), got torch.int64",
-        ),
-        (
-            lambda: effective_tokens(torch.tensor([[2.0, -1.0]])),
-            ValueError,
-            "pattern: expected shares >= 0 (take the softmax first), got -1",
-        ),
-        (
-            lambda: effective_tokens(torch.tensor([[0.5, 0.5], [0.5, 0.25]])),
-            ValueError,
-            "pattern: expected rows that sum to 1 (take the softmax first), got a sum of 0.75",
-        ),
-        (
-            lambda: effective_tokens(torch.tensor([math.inf, 0.0])),
-            ValueError,
-            "pattern: expected finite numbers, got inf at index (0,)",
-        ),
-        (
-            lambda: decompose_scores(X[0], WEIGHT, BIAS, 3),
-            ValueError,
-            "x: expected (T, d_model) with T >= 1, got shape (12,)",
-        ),
-        (
-            lambda: decompose_scores(X, WEIGHT.T, BIAS, 3),
-            ValueError,
-            "weight: expected shape (12, 36) to fit x, got (36, 12)",
-        ),
-        (
-            lambda: decompose_scores(X, WEIGHT, BIAS[:12], 3),
-            ValueError,
-            "bias: expected shape (36,) to fit x, got (12,)",
-        ),
-        (
-            lambda: decompose_scores(X, WEIGHT.float(), BIAS, 3),
-            ValueError,
-            "weight: expected the dtype of x torch.float64, got torch.float32",
-        ),
-        (
-            lambda: decompose_scores(X, WEIGHT, BIAS, 5),
-            ValueError,
-            "n_heads: expected a divisor of d_model = 12, got 5",
-        ),
-        (
-            lambda: decompose_scores(X * math.nan, WEIGHT, BIAS, 3),
-            ValueError,
-            "x: expected finite numbers, got nan at index (0, 0)",
         ),
     ],
 )

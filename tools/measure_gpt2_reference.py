@@ -17,17 +17,15 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from headlab.contrast import ScoreTerms, decompose_scores, row_contrast
 from headlab.masking import causal_mask
 from headlab.profiles import Profile, QueryProfile, head_profile, query_profile, share_above
 from headlab.scores import attention_pattern
 from headlab.shift import (
     REFERENCE,
-    ScoreTerms,
     causal_scores,
     count_negative,
-    decompose_scores,
     describe_scores,
-    row_contrast,
     shift_stats,
 )
 

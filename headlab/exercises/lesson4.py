@@ -5,10 +5,10 @@ import math
 import numpy as np
 import torch
 
+from headlab.contrast import effective_tokens
 from headlab.exercises.engine import Exercise
 from headlab.masking import causal_mask
 from headlab.scores import attention_pattern
-from headlab.shift import effective_tokens
 
 
 def _scores(*shape, mean=-1.0):
