@@ -1,14 +1,21 @@
 """What the build makes of a lesson's cells."""
 
+import re
 import sys
 from pathlib import Path
 
+import jupytext
+import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
 
-from lesson_cells import fold_predictions  # noqa: E402
+import lesson_cells  # noqa: E402
+from lesson_cells import fold_predictions, format_faults, minutes, rounded, state_time  # noqa: E402
+
+# Lessons whose exercises, hints and times have the form that lesson_cells describes.
+IN_FORM = ()
 
 
 def folded(*sources):
@@ -40,3 +47,106 @@ def test_what_else_stands_in_a_cells_metadata_stays():
     cell = new_code_cell("predict('?', 'a', 'b')", metadata={"tags": ["x"], "jupyter": {"other": 1}})
     fold_predictions([cell])
     assert cell.metadata == {"tags": ["x"], "jupyter": {"other": 1, "source_hidden": True}}
+
+
+FORM = lesson_cells.__doc__.partition("like this")[2].partition("**Cells tagged")[0].partition(":\n")[2]
+MASTER = f"""# %% [markdown]
+# # A lesson of {{{{minutes}}}} minutes, {{{{seconds}}}}
+#
+# Five words more, [not this](address), <b>and</b> --- | two.
+
+# %%
+guess = predict(
+    "Which?", "a", "b"
+)
+
+# %%
+# no line
+x = 2
+
+y = 3
+
+# %%
+guess.reveal(
+    (x == 2, "a", "!"), overlooked={{"b": "."}}
+)
+
+# %% [markdown]
+# ## Exercises
+
+{re.sub("^    ", "", FORM.lstrip(chr(10)), flags=re.MULTILINE)}
+# %% [markdown] tags=["solution"]
+# {"why " * 2000}
+
+# %% [markdown]
+# ## What we found
+
+# %% tags=["optional"]
+x = 2
+
+# %% [markdown] tags=["optional"]
+# ### Exercise 1.3 · An optional one
+#
+# *Difficulty 2 of 5 · importance 5 of 5 · about 50 minutes*
+"""
+
+
+def cells_of(text):
+    return jupytext.reads(text, fmt="py:percent").cells
+
+
+def test_the_form_that_is_described_is_in_form():
+    assert format_faults(cells_of(MASTER)[:-2]) == []
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"),
+    [
+        ("From scores to pattern", "From scores to pattern (easy)", "without brackets"),
+        ("### Exercise 1.2 ·", "### Exercise 1.2:", "expected '### Exercise"),
+        ("importance 5 of 5", "importance 6 of 5", "expected a line"),
+        ("about 5 minutes*", "5 minutes*", "expected a line"),
+        ("Hint 2: the idea", "Hint", "one cell tagged hint"),
+        ('tags=["hint"]', "", "one cell tagged hint"),
+        ("guess.reveal(", "guess.tell(", "a reveal for each prediction, got 0 for 1"),
+        ("predict(", "predicted(", "a reveal for each prediction, got 1 for 0"),
+        ("guess.reveal(\n   ", "guess.reveal(", "of at most 90 letters"),
+        ("predict(\n   ", "predict(" + 90 * " ", "of at most 90 letters"),
+    ],
+)
+def test_what_is_out_of_form_is_named(right, wrong, said):
+    assert right in MASTER
+    text = MASTER.replace(right, wrong, 1).replace('(x == 2, "a", "!")', f'(x == 2, "a", "{90 * "!"}")')
+    faults = format_faults(cells_of(text)[:-2])
+    assert len(faults) == 1 and said in faults[0]
+
+
+def test_minutes_count_each_part_once():
+    cells = cells_of(MASTER)
+    # The words of the title and of the paragraph below it, "Exercises" and "What we found".
+    parts = minutes(cells, {"mini": 30, "gpt2": 90})
+    assert parts == {"words": (6 + 7 + 1 + 3) / 180, "code": 2 / 15, "predictions": 1, "exercises": 5, "cells": 1.5}
+    assert rounded(parts) == 10 and rounded({"words": 5.0}) == 5 and rounded({"words": 5.01}) == 10
+
+
+def test_the_time_is_written_where_the_master_leaves_room(monkeypatch, tmp_path):
+    table = tmp_path / "seconds.csv"
+    table.write_text("lesson,model,seconds\n01_lesson,mini,10\n01_lesson,gpt2,90\n02_other,mini,5\n")
+    monkeypatch.setattr(lesson_cells, "SECONDS", table)
+    cells = cells_of(MASTER)
+    state_time(cells, "01_lesson")
+    assert cells[0].source.splitlines()[0] == "# A lesson of 10 minutes, 10 s with mini and 90 s with gpt2"
+
+
+@pytest.mark.parametrize("lesson", IN_FORM)
+def test_a_lesson_is_in_form_and_takes_an_hour_at_most(lesson):
+    (master,) = (ROOT / "lessons").glob(f"{lesson}_*.py")
+    cells = jupytext.read(master).cells
+    assert format_faults(cells) == []
+    parts = minutes(cells, lesson_cells.seconds_of(master.stem))
+    assert rounded(parts) <= lesson_cells.MOST_MINUTES, {part: round(value) for part, value in parts.items()}
+    assert "{{minutes}}" in master.read_text() and "{{seconds}}" in master.read_text()
+    row = re.search(
+        rf"\]\(notebooks/{master.stem}.ipynb\).*\| (\d+) \|$", (ROOT / "README.md").read_text(), re.MULTILINE
+    )
+    assert row and int(row[1]) == rounded(parts)

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import jupytext
 import nbformat
-from lesson_cells import fold_predictions
+from lesson_cells import fold_predictions, state_time
 from nbclient import NotebookClient
 
 ROOT = Path(__file__).parents[1]
@@ -67,6 +67,7 @@ def notebook_of(master, solutions):
         digest = hashlib.sha256(cell.source.encode()).hexdigest()[:8]
         seen[digest] = seen.get(digest, 0) + 1
         cell["id"] = f"{digest}-{seen[digest]}"
+    state_time(cells, master.stem)
     if not solutions:
         fold_predictions(cells)
     metadata = {

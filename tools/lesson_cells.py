@@ -1,6 +1,61 @@
-"""What the build makes of a lesson's cells: predictions whose answers are folded."""
+"""How a master is written, and what the build makes of it beside running it.
+
+A **prediction** is a code cell of its own that calls `predict` or `predict_number`; the measurement follows, and the
+cell after it (or the measurement's own, at its end) calls `reveal`. The build folds the outputs from the prediction
+to its reveal, and the source of both, in the student's notebook. Write the calls over several lines: of a folded
+source or output JupyterLab shows the first line.
+
+An **exercise** is a section of three or four cells: its text, its hints, the code and, for the solutions' notebook
+alone, remarks. The text begins and the hints stand like this, both hints in one cell, and neither gives the answer:
+
+    # %% [markdown]
+    # ### Exercise 1.2 · From scores to pattern
+    #
+    # *Difficulty 2 of 5 · importance 5 of 5 · about 5 minutes*
+    #
+    # Turn raw scores (..., query, key) into a causal pattern of the same shape.
+
+    # %% [markdown] tags=["hint"]
+    # <details><summary>Hint 1: a nudge</summary>
+    #
+    # Which of the two has to come first, the mask or the softmax?
+    # </details>
+    #
+    # <details><summary>Hint 2: the idea</summary>
+    #
+    # A score of minus infinity gets a share of exactly 0.
+    # </details>
+
+    # %% tags=["exercise"]
+    def my_pattern(scores):
+        ### BEGIN SOLUTION
+        ...
+        ### END SOLUTION
+
+
+    check("1.2", my_pattern)
+
+**Cells tagged "optional"** are an appendix, and the lesson says so. `{{minutes}}` in a master becomes the lesson's time
+in minutes, computed from WORDS, LINES and PREDICTION below, from what each exercise says, and from the time that the
+cells take; `{{seconds}}` becomes that last time, for mini and for GPT-2. It stands in SECONDS, which the test of the
+lessons on every model rewrites when it is told to.
+"""
 
 import ast
+import csv
+import math
+import re
+from pathlib import Path
+
+WORDS = 180  # read in a minute
+LINES = 15  # of code read in a minute, comments and empty lines not counted
+PREDICTION = 1  # minutes to read a question and commit oneself
+MOST_MINUTES = 60
+SECONDS = Path(__file__).parents[1] / "lessons" / "seconds.csv"
+
+EXERCISE = re.compile(r"^### Exercise (\d\.\d+) · .*[^)]$", re.MULTILINE)
+EFFORT = re.compile(r"^\*Difficulty ([1-5]) of 5 · importance ([1-5]) of 5 · about (\d+) minutes\*$", re.MULTILINE)
+HINTS = ["Hint 1: a nudge", "Hint 2: the idea"]
 
 
 def fold_predictions(cells):
@@ -10,26 +65,115 @@ def fold_predictions(cells):
     folded; JupyterLab unfolds them when they are run. The source of both is folded too, for it is no part of the
     lesson and names the answer: that of a reveal only where the measurement stands in a cell of its own before it.
     """
+    for cell, source, outputs in _predictions(cells):
+        folded = {name: True for name, wanted in (("source_hidden", source), ("outputs_hidden", outputs)) if wanted}
+        if folded:
+            cell.metadata["jupyter"] = {**cell.metadata.get("jupyter", {}), **folded}
+
+
+def _predictions(cells):
+    """(code cell, whether its source is to be folded, whether its outputs are) for every code cell."""
     waiting = measured = False
     for cell in (cell for cell in cells if cell.cell_type == "code"):
         called = _called(cell.source)
         if called & {"predict", "predict_number"}:
-            _fold(cell, source=True)
+            yield cell, True, False
             waiting, measured = True, False
-        elif waiting:
-            _fold(cell, outputs=True)
-            if "reveal" in called:
-                waiting = False
-                _fold(cell, source=measured)
-            measured = True
-
-
-def _fold(cell, source=False, outputs=False):
-    folded = {name: True for name, wanted in (("source_hidden", source), ("outputs_hidden", outputs)) if wanted}
-    cell.metadata["jupyter"] = {**cell.metadata.get("jupyter", {}), **folded}
+        else:
+            revealed = waiting and "reveal" in called
+            yield cell, revealed and measured, waiting
+            waiting, measured = waiting and not revealed, True
 
 
 def _called(source):
     """The names of the functions and methods that a cell calls."""
     functions = [node.func for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
     return {getattr(function, "attr", getattr(function, "id", None)) for function in functions}
+
+
+def format_faults(cells):
+    """What is wrong with the form of a student's cells: exercises, hints and predictions, one line each."""
+    found = []
+    for section in _exercises(cells):
+        title = section[0].source.splitlines()[0]
+        if not EXERCISE.match(title):
+            found.append(f"{title!r}: expected '### Exercise 1.2 · Title', without brackets at its end")
+        if len(EFFORT.findall(section[0].source)) != 1:
+            found.append(f"{title!r}: expected a line '*Difficulty 2 of 5 · importance 5 of 5 · about 5 minutes*'")
+        tagged = [cell for cell in section if "hint" in cell.metadata.get("tags", [])]
+        if [re.findall("<summary>(.*)</summary>", cell.source) for cell in tagged] != [HINTS]:
+            found.append(f"{title!r}: expected one cell tagged hint, with {HINTS}")
+    called = [_called(cell.source) for cell in cells if cell.cell_type == "code"]
+    asked = sum(len(names & {"predict", "predict_number"}) for names in called)
+    revealed = sum("reveal" in names for names in called)
+    if asked != revealed:
+        found.append(f"expected a cell with a reveal for each prediction, got {revealed} for {asked}")
+    for cell, source, _ in _predictions(cells):
+        if source and len(cell.source.splitlines()[0]) > 90:
+            found.append(f"{cell.source[:40]!r}: expected a first line that gives nothing away, of at most 90 letters")
+    return found
+
+
+def _exercises(cells):
+    """The cells of each exercise, from its heading to the next heading."""
+    sections, inside = [], False
+    for cell in cells:
+        if cell.cell_type == "markdown" and re.match("#{1,3} ", cell.source):
+            inside = cell.source.startswith("### Exercise")
+            if inside:
+                sections.append([])
+        if inside:
+            sections[-1].append(cell)
+    return sections
+
+
+def minutes(cells, seconds):
+    """{part: minutes} that a lesson's cells ask for, unrounded; seconds: what they take with each model.
+
+    Words, code and predictions outside the exercises, the exercises by what they say, and the slowest model's time.
+    """
+    cells = [cell for cell in cells if not {"optional", "solution"} & set(cell.metadata.get("tags", []))]
+    apart = {id(cell) for section in _exercises(cells) for cell in section}
+    rest = [cell for cell in cells if id(cell) not in apart]
+    words = sum(len(_words(cell.source)) for cell in rest if cell.cell_type == "markdown")
+    lines = sum(_n_lines(cell.source) for cell, folded, _ in _predictions(rest) if not folded)
+    asked = sum(bool(_called(cell.source) & {"predict", "predict_number"}) for cell in rest if cell.cell_type == "code")
+    stated = [int(effort[3]) for section in _exercises(cells) for effort in EFFORT.finditer(section[0].source)]
+    return {
+        "words": words / WORDS,
+        "code": lines / LINES,
+        "predictions": asked * PREDICTION,
+        "exercises": sum(stated),
+        "cells": max(seconds.values(), default=0) / 60,
+    }
+
+
+def _words(text):
+    """What a reader reads of a markdown text: no tags, no addresses, no rules of tables."""
+    text = re.sub(r"<[^>]+>|\]\([^)]*\)", " ", text)
+    return [word for word in text.split() if re.search(r"\w", word)]
+
+
+def _n_lines(source):
+    return sum(bool(line.strip()) and not line.strip().startswith("#") for line in source.splitlines())
+
+
+def rounded(parts):
+    """A lesson's time as it is stated: in fives of minutes, upwards."""
+    return 5 * math.ceil(sum(parts.values()) / 5)
+
+
+def seconds_of(name):
+    """{model: seconds} that the cells of a lesson take, as they were measured last; none where they never were."""
+    with open(SECONDS, newline="", encoding="utf-8") as file:
+        return {row["model"]: int(row["seconds"]) for row in csv.DictReader(file) if row["lesson"] == name}
+
+
+def state_time(cells, name):
+    """Put a lesson's minutes and seconds in the place of {{minutes}} and {{seconds}}."""
+    seconds = seconds_of(name)
+    told = " and ".join(f"{value} s with {model}" for model, value in seconds.items())
+    for cell in cells:
+        if cell.cell_type == "markdown":
+            cell.source = cell.source.replace("{{minutes}}", str(rounded(minutes(cells, seconds))))
+            cell.source = cell.source.replace("{{seconds}}", told)
