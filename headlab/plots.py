@@ -3,6 +3,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.font_manager import FontProperties, findfont, get_font
 
@@ -16,6 +17,7 @@ from headlab._expect import (
     expect_square,
     expect_whole,
     finite_array,
+    real_array,
     shown,
 )
 from headlab.density import ScoreHistogram
@@ -125,6 +127,63 @@ def plot_fused(matrix, n_heads, head, ax=None, ylabel="input channel", label="we
     thirds.tick_params(length=0)
     ax.locator_params(axis="y", integer=True)
     ax.figure.colorbar(image, ax=ax, label=label, extend="both", pad=0.01)
+    return ax
+
+
+def show_figure(alt):
+    """Show the current figure in a notebook with `alt`, its message in words, as alternative text, and close it.
+
+    Introduced in lesson 1.
+    """
+    expect(isinstance(alt, str) and alt.strip(), "alt", "what the figure shows, in words", repr(alt))
+    figure = plt.gcf()
+    display(figure, metadata={"image/png": {"alt": alt}})
+    plt.close(figure)
+
+
+def write_numbers(values, ax, digits=0):
+    """Write each number of values (row, column) into its cell of the heatmap on `ax`; what is not finite stays empty.
+
+    Introduced in lesson 1.
+    """
+    values = real_array(values, "values")
+    image = _axes(ax, None).images
+    fits = len(image) == 1 and image[0].get_array().shape == values.shape
+    expect(fits, "ax", f"axes with one heatmap of shape {values.shape}", [i.get_array().shape for i in image])
+    for (row, column), value in np.ndenumerate(values):
+        if np.isfinite(value):
+            red, green, blue, _ = image[0].to_rgba(np.ma.masked_invalid([[value]]))[0, 0]
+            dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
+            text = f"{round(value, digits) + 0.0:.{digits}f}"  # -0.0 + 0.0 is 0.0
+            ax.text(column, row, text, ha="center", va="center", color="white" if dark else "black")
+    return ax
+
+
+def plot_vectors(vectors, tokens, ax=None, **style):
+    """Vectors of two channels, (T, 2), as arrows from the origin, each named by its token; `style` is the arrows'.
+
+    Call it again with the same `ax` to lay other vectors over them. Introduced in lesson 1.
+    """
+    values = finite_array(vectors, "vectors").astype(float)
+    expect(values.ndim == 2 and values.shape[1] == 2, "vectors", "two channels each (T, 2)", f"shape {values.shape}")
+    labels = _checked_labels(tokens, "tokens", len(values), "vector")
+    ax = _axes(ax, (5.6, 4.6))
+    ends = {"angles": "xy", "scale_units": "xy", "scale": 1, "width": 0.009, "zorder": 2}
+    arrows = ax.quiver(*np.zeros_like(values).T, *values.T, **ends, **style)
+    for (x, y), name in zip(values, labels, strict=True):
+        across, up = np.array([x, y]) / (np.hypot(x, y) or 1.0)  # the name stands just beyond the arrow's tip
+        ax.annotate(
+            name,
+            (x, y),
+            (7 * across, 7 * up),
+            textcoords="offset points",
+            ha="left" if across > 0.4 else "right" if across < -0.4 else "center",
+            va="bottom" if up > 0.4 else "top" if up < -0.4 else "center",
+            color=arrows.get_facecolor()[0],
+        )
+    ax.update_datalim([(0, 0), *values])
+    ax.margins(0.45, 0.3)
+    ax.set_aspect("equal", adjustable="datalim")
     return ax
 
 

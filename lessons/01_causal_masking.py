@@ -5,16 +5,17 @@
 #
 # **You will be able to**
 # - say what a query asks for and what a key offers, and read a table of their scores;
-# - write the causal mask and explain why the future gets $-\infty$ and not 0;
-# - show, on a trained model, that a later token changes nothing before it;
-# - measure what the first token collects from everyone else, and compare it with a fair baseline.
+# - write the causal mask, and explain why the future gets $-\infty$ rather than 0 or a large negative number;
+# - design a test that shows whether an attention function leaks the future;
+# - measure how much attention the first token collects, and compare it with a fair baseline.
 #
 # **You need** Python with a little PyTorch (tensors, indexing, `@`). No earlier lesson.
 #
-# **Time** about 30 minutes to read, try and answer. The cells themselves run in well under a minute on two cores.
+# **Time** about 60 minutes, exercises included.
 #
-# The course follows a short report on GPT-2's attention heads and tests what it says. A line that begins with
-# *The report says* quotes its claim; what follows is our evidence.
+# The course follows a short report in Vietnamese, *Cô lập và thăm dò khối chú ý* ("Isolating and probing attention
+# heads"), which summarises a lecture on GPT-2. We quote its claims in our own translation, in indented paragraphs that
+# begin with **The report**. Our verdict always stands apart from the quotation.
 
 # %%
 import matplotlib.pyplot as plt
@@ -25,123 +26,249 @@ from headlab.exercises import check
 from headlab.explorers import MaskExplorer
 from headlab.masking import causal_mask, mask_scores, softmax
 from headlab.models import load_model, token_strings
-from headlab.plots import plot_head_grid, plot_mask, plot_pattern, plot_scores
+from headlab.plots import (
+    plot_head_grid,
+    plot_mask,
+    plot_pattern,
+    plot_scores,
+    plot_vectors,
+    show_figure,
+    write_numbers,
+)
+from headlab.predict import predict, predict_number
+from headlab.says import says, who
 
 # %% [markdown]
 # ## 1. What a query asks for and a key offers
 #
-# An attention head gives every token two short vectors. Its **query** $q$ says what this token looks for. Its
-# **key** $k$ says what it offers to others. The dot product $q_i \cdot k_j$ is the **raw score**: how well what
-# token $i$ looks for fits what token $j$ offers.
+# An attention head gives every token two short vectors. The **query** $q$ says what the token is looking for. The
+# **key** $k$ says what the token offers to others. Their dot product $q_i \cdot k_j$ is the **raw score**: how well the
+# offer of token $j$ fits the request of token $i$.
 #
-# Here are four tokens with vectors of two channels, made by hand so that you can check each product in your head.
-# Read channel 0 as "is an adjective" and channel 1 as "is a noun".
+# Here are four tokens whose vectors we made by hand. Channel 0 stands for "adjective", channel 1 for "noun". A positive
+# number in a query asks for that property; a negative number asks for its absence.
 
 # %%
 tokens = ["the", "old", "stone", "house"]
-q = torch.tensor([[0.0, 0.0], [0.0, 2.0], [2.0, 0.0], [3.0, 0.0]])  # (token, channel): what each looks for
-k = torch.tensor([[0.0, 0.0], [2.0, 0.0], [1.0, 1.0], [0.0, 2.0]])  # (token, channel): what each offers
-raw = q @ k.T  # (query, key)
-
-# %% [markdown]
-# **Predict.** "house" is a noun and looks for adjectives. Which key gives it the highest score?
+q = torch.tensor([[1.0, -1.0], [-1.0, 2.0], [2.0, -1.0], [3.0, 1.0]])  # (token, channel): what each asks for
+k = torch.tensor([[-1.0, -1.0], [2.0, 0.0], [1.0, 1.0], [0.0, 2.0]])  # (token, channel): what each offers
 
 # %%
-ax = plot_scores(raw, tokens)
-ax.set_title("Raw scores: rows look, columns offer")
-plt.show()
-raw
+guess = predict(
+    "The query of “house” is (3, 1). Which key gives it the highest score?",
+    "old, with the key (2, 0)",
+    "stone, with the key (1, 1)",
+    "house itself, with the key (0, 2)",
+)
+
+# %%
+raw = q @ k.T  # (query, key)
+fig, axes = plt.subplots(1, 2, figsize=(12, 4.8), layout="constrained")
+plot_vectors(k, [f"key of {token}" for token in tokens], axes[0], color="tab:orange")
+plot_vectors(q[3:], ["query of house"], axes[0], color="tab:blue")
+axes[0].set(xlabel="channel 0: adjective", ylabel="channel 1: noun", title="One query and the four keys")
+write_numbers(raw, plot_scores(raw, tokens, axes[1]))
+axes[1].set_title("All dot products: rows ask, columns offer")
+show_figure(
+    "Left: arrows from the origin for the query of house, (3, 1), and for the keys of the, (-1, -1), old, (2, 0), stone, "
+    "(1, 1), and house, (0, 2). Right: the 4 by 4 table of dot products. The row of house holds -4, 6, 4, 2."
+)
+
+# %%
+best = ["the", "old", "stone", "house"][raw[3].argmax()]
+
+# %%
+guess.reveal(
+    (best == "old", "old, with the key (2, 0)", "3 · 2 + 1 · 0 = 6 is the highest score of its row."),
+    (True, None, f"it is {best}."),
+    overlooked={
+        "stone, with the key (1, 1)": "it offers both properties, but only half as much of the one that “house” wants most.",
+        "house itself, with the key (0, 2)": "a query is compared with keys, not with itself. “house” offers no adjective.",
+    },
+)
 
 # %% [markdown]
-# *The figure says:* in its last row, "house" finds "old" the best fit. But look at row "old": it looks for a noun,
-# and its best fit is "house", which comes two tokens **later**.
-#
-# <details><summary>Answer</summary>
-#
-# "old", with 3 · 2 + 0 · 0 = 6. "stone" offers half as much, 3 · 1 = 3.
-# </details>
+# *What to see:* an arrow scores high when it is long and points the way the query points. The last row of the table is
+# the query of "house". Now look at the row of "old": it asks for a noun, and its best key is "house", which comes two
+# tokens **later**.
 
 # %% [markdown]
-# ## 2. Why nobody may look ahead
+# ## 2. Why no token may look ahead
 #
-# GPT-2 is **autoregressive**: at each position it foretells the next token from this one and those before. In
-# training it does so at all positions of a text at once. If "the old" could see "stone", there would be nothing
-# left to foretell, and nothing learned: when the model later writes on its own, the future is not there to look at.
+# GPT-2 is **autoregressive**: at every position it predicts the next token from the tokens so far. During training it
+# does this at all positions of a text at once. If "old" could see "stone", there would be nothing left to predict and
+# nothing to learn. And when the model writes on its own, the future does not exist yet.
 #
-# So a query at position $i$ may see the keys at positions $j \le i$, itself included. That is the **causal mask**.
+# So a query at position $i$ may see the keys at positions $j \le i$, including its own. That is the **causal mask**.
+
+# %%
+guess = predict_number(
+    "A text has 4 tokens, so there are 16 pairs of query and key. How many are visible?",
+    "pairs",
+)
 
 # %%
 mask = causal_mask(4)
-mask
-
-# %% [markdown]
-# **Predict.** How many of the 16 pairs are visible? And for $T$ tokens?
+plot_mask(mask, tokens).set_title("The causal mask: each row sees one key more")
+show_figure("A 4 by 4 table of query by key. Visible are the diagonal and everything below it: 1, 2, 3 and 4 keys.")
 
 # %%
-ax = plot_mask(mask, tokens)
-ax.set_title("The causal mask: may this query see this key?")
-plt.show()
-print(f"{mask.sum().item()} of {mask.numel()} pairs are visible")
-
-# %% [markdown]
-# *The figure says:* each row sees one key more than the row above it; the first sees only itself.
-#
-# <details><summary>Answer</summary>
-#
-# The triangle with its diagonal, $T(T+1)/2$ pairs: 10 of 16 here, and a little more than half for a long text.
-# </details>
+guess.reveal(
+    mask.sum().item(),
+    "the rows see 1 + 2 + 3 + 4 keys. For T tokens it is T(T + 1)/2, a little more than half of all pairs.",
+    overlooked={
+        6: "that leaves out the diagonal, but a token may see itself.",
+        8: "half of 16 would cut the diagonal in two; the whole diagonal is visible.",
+        16: "that is every pair, the future included.",
+    },
+)
 
 # %% [markdown]
 # ## 3. From scores to shares
 #
-# **Softmax** turns a row of scores into shares that add up to 1:
+# **Softmax** turns a row of scores into shares that sum to 1:
 #
 # $$p_{ij} = \frac{e^{s_{ij}}}{\sum_k e^{s_{ik}}}$$
 #
-# Every share is positive, however low the score. To give the future nothing at all, its score has to be $-\infty$
-# **before** the softmax, for $e^{-\infty} = 0$.
+# However low a score is, $e^s$ is positive, so every visible key gets something. The future should get nothing. That is
+# why its scores are replaced by $-\infty$ **before** the softmax.
+#
+# > **The report:** The mask $M$ is laid over $QK^\top$: the past gets 1 and the future $-\infty$. Softmax turns $-\infty$
+# > into exactly 0. So the first token, which has no past, gives itself 100 % (an "outlier error").
+
+# %%
+guess = predict(
+    "Computers round. What does softmax make of a score of -inf?",
+    "exactly 0",
+    "a tiny positive number",
+    "nan, because infinity is not a number",
+)
 
 # %%
 masked = mask_scores(raw)
-masked
-
-# %% [markdown]
-# **Predict.** That is mathematics; a computer rounds. Will the share of the future be very small there, or exactly zero?
-# And what must the first row be, whatever its scores?
-
-# %%
 pattern = softmax(masked)
-pattern
+future = pattern[~mask]
+print("shares of the future:", future.tolist())
+print("first row:           ", pattern[0].tolist())
+assert (future == 0).all() and pattern[0, 0] == 1
 
 # %%
-future = pattern[~causal_mask(4)]
-print("largest share of the future:", future.max().item())
-print("first row:", pattern[0].tolist())
-assert (future == 0).all()
-assert pattern[0, 0] == 1
-
-# %% [markdown]
-# *The report says:* softmax turns $-\infty$ into exactly 0, and the first token, having no past, gives itself 100 %.
-# **Both hold**, and exactly so: `exp(-inf)` is 0 in floating-point numbers too, not a rounding of something small.
-# The first row is a softmax over a single score, $e^s / e^s = 1$.
+guess.reveal(
+    ((future == 0).all(), "exactly 0", "exp(-inf) is defined as 0 in floating-point arithmetic. Nothing is rounded."),
+    (True, None, "some shares of the future are not 0."),
+    overlooked={
+        "a tiny positive number": "that is what a very low finite score gives, until it underflows.",
+        "nan, because infinity is not a number": "inf - inf and 0 · inf are nan, but exp(-inf) is a limit that exists: 0.",
+    },
+)
 
 # %%
-fig, axes = plt.subplots(1, 3, figsize=(14, 4.2), layout="constrained")
-plot_scores(raw, tokens, axes[0]).set_title("raw scores")
-plot_scores(masked, tokens, axes[1], label="masked score (grey: -inf)").set_title("masked scores")
-plot_pattern(pattern, tokens, axes[2]).set_title("pattern")
-plt.show()
+fig, axes = plt.subplots(1, 3, figsize=(15, 4.4), layout="constrained")
+limit = raw.abs().max().item()  # one scale for both panels of scores
+write_numbers(raw, plot_scores(raw, tokens, axes[0], limit=limit))
+write_numbers(masked, plot_scores(masked, tokens, axes[1], label="masked score", limit=limit))
+write_numbers(pattern, plot_pattern(pattern, tokens, axes[2]), digits=2)
+for ax, title in zip(axes, ("raw scores", "masked scores (future: -inf)", "pattern"), strict=True):
+    ax.set_title(title)
+show_figure(
+    "Three tables. Raw scores: all 16 numbers. Masked scores: the upper triangle is gone. Pattern: each row sums to 1; "
+    "the first row is 1 and zeros; house gives old 0.87."
+)
 
 # %% [markdown]
-# *The figure says:* the mask cuts the upper triangle away; softmax then shares out each row among what is left. "old"
-# wanted "house", cannot have it, and has to make do with "the" and itself.
+# *What to see:* the mask removes the upper triangle, and softmax divides each row among the keys that are left. "old"
+# wanted "house", cannot have it, and has to choose between "the" and itself.
+#
+# **Verdict.** Both statements about the softmax hold, and they hold exactly. The first row is a softmax over one score,
+# $e^s / e^s = 1$. It is not an error, though: the first token has only one key to choose from.
 
 # %% [markdown]
-# ## 4. Is it 1 for the past, or 0?
+# ## 4. What $-\infty$ guarantees
 #
-# *The report says:* the mask gives the past 1 and the future $-\infty$. Other texts say 0 for the past. Who is right?
+# Many programs do not write $-\infty$. They use a large negative number, and at first sight that works just as well:
+
+# %%
+print("softmax of (0, -110):", torch.tensor([0.0, -110.0]).softmax(-1).tolist())
+
+# %% [markdown]
+# In float32, $e^{-110}$ is too small to be stored. It becomes 0, exactly.
+
+# %%
+guess = predict(
+    "Which number can stand for the future without ever leaking?",
+    "-110: its share is exactly 0",
+    "-100,000: no real score is as low as that",
+    "only -inf",
+)
+
+# %% [markdown]
+# The row below is real. It is what one query of the language model Pythia-70m gave its five visible keys, as a user of
+# the library TransformerLens reported in 2023 (issue 385; issue 318 has another case). The library masked the
+# three future keys with -100,000.
+
+# %%
+visible_scores = torch.tensor([-110208.05, -110189.81, -110206.52, -110208.45, -110192.60])
+leaked = {}
+for number in (-110.0, -1e5, -torch.inf):
+    shares = torch.cat([visible_scores, torch.full((3,), number)]).softmax(-1)
+    leaked[number] = shares[5:].sum().item()
+    print(
+        f"masked with {number:9.0f}: the five visible keys share {shares[:5].sum():.2f}, the future {leaked[number]:.2f}"
+    )
+assert leaked[-torch.inf] == 0 and leaked[-1e5] > 0.99
+
+# %%
+guess.reveal(
+    (leaked[-1e5] > 0, "only -inf", "no finite score lies below it, so one visible key is enough to win every share."),
+    (True, None, "here even the finite numbers held."),
+    overlooked={
+        "-110: its share is exactly 0": "only beside a score near 0. Shares depend on differences within the row.",
+        "-100,000: no real score is as low as that": "these five are. All of the attention went to the future.",
+    },
+)
+
+# %% [markdown]
+# GPT-2's own code is no exception. Until 2022 the library transformers masked with -10,000, and people who trained models
+# with it reported the same leak (issues 3181 and 15199). Which number does your model mask with? Let us look at what its
+# first attention block receives.
+
+# %%
+model, tokenizer = load_model()
+n_layers, n_heads = model.config.n_layer, model.config.n_head
+text = "The old man looked at the little white house by the sea. The old man looked at the little boat."
+input_ids = tokenizer(text, return_tensors="pt").input_ids
+labels = token_strings(tokenizer, input_ids)
+
+received = {}
+handle = model.transformer.h[0].attn.register_forward_pre_hook(
+    lambda module, arguments, named: received.update(named), with_kwargs=True
+)
+with torch.no_grad():
+    model(input_ids)
+handle.remove()
+model_mask = received.get("attention_mask")
+lowest = model_mask.min().item() if isinstance(model_mask, torch.Tensor) else None
+says(
+    (lowest is None, f"The {who(model)} receives no mask: its attention code applies one of its own."),
+    (lowest == -float("inf"), f"The {who(model)} adds -inf to the future's scores."),
+    (
+        lowest == torch.finfo(model.dtype).min,
+        f"The {who(model)} adds {lowest:.4g} to the future's scores: the lowest number of its kind, {model.dtype}.",
+    ),
+    (True, f"The {who(model)} adds {lowest:.4g} to the future's scores."),
+)
+
+# %% [markdown]
+# The lowest number that float32 can hold is safe in practice: no score comes near it. It has one advantage over
+# $-\infty$. Where a whole row is masked, as for padding, $-\infty$ gives 0/0, which is nan; equal finite numbers give equal
+# shares. A causal row always has at least one visible key, so here $-\infty$ is safe, and it is the only number whose
+# safety does not depend on the scores.
+
+# %% [markdown]
+# ## 5. A mask that is added, or multiplied?
 #
-# **Predict.** Write a mask that is *added* to the scores. What changes if the past gets 1 instead of 0?
+# The report's mask holds 1 for the past and $-\infty$ for the future, and it is "laid over" the scores. That can mean two
+# things. Take **adding** first. Other texts add 0 for the past; does the report's 1 change anything?
 
 # %%
 zero_past = torch.zeros(4, 4).masked_fill(~mask, -torch.inf)
@@ -151,231 +278,317 @@ print(f"largest difference between the two patterns: {difference:.1e}")
 assert difference < 1e-6
 
 # %% [markdown]
-# Nothing changes. The same constant on every visible score of a row multiplies the numerator and the denominator of
-# the softmax by the same factor, $e^1$. **So 1 and 0 are both right.** (Keep this in mind: in lesson 4 it decides
-# the report's main claim.)
+# Nothing changes. A constant that is added to every visible score of a row multiplies the numerator and the denominator
+# by the same factor, here $e^1$. Remember this: in lesson 5 it decides the fate of the report's main claim.
 #
-# **Predict.** And what if the *future* gets 0 instead of $-\infty$, by multiplying with the mask?
+# Now take **multiplying**: the past times 1, the future times $-\infty$.
+
+# %%
+guess = predict(
+    "The first row's future scores are 2, 0 and -2. What are they after multiplying by -inf?",
+    "-inf, -inf, -inf",
+    "-inf, 0, inf",
+    "-inf, nan, inf",
+)
+
+# %%
+multiplied = raw * torch.ones(4, 4).masked_fill(~mask, -torch.inf)
+print("first row, multiplied:   ", multiplied[0].tolist())
+print("first row, after softmax:", multiplied[0].softmax(-1).tolist())
+found = multiplied[0, 1:].tolist()
+
+# %%
+guess.reveal(
+    (
+        found[0] == -torch.inf and found[1] != found[1] and found[2] == torch.inf,
+        "-inf, nan, inf",
+        "and one nan spoils the row.",
+    ),
+    (True, None, f"they are {found}."),
+    overlooked={
+        "-inf, -inf, -inf": "the sign counts: a negative number times -inf is +inf, the opposite of a mask.",
+        "-inf, 0, inf": "0 · inf has no value, so the computer answers nan.",
+    },
+)
+
+# %% [markdown]
+# How often would this happen in a real model? *Real GPT-2, recorded* (five prompts of 6 or 7 tokens): 73 % of all
+# scores of future keys are negative, and 85 % of the rows that have a future contain at least one.
+
+# %%
+capture = capture_heads(model, input_ids)
+all_raw = torch.stack([capture.scores(layer) for layer in range(n_layers)])  # (layer, head, query, key)
+visible = causal_mask(len(labels))
+negative = (all_raw < 0) & ~visible
+share_negative = negative.sum().item() / (n_layers * n_heads * (~visible).sum().item())
+broken_rows = negative.any(-1)[..., :-1].float().mean().item()  # the last query has no future
+says(
+    (
+        share_negative > 0,
+        f"In the {who(model)}, {share_negative:.0%} of the future's scores are negative. Multiplying by -inf would break "
+        f"{broken_rows:.0%} of the rows that have a future.",
+    ),
+    (True, f"In the {who(model)} no score of the future is negative on this text."),
+)
+
+# %% [markdown]
+# **Verdict.** Added, the report's mask is right, and its 1 could be any other constant. Multiplied, it would turn negative
+# scores into $+\infty$. The report's text allows both readings; only the first describes what models do.
+#
+# One more variant is tempting: multiply by 1 and **0**, as the picture of the mask suggests.
 
 # %%
 leaky = softmax(raw * mask)
-shares = leaky[~mask]
-print(f"the future's shares: {shares.min().item():.3f} to {shares.max().item():.3f}")
-assert shares.min() > 0
+print("first row:", [round(share, 2) for share in leaky[0].tolist()])
+assert leaky[~mask].min() > 0
 
 # %% [markdown]
-# A score of 0 is an ordinary score, and $e^0 = 1$ buys a share like any other. **Adding 0 to the past is harmless; a score
-# of 0 in the future is a leak.**
+# A score of 0 is an ordinary score, and $e^0 = 1$ buys a share like any other. Adding 0 to the past does no harm; a score
+# of 0 in the future is a leak.
 
 # %% [markdown]
-# ## 5. The tempting mistake: mask after the softmax
+# ## 6. The tempting mistake: mask after the softmax
 #
-# The future should end at 0. Why not take the softmax first and set the future to 0 afterwards?
+# The future's shares should end at 0. So why not take the softmax first, and set them to 0 afterwards?
+
+# %%
+guess = predict(
+    "What do the rows of softmax(raw) * mask sum to?",
+    "1 in every row",
+    "less than 1 in every row but the last",
+    "less than 1 in every row",
+)
 
 # %%
 too_late = softmax(raw) * mask
-print("row sums:", [round(s, 3) for s in too_late.sum(-1).tolist()])
+sums = too_late.sum(-1)
+print("row sums:", [round(s, 3) for s in sums.tolist()])
+
+# %%
+guess.reveal(
+    (
+        (sums[:-1] < 0.999).all() and abs(sums[-1] - 1) < 1e-6,
+        "less than 1 in every row but the last",
+        "the last query has no future, so it loses nothing.",
+    ),
+    (True, None, "see the sums above."),
+    overlooked={
+        "1 in every row": "softmax made the rows sum to 1 with the future in them; its part is now missing.",
+        "less than 1 in every row": "the last query sees every key, so nothing is taken from it.",
+    },
+)
 
 # %% [markdown]
-# The shapes are right and the upper triangle is 0, but the rows no longer add up to 1: what the future had taken is
-# lost. The first token keeps only a part of itself.
-#
-# **Predict.** Can it be repaired by dividing each row by its sum?
+# Dividing each row by its sum repairs the pattern, because the common denominator cancels. But it needs a second
+# normalisation, and it fails when a future score is large:
 
 # %%
 repaired = too_late / too_late.sum(-1, keepdim=True)
-print(f"largest difference from the pattern: {(repaired - pattern).abs().max().item():.1e}")
-assert torch.allclose(repaired, pattern)
-
-# %% [markdown]
-# Here it can: the common denominator cancels. But it costs a second normalisation, and it breaks when a future score
-# is large. Give the future a score of 200 and look at the first row:
-
-# %%
+assert torch.allclose(repaired, pattern, atol=1e-6)
 loud = raw.clone()
 loud[0, 3] = 200.0
 late = softmax(loud) * mask
-print("masked after the softmax, row 0:", (late[0] / late[0].sum()).tolist())
+print("masked after the softmax, row 0: ", (late[0] / late[0].sum()).tolist())
 print("masked before the softmax, row 0:", softmax(mask_scores(loud))[0].tolist())
 assert late[0].sum() == 0 and softmax(mask_scores(loud))[0, 0] == 1
 
 # %% [markdown]
-# The future took everything, so nothing was left to share out: 0 / 0. Mask first.
+# The future had taken everything, and nothing was left to divide: 0/0. Mask first.
 
 # %% [markdown]
-# ## 6. A real head
+# ## 7. A real head
 #
-# Now the same on a trained model. `load_model` takes GPT-2 where this machine has it and the small model that ships
-# with headlab where not; it says which. **Whatever you see below was measured on the model named here.**
-
-# %%
-model, tokenizer = load_model()
-n_layers, n_heads = model.config.n_layer, model.config.n_head
-print(f"{n_layers} layers of {n_heads} heads")
-
-# %%
-text = "The old man looked at the little white house by the sea. The old man looked at the little boat."
-input_ids = tokenizer(text, return_tensors="pt").input_ids
-labels = token_strings(tokenizer, input_ids)
-print(len(labels), "tokens:", " ".join(labels))
-
-# %% [markdown]
-# `capture_heads` runs the model once and keeps the queries, keys and values of every head. (How it gets at them is
-# lesson 2.) `capture.pattern(layer, head)` scales the raw scores by $1/\sqrt{d_\mathrm{head}}$ (lesson 3), masks them
-# and takes the softmax, with the very functions that you saw above.
-
-# %%
-capture = capture_heads(model, input_ids)
-layer, head = 1, 0
-ax = plot_pattern(capture.pattern(layer, head)[:12, :12], labels[:12])
-ax.set_title(f"L{layer}H{head}: the first 12 tokens")
-plt.show()
-
-# %% [markdown]
-# *The figure says:* nothing stands above the diagonal, and the first row is a single full share.
+# We loaded a model in section 4. `load_model` takes GPT-2 where this machine has it, and otherwise the small model
+# "mini" that ships with headlab. **Whatever you see from here on was measured on the model named in the output.**
 #
-# The **mask explorer** shows the same for any head and any text: its scores, scaled and divided by a *temperature*, and
-# the pattern that softmax makes of them. Here it stands still, with what it says in words:
+# `capture_heads` runs the model once and keeps the queries, keys and values of every head (lesson 2 shows how).
+# `capture.pattern(layer, head)` scales the raw scores by $1/\sqrt{d_\mathrm{head}}$ (lesson 3), masks them and takes the
+# softmax, with the same functions as above.
 
 # %%
+print(f"{who(model)}: {n_layers} layers of {n_heads} heads; {len(labels)} tokens: {' '.join(labels)}")
+layer, head = 1, 0  # any head will do
 explorer = MaskExplorer(model, tokenizer, text, layer=layer, head=head)
 explorer.still()
 
-# %% [markdown]
-# **Predict.** What does each control do to the first row: reading fewer tokens, taking the mask off, a temperature of 5?
+# %%
+guess = predict(
+    "With the mask on, which control below changes the first row of the pattern?",
+    "reading fewer tokens",
+    "a temperature of 5, which evens out the shares",
+    "neither",
+)
 
 # %%
 explorer
 
-# %% [markdown]
-# <details><summary>Answer</summary>
-#
-# With the mask on, nothing at all: a softmax over a single score is 1, at any temperature. Fewer tokens cut the
-# picture off and change nothing in what is left. Take the mask off, and the first row shares itself out over the whole
-# text; now the number of tokens read does change it. A high temperature evens out every row, a low one leaves each
-# to its largest score.
-# </details>
-#
-# **Predict.** So far this was one head. Over all the heads: is a share of the future ever anything but exactly 0? And the
-# sum of a row, is it always exactly 1?
-
 # %%
 patterns = torch.stack([capture.pattern(layer) for layer in range(n_layers)])  # (layer, head, query, key)
-visible = causal_mask(len(labels))
-print("shares of the future that are not exactly 0:", (patterns[..., ~visible] != 0).sum().item())
-print("first rows that are not exactly 100 %:", (patterns[..., 0, 0] != 1).sum().item())
-print(f"largest deviation of a row's sum from 1: {(patterns.sum(-1) - 1).abs().max().item():.0e}")
 assert (patterns[..., ~visible] == 0).all() and (patterns[..., 0, 0] == 1).all()
-assert 0 < (patterns.sum(-1) - 1).abs().max() < 1e-5
+print(f"first rows that are not exactly 100 %, of {n_layers * n_heads} heads:", (patterns[..., 0, 0] != 1).sum().item())
+print("shares of the future that are not exactly 0:", (patterns[..., ~visible] != 0).sum().item())
+
+# %%
+guess.reveal(
+    ((patterns[..., 0, 0] == 1).all(), "neither", "a softmax over a single score is 1, at any temperature."),
+    (True, None, "some first rows are not 1."),
+    overlooked={
+        "reading fewer tokens": "it cuts off rows and columns. What is left does not change, since nothing depended on it.",
+        "a temperature of 5, which evens out the shares": "it evens out every other row, but one share has nothing to share with.",
+    },
+)
 
 # %% [markdown]
-# <details><summary>Answer</summary>
+# ## 8. The leak test
 #
-# The zeros are exact, in every head. The sums are not: each share of the past is rounded in its last digit, and so is
-# their sum.
-# </details>
+# If no query sees the future, then changing the last token changes nothing that is computed for the tokens before it.
+# We can test that: run the model twice, with two different last tokens, and compare all hidden states.
 
-# %% [markdown]
-# ## 7. The leak test
-#
-# If no query sees the future, then changing the last token cannot change anything computed for the tokens before it,
-# in any layer, in any bit. That is a strong claim, and easy to test: run the model twice.
+# %%
+guess = predict(
+    "We change the last token. Which hidden states change?",
+    "only the last token's",
+    "the last token's and, layer by layer, its neighbours'",
+    "all of them: attention connects every pair of tokens",
+)
 
 # %%
 changed = input_ids.clone()
 changed[0, -1] = (changed[0, -1] + 1) % model.config.vocab_size
 with torch.no_grad():
-    first = model(input_ids, output_hidden_states=True).hidden_states
-    second = model(changed, output_hidden_states=True).hidden_states
-for place in (-1, -2):
-    same = all(torch.equal(a[0, place], b[0, place]) for a, b in zip(first, second, strict=True))
-    print(f"token {place}: {'the same bit for bit' if same else 'different'} in all {len(first)} hidden states")
+    first = torch.stack(model(input_ids, output_hidden_states=True).hidden_states)[:, 0]  # (state, token, d_model)
+    second = torch.stack(model(changed, output_hidden_states=True).hidden_states)[:, 0]
+moved = (first - second).abs().amax(dim=(0, 2))  # (token,): the largest change in any layer and channel
+print(
+    f"last token: changed by up to {moved[-1]:.3g}; the {len(labels) - 1} tokens before it: by up to {moved[:-1].max():.3g}"
+)
 
 # %%
-assert all(torch.equal(a[0, :-1], b[0, :-1]) for a, b in zip(first, second, strict=True))
-print("all earlier tokens: the same bit for bit")
+guess.reveal(
+    (
+        moved[:-1].max() == 0,
+        "only the last token's",
+        "all earlier states are the same, down to the last bit. A share of exactly 0 times any value is exactly 0.",
+    ),
+    (moved[:-1].max() < 1e-3, "only the last token's", "the others differ only by rounding."),
+    (True, None, "earlier states changed as well: this model leaks."),
+    overlooked={
+        "the last token's and, layer by layer, its neighbours'": "information flows from earlier tokens to later ones, never back.",
+        "all of them: attention connects every pair of tokens": "it connects each token with itself and with the past.",
+    },
+)
 
 # %% [markdown]
-# This holds because a share of *exactly* 0 times any value is exactly 0. With shares that were only tiny, the last
-# digits would move.
-
-# %% [markdown]
-# ## 8. What the first token collects
+# ## 9. What the first token collects
 #
-# The mask is not fair. The first key is visible to every query, the last one only to itself. So the first token could
-# collect more attention for that reason alone. How much?
+# The mask treats positions unequally. Every query sees the first key; only the last query sees the last key. So the first
+# token could collect a lot of attention for that reason alone. A fair baseline is a head that divides its attention evenly:
+# query $i$ then gives each key it sees $1/(i+1)$. We leave out the first query, which has no choice.
 #
-# **Predict.** If every query shared evenly among the keys it sees, what would the first token get from query $i$?
+# Our second baseline is the **control**: GPT-2 small's architecture with random weights, never trained.
 
 
 # %%
 def even_share(n_tokens):
-    """What the first of so many tokens gets on average from the others, if each shares evenly."""
-    visible = causal_mask(n_tokens)
-    return (visible / visible.sum(-1, keepdim=True))[1:, 0].mean().item()
+    """What the first of so many tokens gets on average from the others, if each divides its attention evenly."""
+    return (1 / torch.arange(2.0, n_tokens + 1)).mean().item()
 
 
+control, control_tokenizer = load_model("random")
+control_ids = control_tokenizer(text, return_tensors="pt").input_ids
+control_capture = capture_heads(control, control_ids)
+control_patterns = torch.stack([control_capture.pattern(layer) for layer in control_capture.layers])
+control_even = even_share(control_ids.shape[1])  # its tokenizer may cut the text into another number of tokens
+control_collected = control_patterns[..., 1:, 0].mean(-1)  # (layer, head)
 even = even_share(len(labels))
-print(f"even shares: the first token gets {even:.3f} on average from the others")
+print(f"an even share of the first token: {even:.3f} on {len(labels)} tokens")
 
-# %% [markdown]
-# <details><summary>Answer</summary>
-#
-# $1/(i+1)$: a half from the second token, a third from the third, and so on. We leave out the first query, which
-# has no choice.
-# </details>
-#
-# That is the baseline. Now every head of the trained model, and every head of the **control**: a GPT-2 of the same
-# head size whose weights were never trained.
+# %%
+guess = predict(
+    "What will the heads of the loaded model give the first token?",
+    "about an even share, each of them",
+    "some heads far more, others far less",
+    "all heads more: the first token is the most important one",
+)
 
 # %%
 collected = patterns[..., 1:, 0].mean(-1)  # (layer, head)
-random_model, random_tokenizer = load_model("random")
-random_ids = random_tokenizer(text, return_tensors="pt").input_ids
-random_capture = capture_heads(random_model, random_ids)
-random_patterns = torch.stack([random_capture.pattern(layer) for layer in range(random_model.config.n_layer)])
-random_collected = random_patterns[..., 1:, 0].mean(-1)
-random_even = even_share(random_ids.shape[1])  # its tokenizer may cut the text into another number of tokens
+ax = plot_head_grid(collected, label="mean share on the first token", vmin=0, vmax=1)
+ax.set_title(f"What the first token collects, {who(model)}")
+show_figure(
+    f"One number for each head: the mean share that it gives the first token, from {collected.min():.2f} to "
+    f"{collected.max():.2f}; an even share is {even:.2f}."
+)
+for name, values, one in ((who(model), collected, even), ("random control", control_collected, control_even)):
+    print(
+        f"{name}: from {values.min():.3f} to {values.max():.3f}, mean {values.mean():.3f}; an even share is {one:.3f}"
+    )
 
 # %%
-ax = plot_head_grid(collected, label="mean share on the first token", vmin=0, vmax=1)
-ax.set_title("What the first token collects, head by head (trained)")
-plt.show()
-for name, values, even_one in (("trained", collected, even), ("random control", random_collected, random_even)):
-    print(
-        f"{name}: mean {values.mean():.3f}, from {values.min():.3f} to {values.max():.3f} over {values.numel()} heads; "
-        f"an even share is {even_one:.3f}"
-    )
-assert (random_collected - random_even).abs().max() < 0.1 < collected.max() - even
+chance = (control_collected - control_even).abs().max().item()  # how far a head strays without any training
+above = (collected > even + 2 * chance).sum().item()
+below = (collected < even - 2 * chance).sum().item()
+rest = collected.numel() - above - below
+
+# %%
+guess.reveal(
+    (
+        above > 0 and below > 0,
+        "some heads far more, others far less",
+        f"{above} heads lie above an even share by more than twice what the control's heads stray, {below} lie below it by "
+        f"as much, {rest} lie between.",
+    ),
+    (above == collected.numel(), "all heads more: the first token is the most important one", "all of them do here."),
+    (rest == collected.numel(), "about an even share, each of them", "as in a model that never learned anything."),
+    (True, None, f"{above} heads give far more, {below} far less, {rest} about an even share."),
+    overlooked={
+        "about an even share, each of them": "that is what random queries and keys give; here some heads stray further.",
+        "some heads far more, others far less": "here heads stray to one side only, or not at all.",
+        "all heads more: the first token is the most important one": "not all of them do: look at the smallest number above.",
+    },
+)
 
 # %% [markdown]
-# *The figure says:* the heads of a trained model differ widely. Some leave the first token almost nothing, some give
-# it far more than its even share. The control's heads all stay near the even share, because untrained
-# queries and keys fit each other no better and no worse than chance.
-#
-# Some heads send most of their attention to the first token, whatever the text. The token is then called an **attention
-# sink**: a place to put attention that is not needed. Such a head we call a **sink head**. Lesson 4 finds out how it does it.
+# A head that sends most of its attention to the first token, whatever that token is, uses it as an **attention sink**
+# (Xiao et al. 2023): a place for attention that is not needed elsewhere. We call it a **sink head**. *Real GPT-2,
+# recorded* ("John Smith is also the son of Fred Smith", 9 tokens): the first token gets between 0.00 and 0.99 from a head,
+# 0.68 on average, and more than half from 109 of the 144 heads. Lesson 5 asks why it is the first token.
 
 # %%
 layer, head = divmod(collected.argmax().item(), n_heads)
-spread = (collected.max() - collected.min()) / (random_collected.max() - random_collected.min())
-print(f"the strongest is L{layer}H{head}: {collected.max():.2f}, {collected.max() / even:.1f} times the even share")
-print(f"the trained heads spread {spread:.0f} times as widely as the control's")
+ratio = collected.max().item() / even
+says(
+    (
+        ratio > 1 + 2 * chance / even,
+        f"{who(model)}: L{layer}H{head} (layer {layer}, head {head}) gives the first token most, {collected.max():.2f}, "
+        f"which is {ratio:.1f} times an even share.",
+    ),
+    (True, f"{who(model)}: no head gives the first token clearly more than an even share."),
+)
 
 # %% [markdown]
 # ## Exercises
 #
 # Each check runs your function on inputs of its own and says what is wrong. The solutions are in
 # `solutions/01_causal_masking.ipynb`; try first.
+
+# %% [markdown]
+# ### Exercise 1.1 · The mask
 #
-# ### Exercise 1.1 · The mask (easy)
+# *Difficulty 1 of 5 · importance 5 of 5 · about 3 minutes*
 #
 # Write the causal mask of `n_tokens` tokens yourself: a bool tensor (query, key), True where the query may see the key.
 
 # %% [markdown] tags=["hint"]
-# <details><summary>Hint</summary>
+# <details><summary>Hint 1: a nudge</summary>
 #
-# Make the positions with `torch.arange`, once as a column and once as a row, and compare them; or look up `torch.tril`.
+# Row $i$ and column $j$ are positions in the text. Which comparison of $i$ and $j$ says "not in the future"?
+# </details>
+#
+# <details><summary>Hint 2: the idea</summary>
+#
+# `torch.arange` makes the positions. Shape them once as a column and once as a row, and compare the two; or look up
+# `torch.tril`.
 # </details>
 
 
@@ -390,15 +603,22 @@ def my_causal_mask(n_tokens):
 check("1.1", my_causal_mask)
 
 # %% [markdown]
-# ### Exercise 1.2 · From scores to pattern (medium)
+# ### Exercise 1.2 · From scores to pattern
 #
-# Turn raw scores (..., query, key) into a causal pattern of the same shape. They are not to be scaled. The input must not
-# change, and there may be a head axis in front.
+# *Difficulty 3 of 5 · importance 5 of 5 · about 5 minutes*
+#
+# Turn raw scores (..., query, key) into a causal pattern of the same shape, without scaling. Any number of axes may stand
+# in front, and the input must not change. Use plain torch, not headlab.
 
 # %% [markdown] tags=["hint"]
-# <details><summary>Hint</summary>
+# <details><summary>Hint 1: a nudge</summary>
 #
-# Three steps in this order: the mask, `masked_fill` with `-torch.inf`, softmax over the **last** axis.
+# There are three steps, and section 6 shows what goes wrong in another order.
+# </details>
+#
+# <details><summary>Hint 2: the idea</summary>
+#
+# Which number did section 4 find safe? And over which axis must the shares sum to 1, however many axes stand in front?
 # </details>
 
 
@@ -413,44 +633,148 @@ def my_pattern(scores):
 check("1.2", my_pattern)
 
 # %% [markdown]
-# ### Exercise 1.3 · What the first token collects (medium)
+# ### Exercise 1.3 · How often does the first key win?
 #
-# Given patterns (..., query, key), return the mean share that the first key gets from all queries **but the first**, one
-# number for each head: shape (...).
+# *Difficulty 3 of 5 · importance 3 of 5 · about 4 minutes*
+#
+# Section 9 averaged shares. Here is another way to find sink heads. Given patterns (..., query, key), return for each head
+# the fraction of queries, **without the first**, whose *largest* share goes to the first key: shape (...).
 
 # %% [markdown] tags=["hint"]
-# <details><summary>Hint</summary>
+# <details><summary>Hint 1: a nudge</summary>
 #
-# The first key is a column. Which index picks column 0, and which slice leaves out row 0?
+# First find, for every query, the number of the key that gets the largest share.
+# </details>
+#
+# <details><summary>Hint 2: the idea</summary>
+#
+# A fraction is the mean of a yes-or-no question; `.float()` makes numbers of True and False. Which row has no choice?
 # </details>
 
 
 # %% tags=["exercise"]
-def my_collected(pattern):
+def my_first_wins(pattern):
     ### BEGIN SOLUTION
-    return pattern[..., 1:, 0].mean(dim=-1)
+    winner = pattern[..., 1:, :].argmax(dim=-1)  # (..., query): the key with the largest share
+    return (winner == 0).float().mean(dim=-1)
     ### END SOLUTION
 
 
-check("1.3", my_collected)
+check("1.3", my_first_wins)
 
 # %% [markdown] tags=["solution"]
 # **Why leave out the first query?** It gives itself 100 % in every head of every model, trained or not. Counting it adds
-# $1/T$ to every head: the shorter the text, the stronger a sink would seem.
+# $1/T$ to every head, so that the same head would look more like a sink in a shorter text.
+
+# %% [markdown]
+# ### Exercise 1.4 · Find the strongest link
+#
+# *Difficulty 3 of 5 · importance 5 of 5 · about 6 minutes*
+#
+# Most attention goes to the first token or to the query itself. Look for something else: over all heads, find the largest
+# share that a query gives to a key that is **neither the first token nor the query itself**. Return its place as four
+# whole numbers: (layer, head, query, key). The check tries your function on made-up patterns and on those of the loaded
+# model.
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint 1: a nudge</summary>
+#
+# Make a copy in which the shares that do not count can never be the largest.
+# </details>
+#
+# <details><summary>Hint 2: the idea</summary>
+#
+# `argmax()` without an axis counts through the flattened tensor. `torch.unravel_index` turns that count back into four
+# indices.
+# </details>
+
+
+# %% tags=["exercise"]
+def my_strongest_link(patterns):
+    ### BEGIN SOLUTION
+    n_tokens = patterns.shape[-1]
+    counted = torch.ones(n_tokens, n_tokens, dtype=torch.bool).tril(-1)  # not the query itself
+    counted[:, 0] = False  # not the first key
+    place = (patterns * counted).argmax()
+    return tuple(int(index) for index in torch.unravel_index(place, patterns.shape))
+    ### END SOLUTION
+
+
+check("1.4", my_strongest_link, patterns)
+
+# %% [markdown]
+# Your function finds, in the loaded model:
+
+# %%
+link = my_strongest_link(patterns)
+if link is not None:
+    layer, head, query, key = link
+    print(
+        f"{who(model)}, L{layer}H{head}: {labels[query]} ({query}) gives {labels[key]} ({key}) "
+        f"a share of {patterns[layer, head, query, key]:.2f}"
+    )
+
+# %% [markdown]
+# ### Exercise 1.5 · Design a leak test
+#
+# *Difficulty 4 of 5 · importance 5 of 5 · about 10 minutes*
+#
+# A colleague hands you a function `attend` that turns raw scores (query, key) into a pattern. You cannot see its code. We
+# say that it **leaks** if, for some scores, a key in the future of a query gets any share at all, or its score changes
+# the shares of the past. Write a test that calls `attend` on scores of your own and returns True if it leaks, False if not.
+#
+# Some leaks show only with unusual scores, such as those of sections 4 and 6. The check hands your test twelve functions,
+# four sound ones and eight that leak. A sound one need not share the attention as softmax does.
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint 1: a nudge</summary>
+#
+# Section 8 tested a whole model: change something in the future, and compare. Is it enough to look for zeros above the
+# diagonal? Is it enough to compare?
+# </details>
+#
+# <details><summary>Hint 2: the idea</summary>
+#
+# Which past scores would expose a mask of -10,000? Which future score would expose a mask that comes after the softmax?
+# And remember that nan never equals nan.
+# </details>
+
+
+# %% tags=["exercise"]
+def my_leak_test(attend):
+    ### BEGIN SOLUTION
+    future = torch.ones(5, 5, dtype=torch.bool).triu(1)
+    scores = torch.randn(5, 5, generator=torch.Generator().manual_seed(0))
+    for past in (0.0, -1e9):  # ordinary scores, and scores below any finite mask
+        before = attend(scores + past)
+        for other in (-50.0, 3.0, 200.0):  # what stands in the future
+            after = attend((scores + past).masked_fill(future, other))
+            if (after[future] != 0).any() or not torch.allclose(before, after, atol=1e-6):  # nan is never close
+                return True
+    return False
+    ### END SOLUTION
+
+
+check("1.5", my_leak_test)
 
 # %% [markdown]
 # ## What we found
 #
 # | the report's claim | evidence | verdict |
 # | --- | --- | --- |
-# | the future gets $-\infty$, which softmax turns into exactly 0 | sections 3 and 6: no share of the future differs from 0 | holds |
-# | the first token gives itself 100 % | sections 3 and 6: exactly 1 in every head | holds |
-# | the mask gives the past 1 | section 4: 1 and 0 give the same pattern | holds, as any constant would |
+# | the mask gives the past 1 and the future $-\infty$, laid over $QK^\top$ | section 5: added, 1 and 0 give the same pattern; multiplied, negative scores become $+\infty$ | right if "laid over" means added |
+# | softmax turns $-\infty$ into exactly 0 | sections 3 and 7: no share of the future differs from 0 | holds |
+# | the first token gives itself 100 %, an "outlier error" | sections 3 and 7: exactly 1 in every head | holds; it is no error, but the only possible share |
 #
-# Beyond the report: a score of 0 in the *future* is a leak (section 4); masking after the softmax loses shares (section 5); later
-# tokens change nothing earlier, bit for bit (section 7); and trained heads treat the first token as untrained ones never
-# do (section 8).
+# Beyond the report: a large negative number is safe only while no visible score falls below it (section 4); masking after
+# the softmax loses shares (section 6); later tokens change nothing earlier (section 8); the first token must be compared
+# with an even share before one speaks of a sink (section 9).
 #
-# **Where to read on.** Vaswani et al. 2017, *Attention Is All You Need*, section 3.2.3 (the mask); Xiao et al. 2023,
-# *Efficient Streaming Language Models with Attention Sinks*, arXiv 2309.17453. The functions are in `headlab/masking.py`, their
-# tests in `tests/test_masking.py`.
+# **Where to read on**
+# - A. Vaswani and others, 2017, *Attention Is All You Need*, arXiv 1706.03762, section 3.2.3 (the mask).
+# - G. Xiao, Y. Tian, B. Chen, S. Han and M. Lewis, 2023, *Efficient Streaming Language Models with Attention Sinks*, arXiv
+#   2309.17453.
+# - On finite masks: github.com/TransformerLensOrg/TransformerLens, issues 318 and 385 (2023);
+#   github.com/huggingface/transformers, issues 3181 (2020) and 15199 (2022), and pull request 17306, which mended them.
+#
+# The functions are in `headlab/masking.py`, their tests in `tests/test_masking.py`.

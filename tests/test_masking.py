@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import load_file
 
 from headlab.masking import causal_mask, mask_scores, softmax
 
@@ -121,3 +122,26 @@ def test_bad_input_is_told_in_one_line(call, error, line):
     with pytest.raises(error) as caught:
         call()
     assert str(caught.value) == line
+
+
+def recorded(reference, name, kind):
+    return [x for key, x in load_file(reference / f"{name}.safetensors").items() if key.startswith(kind)]
+
+
+def test_what_lesson_1_says_of_real_gpt2s_future_scores(reference):
+    negative = future = broken = rows = 0
+    for raw in recorded(reference, "prompts", "attn_scores"):
+        ahead = ~causal_mask(raw.shape[-1])
+        negative += (raw[..., ahead] < 0).sum().item()
+        future += raw[..., ahead].numel()
+        with_a_future = ((raw < 0) & ahead).any(-1)[..., :-1]
+        broken += with_a_future.sum().item()
+        rows += with_a_future.numel()
+    assert (negative, future) == (8468, 11664) and f"{negative / future:.0%}" == "73%"
+    assert f"{broken / rows:.0%}" == "85%"
+
+
+def test_what_lesson_1_says_of_real_gpt2s_first_token(reference):
+    collected = recorded(reference, "john_smith", "pattern")[0][..., 1:, 0].mean(-1)  # (layer, head)
+    assert f"{collected.min():.2f} {collected.max():.2f} {collected.mean():.2f}" == "0.00 0.99 0.68"
+    assert (collected > 0.5).sum() == 109

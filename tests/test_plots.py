@@ -4,9 +4,20 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
+from matplotlib.colors import to_rgb
 
+from headlab import plots
 from headlab.density import ScoreHistogram, kde
-from headlab.plots import plot_density, plot_layers, plot_ridgelines, plot_strips
+from headlab.plots import (
+    plot_density,
+    plot_layers,
+    plot_ridgelines,
+    plot_scores,
+    plot_strips,
+    plot_vectors,
+    show_figure,
+    write_numbers,
+)
 
 GROUPS = [np.array([-2.0, 5.0]), np.array([[1.0, 7.0, 3.0]]), np.array([0.5])]
 CURVES = [(np.linspace(-3, 3, 7), np.array([0, 0.1, 0.2, 0.4, 0.2, 0.1, 0])), (np.arange(3.0), np.array([0, 0.2, 0]))]
@@ -101,9 +112,56 @@ def test_the_bandwidth_reaches_the_curves():
     assert np.ptp(wide.get_xdata()) - np.ptp(narrow.get_xdata()) == pytest.approx(10 * (2.0 - 0.2), abs=0.01)
 
 
+SQUARE = torch.tensor([[-6.0, 0.26], [-torch.inf, 6.0]])
+
+
+def test_each_number_stands_in_its_own_cell_and_can_be_read():
+    ax = write_numbers(SQUARE, plot_scores(SQUARE, "ab", limit=6.0), digits=1)
+    assert {text.get_position(): text.get_text() for text in ax.texts} == {(0, 0): "-6.0", (1, 0): "0.3", (1, 1): "6.0"}
+    image = ax.images[0]
+    for text in ax.texts:
+        column, row = text.get_position()
+        ink, paper = (np.mean(to_rgb(c)) for c in (text.get_color(), image.to_rgba(SQUARE[row, column].item())))
+        assert abs(ink - paper) > 0.4
+    assert [t.get_text() for t in write_numbers(torch.tensor([[-0.2]]), plot_scores(-torch.ones(1, 1), "a")).texts] == [
+        "0"
+    ]
+
+
+def test_vectors_are_drawn_from_the_origin_and_named_beyond_their_tips():
+    vectors = torch.tensor([[3.0, 1.0], [0.0, -2.0], [0.0, 0.0]])
+    ax = plot_vectors(vectors, ["q", "k", "nought"], color="tab:blue")
+    assert plot_vectors(vectors[:1] - 5, ["far"], ax, color="tab:orange") is ax
+    arrows, others = ax.collections
+    assert np.array_equal(np.stack([arrows.U, arrows.V], 1), vectors) and not arrows.get_offsets().any()
+    assert [text.get_text() for text in ax.texts] == ["q", "k", "nought", "far"]
+    assert [text.xy for text in ax.texts] == [(3, 1), (0, -2), (0, 0), (-2, -4)]
+    assert np.dot(ax.texts[0].xyann, (3, 1)) > 0 and ax.texts[1].xyann == (0, -7)
+    (left, right), (low, high) = ax.get_xlim(), ax.get_ylim()
+    assert left < -2 and right > 3 and low < -4 and high > 1 and ax.get_aspect() == 1
+
+
+def test_a_shown_figure_says_what_it_shows_and_is_closed(monkeypatch):
+    shown = []
+    monkeypatch.setattr(plots, "display", lambda figure, **how: shown.append((figure, how)))
+    figure = plot_scores(SQUARE, "ab").figure
+    show_figure("Two scores.")
+    assert shown == [(figure, {"metadata": {"image/png": {"alt": "Two scores."}}})] and not plt.get_fignums()
+
+
 @pytest.mark.parametrize(
     ("call", "line"),
     [
+        (lambda: show_figure(" "), "alt: expected what the figure shows, in words, got ' '"),
+        (
+            lambda: plot_vectors(SQUARE, "ab"),
+            "vectors: expected finite numbers (take the causal entries only), got -inf at index (1, 0)",
+        ),
+        (lambda: plot_vectors(torch.ones(2, 3), "ab"), "vectors: expected two channels each (T, 2), got shape (2, 3)"),
+        (
+            lambda: write_numbers(SQUARE, plot_scores(torch.eye(3), "abc")),
+            "ax: expected axes with one heatmap of shape (2, 2), got [(3, 3)]",
+        ),
         (lambda: plot_strips(GROUPS, "ab"), "names: expected 3 labels, one for each group, got 2"),
         (lambda: plot_strips([], []), "groups: expected arrays of scores, at least one, got none"),
         (lambda: plot_ridgelines(CURVES, "a"), "names: expected 2 labels, one for each curve, got 1"),

@@ -1,5 +1,7 @@
 """Checks for the exercises: each runs a reader's function and says, in one line, what is wrong with it."""
 
+from dataclasses import replace
+
 from headlab._expect import expect
 from headlab.exercises import lesson1, lesson2, lesson3, lesson4, lesson6, lesson7
 from headlab.exercises.engine import Exercise, Verdict, judge
@@ -10,13 +12,17 @@ EXERCISES: dict[str, Exercise] = {
 }
 
 
-def check(number, function):
+def check(number, function, *loaded):
     """Run a reader's function on an exercise's cases and say what is right or wrong with it.
 
-    number: the exercise, such as "1.2"; function: the reader's own. Returns a Verdict, which a notebook shows as
-    one line. Raises ValueError where there is no such exercise.
+    number: the exercise, such as "1.2"; function: the reader's own; loaded: what the lesson measured on the loaded
+    model, the arguments of one more case, whose right answer is computed from them. Returns a Verdict, which a notebook
+    shows as one line. Raises ValueError where there is no such exercise.
     Introduced in lesson 1.
     """
     known = isinstance(number, str) and number in EXERCISES
     expect(known, "number", f"one of {', '.join(EXERCISES)}", repr(number))
-    return Verdict(number, *judge(EXERCISES[number], function))
+    exercise = EXERCISES[number]
+    if loaded:
+        exercise = replace(exercise, cases=(*exercise.cases, loaded))
+    return Verdict(number, *judge(exercise, function))

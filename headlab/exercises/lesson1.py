@@ -11,9 +11,16 @@ def _scores(*shape):
 
 
 def _scores_with_one_far_below():
-    """Scores whose first row lies below any finite number that readers put in the place of -inf."""
+    """Scores whose first row lies below any round number that readers put in the place of -inf."""
     scores = _scores(4, 4)
-    scores[0, 0] = -3e9
+    scores[0, 0] = -1e36
+    return scores
+
+
+def _scores_with_one_high():
+    """Scores whose first query would give all of its attention to the future."""
+    scores = _scores(4, 4)
+    scores[0, 3] = 200.0
     return scores
 
 
@@ -45,6 +52,31 @@ def _one_ahead(n_tokens):
 def _all_visible(n_tokens):
     """every key is visible: nothing is masked"""
     return torch.ones(n_tokens, n_tokens, dtype=torch.bool)
+
+
+def _added_to_scores(n_tokens):
+    """this is a mask to be added, 0 and -inf: return True where the query may see the key, and False elsewhere"""
+    return torch.zeros(n_tokens, n_tokens).masked_fill(~causal_mask(n_tokens), -torch.inf)
+
+
+def _only_itself(n_tokens):
+    """only the diagonal is visible: a query sees itself and all keys before it"""
+    return torch.eye(n_tokens, dtype=torch.bool)
+
+
+def _only_the_one_before(n_tokens):
+    """a query sees only itself and the key before it: all earlier keys are visible"""
+    return causal_mask(n_tokens).triu(-1)
+
+
+def _one_too_large(n_tokens):
+    """the mask has one row and one column too many: n_tokens of each"""
+    return causal_mask(n_tokens + 1)
+
+
+def _one_axis(n_tokens):
+    """this is one row: the mask has a row for every query, (n_tokens, n_tokens)"""
+    return causal_mask(n_tokens)[-1]
 
 
 def _pattern(scores):
@@ -102,49 +134,362 @@ def _mask_of_the_first_axis(scores):
     return softmax(scores.masked_fill(~causal_mask(scores.shape[0]), -torch.inf))
 
 
+def _scaled(scores):
+    """the scores are scaled first: this exercise takes them as they are (scaling comes in lesson 3)"""
+    return softmax(mask_scores(scores / scores.shape[-1] ** 0.5))
+
+
+def _past_masked(scores):
+    """the mask is inverted: the past is masked and the future kept. True in a causal mask means visible"""
+    return scores.masked_fill(causal_mask(scores.shape[-1]), -torch.inf).softmax(-1)
+
+
+def _itself_masked(scores):
+    """the diagonal is masked, so that the first row has no key left: a query may see itself"""
+    return scores.masked_fill(~causal_mask(scores.shape[-1]).tril(-1), -torch.inf).softmax(-1)
+
+
+def _keys_by_queries(scores):
+    """the mask is transposed: rows are queries, and they see the keys on and below the diagonal"""
+    return scores.masked_fill(~causal_mask(scores.shape[-1]).mT, -torch.inf).softmax(-1)
+
+
+def _sees_the_next(scores):
+    """each query sees one key of its future: only the diagonal and what lies below it are visible"""
+    return scores.masked_fill(torch.ones_like(scores).triu(2).bool(), -torch.inf).softmax(-1)
+
+
+def _repaired_afterwards(scores):
+    """masked after the softmax, divided by the row's sum: where the past's shares vanish, that is 0 / 0. Mask first"""
+    late = softmax(scores) * causal_mask(scores.shape[-1])
+    return late / late.sum(-1, keepdim=True)
+
+
 def _no_softmax(scores):
     """these are the masked scores: the softmax is still to come"""
     return mask_scores(scores)
 
 
-def _collected(pattern):
-    return pattern[..., 1:, 0].mean(-1)
+def _first_wins(pattern):
+    return (pattern[..., 1:, :].argmax(-1) == 0).float().mean(-1)
 
 
 def _first_query_too(pattern):
-    """the first query is counted: it gives itself 100 % whatever the head does. Leave row 0 out"""
-    return pattern[..., 0].mean(-1)
+    """the first query is counted: key 0 always wins there, for it is the only one. Leave row 0 out"""
+    return (pattern.argmax(-1) == 0).float().mean(-1)
 
 
-def _first_row(pattern):
-    """this is the first row, what the first query gives: take the first column, key 0"""
-    return pattern[..., 0, 1:].mean(-1)
+def _mean_share(pattern):
+    """this is the first key's mean share, as in section 9: ask of each query whether key 0 gets its largest share"""
+    return pattern[..., 1:, 0].mean(-1)
 
 
-def _total(pattern):
-    """this is the sum over the queries: take the mean"""
-    return pattern[..., 1:, 0].sum(-1)
+def _more_than_half(pattern):
+    """a share can be the largest of its row and still be less than a half: compare it with the other shares"""
+    return (pattern[..., 1:, 0] > 0.5).float().mean(-1)
 
 
-def _diagonal(pattern):
-    """this is the diagonal, what each token gives to itself: take the first column, key 0"""
-    return pattern.diagonal(dim1=-2, dim2=-1)[..., 1:].mean(-1)
+def _more_than_even(pattern):
+    """more than an even share is not the largest share: compare key 0 with the other keys of the row"""
+    return (pattern[..., 1:, 0] > 1 / torch.arange(2.0, pattern.shape[-1] + 1)).float().mean(-1)
+
+
+def _winning_query(pattern):
+    """argmax runs down the columns, over the queries: the keys of a query are its row, the last axis"""
+    return (pattern[..., 1:, :].argmax(-2) == 0).float().mean(-1)
+
+
+def _itself_wins(pattern):
+    """this counts how often a query gives itself most: key 0 is the first token"""
+    return (pattern.argmax(-1) == torch.arange(pattern.shape[-1]))[..., 1:].float().mean(-1)
+
+
+def _number_of_wins(pattern):
+    """this is how many queries, not which fraction of them: divide by their number, or take the mean"""
+    return (pattern[..., 1:, :].argmax(-1) == 0).float().sum(-1)
+
+
+def _divided_by_all(pattern):
+    """divided by the number of all queries: the first is not counted, so divide by one less"""
+    return _number_of_wins(pattern) / pattern.shape[-1]
 
 
 def _heads_too(pattern):
     """the heads are averaged as well: keep every axis but the last two"""
-    return pattern[..., 1:, 0].mean()
+    return _first_wins(pattern).mean()
+
+
+def _which_win(pattern):
+    """one True or False for each query: the mean of these, over the queries, is still to come"""
+    return pattern[..., 1:, :].argmax(-1) == 0
+
+
+def _winners(pattern):
+    """these are the winning keys themselves: ask how often the winner is key 0"""
+    return pattern[..., 1:, :].argmax(-1)
+
+
+def _last_query_left_out(pattern):
+    """the last query is left out in place of the first: the slice 1: leaves out the first"""
+    return (pattern[..., :-1, :].argmax(-1) == 0).float().mean(-1)
+
+
+def _others_win(pattern):
+    """this is the fraction in which another key wins: it is the first key's that is asked for"""
+    return 1 - _first_wins(pattern)
+
+
+def _place(shares):
+    return tuple(int(index) for index in torch.unravel_index(shares.argmax(), shares.shape))
+
+
+def _counted(patterns, itself=False, first=False):
+    """The shares that count, the others 0."""
+    kept = torch.ones(patterns.shape[-2:], dtype=torch.bool).tril(0 if itself else -1)
+    kept[:, 0] &= first
+    return patterns * kept
+
+
+def _strongest_link(patterns):
+    return _place(_counted(patterns))
+
+
+def _anything(patterns):
+    """this is the largest share of all, which some query gives to itself or to the first token: neither counts"""
+    return _place(patterns)
+
+
+def _first_key_counts(patterns):
+    """the first token is counted as a key: leave column 0 out"""
+    return _place(_counted(patterns, first=True))
+
+
+def _itself_counts(patterns):
+    """a query's share on itself is counted: leave the diagonal out"""
+    return _place(_counted(patterns, itself=True))
+
+
+def _key_then_query(patterns):
+    """query and key are swapped: the order is (layer, head, query, key)"""
+    layer, head, query, key = _strongest_link(patterns)
+    return layer, head, key, query
+
+
+def _head_then_layer(patterns):
+    """layer and head are swapped: the order is (layer, head, query, key)"""
+    layer, head, query, key = _strongest_link(patterns)
+    return head, layer, query, key
+
+
+def _from_one(patterns):
+    """these are counted from 1: layers, heads and tokens count from 0"""
+    return tuple(index + 1 for index in _strongest_link(patterns))
+
+
+def _flat_place(patterns):
+    """this is one number, the place in the flattened tensor: torch.unravel_index makes four of it"""
+    return _counted(patterns).argmax()
+
+
+def _the_share(patterns):
+    """this is the share itself: its place is asked for, (layer, head, query, key)"""
+    return _counted(patterns).max()
+
+
+def _first_head_only(patterns):
+    """only layer 0, head 0 is searched: look through all heads of all layers"""
+    return (0, 0, *_place(_counted(patterns)[0, 0]))
+
+
+def _first_layer_only(patterns):
+    """only layer 0 is searched: look through all heads of all layers"""
+    return (0, *_place(_counted(patterns)[0]))
+
+
+def _best_on_average(patterns):
+    """this is the largest place of the mean over the heads: look for the largest single share"""
+    query, key = _place(_counted(patterns).mean((0, 1)))
+    return (*_place(_counted(patterns)[..., query, key]), query, key)
+
+
+def _no_first_row(patterns):
+    """row 0 is left out, and the numbers of the queries are then one too low: add 1 to them"""
+    layer, head, query, key = _strongest_link(patterns)
+    return layer, head, query - 1, key
+
+
+def _sliced_columns(patterns):
+    """column 0 is cut off, and the numbers of the keys are then one too low: add 1 to them"""
+    layer, head, query, key = _strongest_link(patterns)
+    return layer, head, query, key - 1
+
+
+def _sliced_both(patterns):
+    """row 0 and column 0 are cut off, and the numbers of queries and keys are then one too low: add 1 to both"""
+    layer, head, query, key = _strongest_link(patterns)
+    return layer, head, query - 1, key - 1
+
+
+# What exercise 1.5 hands to a reader's test: functions from scores (query, key) to a pattern, and whether they leak.
+
+
+def _hot(scores):
+    """A temperature: other shares than usual, but no leak."""
+    return softmax(mask_scores(scores / 3))
+
+
+def _adds_one(scores):
+    """The report's mask, added."""
+    return (scores + torch.ones_like(scores).masked_fill(~causal_mask(scores.shape[-1]), -torch.inf)).softmax(-1)
+
+
+def _even(scores):
+    """Every visible key gets the same, whatever the scores."""
+    return softmax(mask_scores(torch.zeros_like(scores)))
+
+
+def _shifted_by_the_largest(scores):
+    """Right, but the scores are first compared with the largest of the whole text, the future's too."""
+    weights = (scores - scores.max()).exp() * causal_mask(scores.shape[-1])
+    return weights / weights.sum(-1, keepdim=True).clamp(min=1e-30)
+
+
+def _spares_the_first_rows(scores):
+    """From the third query on, each sees one key ahead."""
+    visible = causal_mask(len(scores))
+    visible[2:] |= torch.ones_like(visible).tril(1)[2:]
+    return scores.masked_fill(~visible, -torch.inf).softmax(-1)
+
+
+ATTENDS = (
+    (_pattern, False),
+    (_hot, False),
+    (_adds_one, False),
+    (_even, False),
+    (_unmasked, True),
+    (_future_zero, True),
+    (_mask_after, True),
+    (_sees_the_next, True),
+    (_finite_mask, True),
+    (_repaired_afterwards, True),
+    (_shifted_by_the_largest, True),
+    (_spares_the_first_rows, True),
+)
+
+
+def _leaks(attend):
+    return dict(ATTENDS)[attend]
+
+
+def _shows(attend, past=0.0):
+    """Whether a key in the future gets a share, the scores being ordinary ones plus `past`."""
+    return bool((attend(_scores(5, 5) + past)[~causal_mask(5)] != 0).any())
+
+
+def _moves(attend, future, rows=slice(None)):
+    """Whether other scores in the future change a row's shares."""
+    scores = _scores(5, 5)
+    before, after = attend(scores), attend(scores.masked_fill(~causal_mask(5), future))
+    return not torch.allclose(before[rows], after[rows], atol=1e-6)
+
+
+def _only_zeros(attend):
+    """zeros above the diagonal, with ordinary scores, are not enough: a future score may change the past's shares"""
+    return _shows(attend)
+
+
+def _zeros_whatever_the_past(attend):
+    """zeros above the diagonal are not enough: a future score may change the past's shares, so compare two runs"""
+    return _shows(attend) or _shows(attend, -1e9)
+
+
+def _ordinary_scores(attend):
+    """ordinary scores do not show every leak: try a very low past (section 4) and a very high future (section 6)"""
+    return _shows(attend) or _moves(attend, 7.0)
+
+
+def _no_low_past(attend):
+    """one leak is missed: a mask of -10,000 leaks where the past's scores lie below it, as in section 4"""
+    return _shows(attend) or _moves(attend, 200.0)
+
+
+def _no_high_future(attend):
+    """leaks are missed: a mask after the softmax fails where a future score is very high, as in section 6"""
+    return _shows(attend) or _shows(attend, -1e9) or _moves(attend, 3.0)
+
+
+def _only_moves(attend):
+    """you compare rows, but a future key can get a share that no score changes: below a finite mask, as in section 4"""
+    return _moves(attend, 3.0) or _moves(attend, 200.0)
+
+
+def _first_row_only(attend):
+    """only the first row is looked at: a leak may spare it, so look at every row that has a future"""
+    low = attend(_scores(5, 5) - 1e9)[0, 1:]
+    return bool((low != 0).any()) or _moves(attend, 3.0, slice(0, 1)) or _moves(attend, 200.0, slice(0, 1))
+
+
+def _other_past(attend):
+    """the past's scores are changed too, and they may well change a row: change the future's only"""
+    return not torch.allclose(attend(_scores(5, 5)), attend(_scores(5, 5) + 2 * _scores(5, 1)[:, 0]), atol=1e-6)
+
+
+def _against_the_right_one(attend):
+    """you compare with one right pattern: a function may share differently, with a temperature, and leak nothing"""
+    scores = torch.cat([_scores(5, 4), torch.full((5, 1), 300.0)], 1)
+    low = _scores(5, 5) - 1e9
+    return any(not torch.allclose(attend(s), _pattern(s), atol=1e-6) for s in (scores, low))
+
+
+def _right_way_round(attend):
+    """turned round: True is for a function that leaks"""
+    return not _leaks(attend)
+
+
+def _all_leak(attend):
+    """every function is said to leak, the sound ones too: compare two runs and let the difference decide"""
+    return True
+
+
+def _none_leaks(attend):
+    """no function is said to leak: change a score of the future and compare the rows before and after"""
+    return False
+
+
+def _nan_passes(attend):
+    """a row that becomes nan passes unseen: nan > 0 is False, so use allclose, or look for nan first"""
+    scores, ahead = _scores(5, 5), ~causal_mask(5)
+    changes = (attend(scores) - attend(scores.masked_fill(ahead, future)) for future in (3.0, 200.0))
+    return _shows(attend) or _shows(attend, -1e9) or any(bool((change.abs() > 1e-6).any()) for change in changes)
 
 
 EXERCISES = {
     "1.1": Exercise(
         answer=causal_mask,
         cases=((1,), (4,), (7,)),
-        mistakes=(_transposed, _no_self, _swapped, _numbers, _one_ahead, _all_visible),
+        mistakes=(
+            _transposed,
+            _no_self,
+            _swapped,
+            _numbers,
+            _one_ahead,
+            _all_visible,
+            _added_to_scores,
+            _only_itself,
+            _only_the_one_before,
+            _one_too_large,
+            _one_axis,
+        ),
     ),
     "1.2": Exercise(
         answer=_pattern,
-        cases=((_scores(1, 1),), (_scores(5, 5),), (_scores_with_one_far_below(),), (_scores(3, 4, 4),)),
+        cases=(
+            (_scores(1, 1),),
+            (_scores(5, 5),),
+            (_scores_with_one_far_below(),),
+            (_scores_with_one_high(),),
+            (_scores(3, 4, 4),),
+        ),
         mistakes=(
             _future_zero,
             _mask_after,
@@ -157,11 +502,70 @@ EXERCISES = {
             _bare_exponentials,
             _mask_of_the_first_axis,
             _no_softmax,
+            _scaled,
+            _past_masked,
+            _itself_masked,
+            _keys_by_queries,
+            _sees_the_next,
+            _repaired_afterwards,
         ),
     ),
     "1.3": Exercise(
-        answer=_collected,
-        cases=((_pattern(_scores(2, 2)),), (_pattern(_scores(6, 6)),), (_pattern(_scores(3, 5, 5)),)),
-        mistakes=(_first_query_too, _first_row, _total, _diagonal, _heads_too),
+        answer=_first_wins,
+        cases=((_pattern(_scores(2, 2)),), (_pattern(_scores(6, 6)),), (_pattern(_scores(3, 7, 7) / 2),)),
+        mistakes=(
+            _first_query_too,
+            _mean_share,
+            _more_than_half,
+            _more_than_even,
+            _winning_query,
+            _itself_wins,
+            _number_of_wins,
+            _divided_by_all,
+            _heads_too,
+            _which_win,
+            _winners,
+            _last_query_left_out,
+            _others_win,
+        ),
+    ),
+    "1.4": Exercise(
+        answer=_strongest_link,
+        cases=((_pattern(_scores(2, 3, 6, 6)),), (_pattern(_scores(1, 1, 3, 3)),), (_pattern(_scores(4, 2, 5, 5)),)),
+        mistakes=(
+            _anything,
+            _first_key_counts,
+            _itself_counts,
+            _key_then_query,
+            _head_then_layer,
+            _from_one,
+            _flat_place,
+            _the_share,
+            _first_head_only,
+            _first_layer_only,
+            _best_on_average,
+            _no_first_row,
+            _sliced_columns,
+            _sliced_both,
+        ),
+    ),
+    "1.5": Exercise(
+        answer=_leaks,
+        cases=tuple((attend,) for attend, _ in ATTENDS),
+        mistakes=(
+            _only_zeros,
+            _zeros_whatever_the_past,
+            _ordinary_scores,
+            _no_low_past,
+            _no_high_future,
+            _only_moves,
+            _first_row_only,
+            _other_past,
+            _against_the_right_one,
+            _right_way_round,
+            _all_leak,
+            _none_leaks,
+            _nan_passes,
+        ),
     ),
 }
