@@ -8,6 +8,9 @@ BIN := .venv/bin
 READY := "$(PYTHON)" tools/environment.py $(if $(filter file,$(origin PYTHON)),,--chosen) \
 	$(if $(WHEELS),--wheels "$(WHEELS)") $(if $(TORCH_INDEX),--torch-index "$(TORCH_INDEX)")
 
+# What JupyterLab is told besides, as in make lab LAB_OPTIONS="--no-browser --port=8890".
+LAB_OPTIONS :=
+
 # The saved outputs come from mini; with the network off, nothing else can be taken by chance.
 OFFLINE := HEADLAB_MODEL=mini HF_HUB_OFFLINE=1
 
@@ -21,8 +24,9 @@ TWO_AT_A_TIME := -n 2 --no-loadscope-reorder
 
 lab: ready-lab
 	@test -n "$$HEADLAB_MODEL" || $(BIN)/python -m headlab download gpt2 --if-reachable
-	$(BIN)/python -m jupyterlab $(ALLOW_ROOT) --ServerApp.ip=127.0.0.1 \
-		--notebook-dir=notebooks notebooks/01_causal_masking.ipynb
+	@$(BIN)/python tools/own_copies.py
+	$(BIN)/python -m jupyterlab $(ALLOW_ROOT) --ServerApp.ip=127.0.0.1 $(LAB_OPTIONS) \
+		--notebook-dir=my-lessons my-lessons/01_causal_masking.ipynb
 
 test: ready-test
 	$(BIN)/python -m ruff check .

@@ -43,7 +43,7 @@ CPU_TAG = f"{TAG}-{TAG}-linux_{platform.machine()}"
 
 def make_project(folder):
     """A checkout with the real Makefile and tools, and with packages of a few lines in `wheels`."""
-    for name in ("Makefile", "tools/environment.py", "tests/small_wheels.py"):
+    for name in ("Makefile", "tools/environment.py", "tools/own_copies.py", "tests/small_wheels.py"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
     (folder / "pyproject.toml").write_text(PROJECT)
@@ -96,6 +96,8 @@ def test_lab_opens_in_a_folder_with_spaces_and_other_letters_and_from_a_folder_o
     again = make(folder, "lab")
     assert again.code == 0 and "Installing" not in again.said and "JupyterLab opens" in again.said
     assert "headlab download gpt2 --if-reachable" in again.said
+    assert "my-lessons/01_causal_masking.ipynb in head lab (1)" in again.said
+    assert (folder / "my-lessons" / "01_causal_masking.ipynb").exists()
     assert "headlab download" not in make(folder, "lab", HEADLAB_MODEL="mini").said
 
 

@@ -260,7 +260,6 @@ def install(what, options):
     """Install headlab, as a link to this folder, and all that it needs."""
     stop_at(folder_fault())
     open(UNFINISHED, "w").close()
-    say("Installing the packages into %s; the first time this takes some minutes." % VENV)
     source = []
     if options.wheels:
         if not os.path.isdir(options.wheels):
@@ -270,6 +269,7 @@ def install(what, options):
         torch = torch_requirement(options)
         if torch:
             call(pip("install", "--no-deps") + torch, options, needed=False)
+    say("Installing the packages into %s; the first time this takes some minutes." % VENV)
     call(pip("install", "-c", "constraints.txt") + source + ["-e", "." + EXTRAS[what]], options)
     part = STAMP + ".part"
     with open(part, "w") as file:
