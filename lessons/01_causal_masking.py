@@ -11,7 +11,7 @@
 #
 # **You need** Python with a little PyTorch (tensors, indexing, `@`). No earlier lesson.
 #
-# **Time** about 60 minutes, exercises included.
+# **Time** about {{minutes}} minutes, exercises included. Running all cells takes {{seconds}}, on two cores.
 #
 # The course follows a short report in Vietnamese, *Cô lập và thăm dò khối chú ý* ("Isolating and probing attention
 # heads"), which summarises a lecture on GPT-2. We quote its claims in our own translation, in indented paragraphs that
@@ -22,6 +22,7 @@ import matplotlib.pyplot as plt
 import torch
 
 from headlab.capture import capture_heads
+from headlab.diagram import data_flow
 from headlab.exercises import check
 from headlab.explorers import MaskExplorer
 from headlab.masking import causal_mask, mask_scores, softmax
@@ -404,6 +405,9 @@ assert late[0].sum() == 0 and softmax(mask_scores(loud))[0, 0] == 1
 # `capture_heads` runs the model once and keeps the queries, keys and values of every head (lesson 2 shows how).
 # `capture.pattern(layer, head)` scales the raw scores by $1/\sqrt{d_\mathrm{head}}$ (lesson 3), masks them and takes the
 # softmax, with the same functions as above.
+
+# %%
+data_flow("scores", "pattern", model=model)
 
 # %%
 print(f"{who(model)}: {n_layers} layers of {n_heads} heads; {len(labels)} tokens: {' '.join(labels)}")

@@ -1,19 +1,36 @@
 # %% [markdown]
 # # 2 · Splitting the fused matrix
 #
-# *GPT-2 computes the queries, keys and values of twelve heads with one matrix product. Where in its columns does your
-# head live, and how can you be sure that you cut in the right places?*
+# *GPT-2 computes the queries, keys and values of all heads of a layer with one matrix product. Which columns belong to
+# which head, and how can you be sure that you cut in the right places?*
 #
 # **You will be able to**
-# - read any layer's fused projection with a forward hook that you wrote yourself;
-# - cut it into queries, keys and values, and these into heads, and put them together again;
-# - recognise three wrong cuts whose shapes are right, by their values;
-# - take the attention block's output apart into what each head adds to it.
+# - read the fused projection of any layer with a forward hook of your own;
+# - cut it into queries, keys and values, cut these into heads, and put them together again;
+# - design a test that recognises a wrong cut although its shapes are right;
+# - split the attention block's output into what each head adds to it.
 #
-# **You need** lesson 1, and from PyTorch `view`, `transpose` and slices. The first cells of lesson 1 show how a query
-# and a key make a score; here we only ask where they come from.
+# **You need** lesson 1, and `view`, `transpose` and slices from PyTorch.
 #
-# **Time** about 40 minutes to read, try and answer. The cells themselves run in well under a minute on two cores.
+# **Time** about {{minutes}} minutes, exercises included. Running all cells takes {{seconds}}, on two cores.
+
+# %% [markdown]
+# **Before you start:** three questions about lesson 1. Answer them aloud, then unfold.
+#
+# <details><summary>1. A text has five tokens. Which keys may query 3 see?</summary>
+#
+# Keys 0, 1, 2 and 3: the past and itself.
+# </details>
+#
+# <details><summary>2. Why is a score of 0 no mask?</summary>
+#
+# Softmax gives it a share, since $e^0 = 1$. Only $-\infty$ gets exactly 0, whatever the other scores are.
+# </details>
+#
+# <details><summary>3. Over a text of 24 tokens a head gives the first token 0.13 on average. Is that a sink?</summary>
+#
+# No. A head that divides its attention evenly gives it 0.12 there.
+# </details>
 
 # %%
 from itertools import permutations
@@ -22,10 +39,13 @@ import matplotlib.pyplot as plt
 import torch
 
 from headlab.capture import capture_heads
+from headlab.diagram import data_flow
 from headlab.exercises import check
 from headlab.explorers import SplittingExplorer
 from headlab.models import load_model, token_strings
-from headlab.plots import plot_fused, plot_pattern
+from headlab.plots import plot_bands, plot_fused, plot_pattern, show_figure
+from headlab.predict import predict, predict_number
+from headlab.says import says, who
 from headlab.scores import attention_pattern, raw_scores
 from headlab.splitting import merge_heads, split_heads, split_qkv
 
@@ -33,48 +53,48 @@ from headlab.splitting import merge_heads, split_heads, split_qkv
 model, tokenizer = load_model()
 n_layers, n_heads, d_model = model.config.n_layer, model.config.n_head, model.config.n_embd
 d_head = d_model // n_heads
-print(f"{n_layers} layers of {n_heads} heads; d_model = {d_model} = {n_heads} heads x {d_head} channels")
+print(f"{who(model)}: {n_layers} layers of {n_heads} heads; d_model = {d_model} = {n_heads} heads x {d_head} channels")
+
+# %% [markdown]
+# From here on sizes have names, because models differ: **d_model** is the number of channels of a token, **d_head** that of
+# a head's vectors, and d_model = n_heads · d_head. In GPT-2 small, d_model is 768, d_head is 64, and there are 12 heads.
+
+# %%
+data_flow("c_attn", "thirds", "heads", "W_o", model=model)
 
 # %% [markdown]
 # ## 1. Two things called "the matrix"
 #
-# *The report says:* a hook on `h.attn.c_attn` yields Q, K and V fused in a matrix 2304 wide, and 2304 = 3 x 768.
+# > **The report:** A hook on `h.attn.c_attn` yields a "768 × 2304 block" that holds Q, K and V fused: 2304 = 3 × 768.
 #
-# Two different things are 2304 wide, and it pays to keep them apart:
-# - the **weight** of `c_attn`, (768, 2304): learned in training, the same for every text;
-# - the **output** of `c_attn`, (tokens, 2304): one row for each token of *this* text. This is what a hook receives.
+# Two different things are 3 · d_model wide. The **weight** of `c_attn`, (d_model, 3 · d_model), was learned in training and
+# is the same for every text. The **output** of `c_attn`, (tokens, 3 · d_model), has a row for each token of *this* text.
 
 # %%
-layer = 1
+layer = min(1, n_layers - 1)  # any layer will do
 c_attn = model.transformer.h[layer].attn.c_attn
-print("module:", c_attn)
-print("weight:", tuple(c_attn.weight.shape))
-print("bias:  ", tuple(c_attn.bias.shape))
+print("weight of c_attn:", tuple(c_attn.weight.shape), " bias:", tuple(c_attn.bias.shape))
 
-# %% [markdown]
-# **Predict.** PyTorch's `nn.Linear` keeps its weight as (out, in). What do the two numbers of this weight say: which
-# is in, which is out?
-#
-# <details><summary>Answer</summary>
-#
-# (in, out). GPT-2 uses a `Conv1D`, whose weight lies the other way round: it computes $x W + b$, without a
-# transpose. 768 channels come in, 2304 go out.
-# </details>
+# %%
+guess = predict(
+    "A hook on c_attn is called when the module has run on a text. What does it get to see?",
+    "the weight, as the report says",
+    "the output, one row for each token",
+    "the output, one row for each channel of the input",
+)
 
 # %% [markdown]
 # ## 2. The hook
 #
-# A **forward hook** is a function that PyTorch calls whenever a module has run, with the module, what went in and what
-# came out. We give it a dictionary to write into, run the model once, and take the hook off again. A hook that is left
-# on runs with every later text as well.
+# A **forward hook** is a function that PyTorch calls whenever a module has run. It gets the module, what went in and what
+# came out. Ours writes into a dictionary. We run the model once and take the hook off again; a hook that stays on would run
+# with every later text as well.
 
 # %%
 text = "The old man looked at the little white house by the sea."
 input_ids = tokenizer(text, return_tensors="pt").input_ids
 labels = token_strings(tokenizer, input_ids)
-print(len(labels), "tokens:", " ".join(labels))
-
-# %%
+n_tokens = len(labels)
 kept = {}
 
 
@@ -89,199 +109,216 @@ with torch.no_grad():
 handle.remove()
 
 x, fused = kept["input"], kept["fused"]  # (token, d_model), (token, 3 * d_model)
+print(n_tokens, "tokens:", " ".join(labels))
 print("into c_attn:  ", tuple(x.shape))
 print("out of c_attn:", tuple(fused.shape))
 
+# %%
+guess.reveal(
+    (len(fused) == n_tokens, "the output, one row for each token", f"{n_tokens} tokens, {n_tokens} rows."),
+    (True, None, f"its shape is {tuple(fused.shape)}."),
+    overlooked={
+        "the weight, as the report says": "the hook hands over what went in and what came out. The weight is neither.",
+        "the output, one row for each channel of the input": "each token is a row; the channels are the columns.",
+    },
+)
+
 # %% [markdown]
-# Can we get the output from the input and the weight by hand? If so, we know exactly what this module does.
+# **Verdict.** 2304 = 3 × 768 holds for GPT-2 small. But 768 × 2304 is the shape of the weight. What the hook yields is the
+# output, (tokens, 2304).
+#
+# Can we compute the output from the input and the weight by hand? Then we know exactly what this module does.
 
 # %%
 weight, bias = c_attn.weight.detach(), c_attn.bias.detach()
-by_hand = x @ weight + bias
-print("x @ W + b is the module's output:", torch.allclose(by_hand, fused, atol=1e-4))
-assert torch.allclose(by_hand, fused, atol=1e-4)
+print("x @ W + b is the module's output:", torch.allclose(x @ weight + bias, fused, atol=1e-3))
+assert torch.allclose(x @ weight + bias, fused, atol=1e-3)
 
 # %% [markdown]
-# **Predict.** What happens if you read the weight as `nn.Linear` would, and multiply by its transpose?
+# So the weight lies as (in, out). GPT-2 uses a `Conv1D`; PyTorch's `nn.Linear` would store it the other way round. What if
+# you forget that, and multiply by the transpose?
 
 # %%
 try:
     x @ weight.T
 except RuntimeError as error:
-    print("the whole weight:", error)
-
+    print("the whole weight, transposed:", error)
 third = weight[:, :d_model]  # the first third of the columns is square
 right, transposed = x @ third, x @ third.T
-print("a square third:", tuple(transposed.shape), "and no complaint")
-print("token 1, first channels, right:     ", [round(n, 2) for n in right[1, :5].tolist()])
-print("token 1, first channels, transposed:", [round(n, 2) for n in transposed[1, :5].tolist()])
-assert transposed.shape == right.shape and not torch.allclose(transposed, right, atol=0.1)
+print("a third, transposed:", tuple(transposed.shape), "and no complaint")
+print(f"largest difference from the right product: {(right - transposed).abs().max():.2f}")
 
 # %% [markdown]
-# The whole weight refuses. But as soon as you cut it into thirds, each is square, 768 by 768, and **the transposed
-# product has the right shape and the wrong numbers**. Shapes cannot tell you. Compare values: that is what the rest of
-# this lesson does after every step.
-
-# %% [markdown]
+# Transposing the whole weight raises an error. But each third is square, (d_model, d_model), so **the transposed product has
+# the right shape and wrong numbers**. Shapes cannot tell you. That is why we compare values after every step.
+#
 # ## 3. Thirds: queries, keys, values
+#
+# > **The report:** The first third is Q, (tokens, 768).
+#
+# How do we know that the first third holds the queries, and not the keys? We take any two of the thirds for queries and
+# keys, and look which of the six choices gives the model's own attention.
 
 # %%
-q_all, k_all, v_all = fused.split(d_model, dim=-1)
-print("queries, keys, values:", tuple(q_all.shape), tuple(k_all.shape), tuple(v_all.shape))
-
-# %% [markdown]
-# How do we know that the *first* third holds the queries, and not the keys? Not from the shapes. Take any two of the
-# thirds for queries and keys, and see with which of the six choices the model's own attention of head 0 comes out.
-#
-# **Predict.** If you swap queries and keys, what happens to the table of raw scores $q_i \cdot k_j$? Would the first row
-# of the pattern give it away?
+guess = predict(
+    "Suppose you swap queries and keys. What happens to the raw scores, and what to the first row of the pattern?",
+    "nothing: q · k = k · q",
+    "the scores are transposed; the first row stays (1, 0, 0, ...)",
+    "the scores are transposed, and so is the first row",
+)
 
 # %%
 with torch.no_grad():
     attentions = model(input_ids, output_attentions=True).attentions[layer][0]  # (head, query, key)
+q_all, k_all, v_all = fused.split(d_model, dim=-1)  # three times (token, d_model)
+divisor = capture_heads(model, input_ids, layers=[layer]).divisors[0]  # what the layer divides its scores by
 thirds = {"first": q_all, "second": k_all, "third": v_all}
 equal = {}
 for names in permutations(thirds, 2):
-    queries, keys = (thirds[name][:, :d_head] for name in names)
-    pattern = attention_pattern(raw_scores(queries, keys), d_head)
+    queries, keys = (thirds[name][:, :d_head] for name in names)  # head 0's
+    pattern = attention_pattern(raw_scores(queries, keys), divisor**2)
     equal[names] = torch.allclose(pattern, attentions[0], atol=1e-5)
     print("queries: {} third, keys: {} third; equal to the model's own:".format(*names), equal[names])
+assert equal["first", "second"]
+swapped = attention_pattern(raw_scores(k_all[:, :d_head], q_all[:, :d_head]), divisor**2)
 
 # %%
-assert [names for names, same in equal.items() if same] == [("first", "second")]
+guess.reveal(
+    (
+        swapped[0, 0] == 1,
+        "the scores are transposed; the first row stays (1, 0, 0, ...)",
+        "softmax over a single score is 1, whatever the score is (lesson 1).",
+    ),
+    (True, None, "see the table above."),
+    overlooked={
+        "nothing: q · k = k · q": "the query of token i with the key of token j is not the query of j with the key of i.",
+        "the scores are transposed, and so is the first row": "the mask and the softmax come after the scores.",
+    },
+)
+says(
+    (sum(equal.values()) == 1, "Only one of the six choices gives the model's own attention."),
+    (
+        True,
+        f"{sum(equal.values())} of the six choices give the model's own attention here; the values decide between them.",
+    ),
+)
 
 # %% [markdown]
-# <details><summary>Answer</summary>
+# **Verdict.** It holds: Q is the first third and K is the second. Section 7 checks that V is the third.
 #
-# The table of raw scores is transposed. The first row of the pattern gives nothing away: it is (1, 0, 0, ...) whatever the
-# scores are (lesson 1).
-# </details>
-#
-# *The report says:* the first third is Q. **It holds**, checked against the model's own attention: Q is the first, K the
-# second. So V should be the third; section 7 checks that too.
-
-# %% [markdown]
 # ## 4. From thirds to heads
 #
-# The 768 channels of the queries are twelve heads of 64 side by side: head $h$ owns the channels $64h$ to $64h + 63$. *The
-# report says:* cut them with `torch.split`. So let us.
+# > **The report:** `torch.split` along that dimension gives 12 heads of (tokens, 64). The dot products of each head are its
+# > raw scores.
+#
+# The d_model channels of the queries are the heads' channels side by side: head $h$ owns channels $h \cdot d_\mathrm{head}$
+# to $(h + 1) \cdot d_\mathrm{head} - 1$. The same holds for the keys and the values.
+
+# %%
+head = n_heads // 2  # any head will do
+plot_bands(d_model, n_heads, head)
+show_figure(
+    f"The {3 * d_model} columns as a strip: a third of queries, a third of keys, a third of values, each cut into {n_heads} "
+    f"bands of {d_head} columns. Marked are the three bands of head {head}."
+)
+
+# %% [markdown]
+# *What to see:* a head owns three bands of columns, one in each third, at the same place in each.
+
+# %%
+guess = predict_number(
+    "The next head's bands lie how many columns further right?",
+    "columns",
+)
 
 # %%
 head_list = torch.split(q_all, d_head, dim=-1)
-print(len(head_list), "pieces of", tuple(head_list[0].shape))
-
-# %% [markdown]
-# A list is awkward to compute with. Stacked, the heads are one tensor, **heads before tokens**: (head, token, channel). The
-# same without a loop: view the last axis as (head, channel), then swap the axes of token and head. That is what
-# `headlab.splitting.split_heads` does. It copies nothing.
-
-# %%
+print(len(head_list), "heads of", tuple(head_list[0].shape))
 stacked = torch.stack(head_list)  # (head, token, channel)
-viewed = q_all.view(len(labels), n_heads, d_head).transpose(0, 1)  # (token, head, channel) -> (head, token, channel)
-assert torch.equal(stacked, viewed)
-assert torch.equal(stacked, split_heads(q_all, n_heads))
-print("three ways, one result:", tuple(viewed.shape))
+viewed = q_all.view(n_tokens, n_heads, d_head).transpose(0, 1)  # (token, head, channel) -> (head, token, channel)
+assert torch.equal(stacked, viewed) and torch.equal(stacked, split_heads(q_all, n_heads))
 
 # %%
-head = 5
+guess.reveal(
+    d_head,
+    "a head is d_head columns wide, in each of the thirds.",
+    overlooked={
+        d_model: "that is the step from one third to the next.",
+        n_heads: "that is the number of heads.",
+        3 * d_head: "the bands of one head do not stand side by side: all queries come first.",
+    },
+)
+
+# %% [markdown]
+# A list of heads is awkward to compute with. Stacked, they are one tensor with **heads before tokens**: (head, token,
+# channel). The second way in the cell above gets there without a loop: view the last axis as (head, channel), then swap the
+# axes of token and head. `split_heads` does the same. It copies nothing.
+#
+# Here is the real matrix, the weight above and the output below:
+
+# %%
 fig, axes = plt.subplots(2, 1, figsize=(11, 6.6), layout="constrained", height_ratios=(2, 1))
-plot_fused(weight, n_heads, head, axes[0]).set_title(f"The weight of c_attn in layer {layer}")
-plot_fused(fused, n_heads, head, axes[1], ylabel="token", label="output").set_title("Its output for this text")
-plt.show()
+plot_fused(weight, n_heads, head, axes[0]).set_title(f"The weight of c_attn in layer {layer}: rows are input channels")
+plot_fused(fused, n_heads, head, axes[1], ylabel="token", label="output").set_title("Its output: rows are tokens")
+show_figure(
+    f"Two heat maps {3 * d_model} columns wide, the weight of c_attn and its output for {n_tokens} tokens. The bands of head "
+    f"{head} stand at the same columns in both; the other heads' columns are deliberately faded."
+)
 
 # %% [markdown]
-# *The figure says:* one head has three bands of columns, one in each third (dotted lines part them), always 768 columns apart; they are the same
-# columns in the weight (above) and in the output (below). The other heads' columns are paled on purpose, so the picture does not tell whose weights are larger. The rows differ: channels that come in above, tokens below.
+# *What to see:* the same columns belong to the head in the weight and in the output. The rows differ: input channels above,
+# tokens below. The other heads' columns are deliberately faded, so do not compare strengths.
 #
-# The **splitting explorer** frames the bands of any head in the output, and shows the q, k and v that they are. Here it
-# stands still, with what it says in words:
-
-# %%
-explorer = SplittingExplorer(model, tokenizer, text, layer=layer, head=head)
-explorer.still()
-
-# %% [markdown]
-# **Predict.** Move the head slider by one: by how many columns does each band move? And which of the three bands ever
-# reaches column 2303?
-
-# %%
-explorer
-
-# %% [markdown]
-# <details><summary>Answer</summary>
-#
-# By 64, the width of a head, all three alike. Only the third band gets there: the values of the last head.
-# </details>
-
-# %% [markdown]
-# **Predict.** The figure suggests two ways to the queries of one head: project with the whole weight and then cut the output,
-# or cut the weight and project with the band alone. Do they give the same numbers?
-
-# %%
-band = slice(head * d_head, (head + 1) * d_head)
-cut_output = (x @ weight + bias)[:, band]
-cut_weight = x @ weight[:, band] + bias[band]
-print("the same numbers:", torch.allclose(cut_output, cut_weight, atol=1e-4))
-assert torch.allclose(cut_output, cut_weight, atol=1e-4)
-
-# %% [markdown]
-# <details><summary>Answer</summary>
-#
-# Yes. Each output column depends on its own weight column and nothing else. So **the twelve heads never needed one
-# matrix**: each has its own small $W_Q$, $W_K$, $W_V$ of 768 by 64, and the fused matrix is the 36 of them side by
-# side. One large product is merely faster than 36 small ones.
-# </details>
-#
-# `split_qkv` and `split_heads` cut weights as well as outputs. So here are all heads at once, both ways:
+# Since each output column depends on its own weight column only, there are two ways to the queries of one head: project
+# with the whole weight and cut the output, or cut the weight and project with the band alone. They agree, for q, k and v of all
+# heads:
 
 # %%
 for third, part in enumerate(split_qkv(fused)):
     w = split_heads(split_qkv(weight)[third], n_heads)  # (head, d_model, d_head)
     b = split_heads(split_qkv(bias[None])[third], n_heads)  # (head, 1, d_head)
-    assert torch.allclose(x @ w + b, split_heads(part, n_heads), atol=1e-4)
-print(f"all {3 * n_heads} projections: split weights give split outputs")
+    assert torch.allclose(x @ w + b, split_heads(part, n_heads), atol=1e-3)
+print(f"{3 * n_heads} small projections, (d_model, d_head) each, give what one large projection gives")
+
+# %% [markdown]
+# So **the heads never needed one matrix**. Each has its own small $W_Q$, $W_K$ and $W_V$; the fused matrix is all of them
+# side by side. One large product is merely faster.
+#
+# The **splitting explorer** shows the bands of any head, and the q, k and v that they hold:
+
+# %%
+explorer = SplittingExplorer(model, tokenizer, text, layer=layer, head=head)
+explorer.still()
+
+# %%
+explorer
 
 # %% [markdown]
 # ## 5. Three tempting mistakes
 #
-# Each of these gives tensors of the right shape. To see what they do, cut a table whose entries tell where they are from:
-# 100 x token + column, for 3 tokens and 2 heads of 2 channels.
+# Each of these gives tensors of the right shape. To see what they do, cut a table whose entries tell where they come from:
+# 100 · token + column, for 3 tokens and 2 heads of 2 channels.
 
 # %%
 small = 100 * torch.arange(3)[:, None] + torch.arange(12)  # (3 tokens, 3 * 4 columns)
-print(small)
-
-# %% [markdown]
-# **Mistake 1: `view` without `transpose`.** The heads come first in the result, so why not ask for them first?
-#
-# **Predict.** Head 0's queries should be columns 0 and 1 of all three tokens. What does `view(2, 3, 2)` put there?
-
-# %%
 small_q = small[:, :4].contiguous()
-print("right: head 0 =", small_q.view(3, 2, 2).transpose(0, 1)[0].tolist())
-print("wrong: head 0 =", small_q.view(2, 3, 2)[0].tolist())
+print(small)
+print("head 0's queries, right:                    ", small_q.view(3, 2, 2).transpose(0, 1)[0].tolist())
+print("head 0's queries, view without transpose:   ", small_q.view(2, 3, 2)[0].tolist())
+print("head 1's queries, right:                    ", small_q.view(3, 2, 2).transpose(0, 1)[1].tolist())
+print("head 1's queries, cut into heads first:     ", small.view(3, 2, 3, 2)[:, 1, 0].tolist())
 
 # %% [markdown]
-# `view` reads the numbers in the order in which they lie in memory, and that order is by token. So "head 0" gets *all*
-# channels of token 0 and then the first half of token 1: its rows are no longer tokens.
+# - **`view` without `transpose`.** `view` reads numbers in the order in which they lie in memory, token by token. "Head 0"
+#   gets all channels of token 0 and half of token 1: its rows are no longer tokens.
+# - **Heads before thirds.** Some models store q, k and v of one head side by side. GPT-2 does not. Columns 6 and 7 lie in
+#   the second third: this "query" is one of the keys of head 1.
+# - **The bias forgotten.** Nothing is moved; the numbers are merely off.
 #
-# **Mistake 2: heads before thirds.** First cut the 12 columns into 2 heads, then each head into q, k and v: "(heads, 3,
-# channels)". Some models are laid out so. GPT-2 is not.
+# Now all three on the real output, all the way to the pattern.
+
 
 # %%
-print("right: head 1, queries =", small_q.view(3, 2, 2).transpose(0, 1)[1].tolist())
-print("wrong: head 1, queries =", small.view(3, 2, 3, 2)[:, 1, 0].tolist())
-
-# %% [markdown]
-# Columns 6 and 7 lie in the second third: this "query" is one of the *keys* of head 1.
-#
-# **Mistake 3: the bias forgotten.** Here nothing is moved; the numbers are only off. Let us make all three on the real
-# thing and look at token 3's query of head 5.
-
-# %%
-n_tokens = len(labels)
-
-
 def right_cut(fused):
     return [split_heads(part, n_heads) for part in split_qkv(fused)]
 
@@ -299,83 +336,84 @@ def bias_forgotten(fused):
 
 
 # %%
-cuts = (right_cut, view_without_transpose, heads_before_thirds, bias_forgotten)
-for cut in cuts:
-    q = cut(fused)[0]
-    print(f"{cut.__name__:24}{tuple(q.shape)}  {[round(n, 2) for n in q[head, 3, :5].tolist()]}")
-
-# %% [markdown]
-# Four times the same shape, four times different numbers. And it gets worse: go on to the attention pattern, and nothing
-# breaks either. (How scores become a pattern is lesson 3.)
-#
-# **Predict.** Will the wrong patterns be causal? Will their rows sum to 1? Could you tell by eye?
+guess = predict(
+    "How will the three wrong patterns give themselves away?",
+    "their rows will not sum to 1",
+    "some future keys will get a share",
+    "neither: by their form they are good patterns",
+)
 
 # %%
+cuts = (right_cut, view_without_transpose, heads_before_thirds, bias_forgotten)
 fig, axes = plt.subplots(2, 2, figsize=(12, 10.4), layout="constrained")
+patterns, gaps = {}, {}
 for cut, ax in zip(cuts, axes.flat, strict=True):
     q, k, _ = cut(fused)
-    pattern = attention_pattern(raw_scores(q[head], k[head]), d_head)
-    gap = (pattern - attentions[head]).abs().max().item()
-    plot_pattern(pattern, labels, ax).set_title(f"{cut.__name__.replace('_', ' ')}: off by up to {gap:.2f}")
-plt.show()
-
-# %% [markdown]
-# *The figure says:* all four look like attention: causal, with rows that sum to 1. Only the first is the model's; the number
-# above each is its largest deviation from the model's own share.
-#
-# <details><summary>Answer</summary>
-#
-# The mask and the softmax repair the *form* of any table of scores, so the form proves nothing. The only safe check
-# is a comparison of values with the model's own.
-# </details>
+    patterns[cut] = attention_pattern(raw_scores(q, k), divisor**2)  # (head, query, key)
+    gaps[cut] = (patterns[cut] - attentions).abs().amax(dim=(-2, -1))  # (head,): the largest deviation of a share
+    name = cut.__name__.replace("_", " ")
+    plot_pattern(patterns[cut][head], labels, ax).set_title(f"{name}: off by up to {gaps[cut][head]:.2f}")
+fig.suptitle(f"{who(model)}, L{layer}H{head}")
+show_figure(
+    f"Four patterns of L{layer}H{head}, all causal. They deviate from the model's own by up to "
+    + ", ".join(f"{gaps[cut][head]:.2f} ({cut.__name__.replace('_', ' ')})" for cut in cuts)
+)
 
 # %%
+ahead = torch.ones(n_tokens, n_tokens, dtype=torch.bool).triu(1)
+sums_to_one = all(torch.allclose(p.sum(-1), torch.ones(n_heads, n_tokens), atol=1e-5) for p in patterns.values())
+causal = all((p[..., ahead] == 0).all().item() for p in patterns.values())
+guess.reveal(
+    (
+        sums_to_one and causal,
+        "neither: by their form they are good patterns",
+        "the mask and the softmax give any table of scores a good form, so the form proves nothing.",
+    ),
+    (True, None, "see above."),
+    overlooked={
+        "their rows will not sum to 1": "the softmax makes every row sum to 1.",
+        "some future keys will get a share": "the mask removes the future, whatever the scores are.",
+    },
+)
 for cut in cuts:
-    q, k, _ = cut(fused)
-    gap = (attention_pattern(raw_scores(q, k), d_head) - attentions).abs().amax(dim=(-2, -1))  # (head,)
-    print(f"{cut.__name__:24}heads that equal the model's own: {(gap < 1e-5).sum().item()} of {n_heads}")
-q, k, v = right_cut(fused)
-assert torch.allclose(attention_pattern(raw_scores(q, k), d_head), attentions, atol=1e-5)
+    print(f"{cut.__name__:24}heads that equal the model's own: {(gaps[cut] < 1e-5).sum().item()} of {n_heads}")
+assert gaps[right_cut].max() < 1e-5
+says(
+    (bias.abs().max() == 0, "All biases of this layer are 0, so forgetting them changes nothing in this model."),
+    (gaps[bias_forgotten].max() < 1e-5, "Forgetting the bias happens to change no share of this layer on this text."),
+    (True, f"Forgetting the bias moves a share of this layer by up to {gaps[bias_forgotten].max():.2f}."),
+)
 
 # %% [markdown]
-# This hook and this cut are all that `capture_heads` does, for every layer in one run. From here on we let it work for us.
+# Only a comparison with the model's own values shows that a cut is right. This hook and this cut are what `capture_heads`
+# does, for every layer in one run. From here on we let it work for us.
 
 # %%
 capture = capture_heads(model, input_ids)
-for ours, theirs in ((q, capture.q), (k, capture.k), (v, capture.v)):
-    assert torch.allclose(ours, theirs[layer], atol=1e-4)
+for ours, theirs in zip(right_cut(fused), (capture.q, capture.k, capture.v), strict=True):
+    assert torch.allclose(ours, theirs[layer], atol=1e-3)
 print("capture_heads gives the same q, k and v; shape (layer, head, token, channel):", tuple(capture.q.shape))
 
 # %% [markdown]
 # ## 6. And back
 #
-# After attention each head has an output of (tokens, 64). They are put side by side again, 12 x 64 = 768, and **mixed**:
-# multiplied by one more weight, $W_O$, of `c_proj`. *The report says:* the heads are mixed again by $W_O$.
-#
-# To merge, undo the two steps of the split in reverse order: swap the axes of head and token, then flatten the last two.
-#
-# **Predict.** What would `flatten` without the swap do?
+# After attention each head has an output, (token, d_head). The outputs are put side by side again, (token, d_model). To
+# merge, undo the two steps of the split in reverse order: swap the axes of head and token, then flatten the last two.
 
 # %%
 heads = split_heads(q_all, n_heads)
 merged = heads.transpose(0, 1).flatten(1)  # (head, token, channel) -> (token, head, channel) -> (token, d_model)
-unswapped = heads.reshape(len(labels), d_model)
 print("swap, then flatten gives back what we cut:", torch.equal(merged, q_all))
-print("reshape alone gives it back:              ", torch.equal(unswapped, q_all))
-assert torch.equal(merged, q_all) and torch.equal(merge_heads(heads), q_all) and not torch.equal(unswapped, q_all)
-
-# %% [markdown]
-# <details><summary>Answer</summary>
-#
-# Mistake 1 once more, in reverse: the right shape, (tokens, 768), with the tokens of one head spread over the rows.
-# </details>
+print("reshape alone gives it back:              ", torch.equal(heads.reshape(n_tokens, d_model), q_all))
+assert torch.equal(merged, q_all) and torch.equal(merge_heads(heads), q_all)
 
 # %% [markdown]
 # ## 7. What each head adds
 #
-# What goes into `c_proj` are the merged outputs of all heads, what comes out is the attention block's contribution to the
-# **residual stream**, the running sum (token, d_model) that each block adds to. Two hooks catch both: one before the module
-# and one after it.
+# > **The report:** The heads are mixed again by $W_O$.
+#
+# $W_O$ is the weight of `c_proj`. What comes out of it is the attention block's contribution to the **residual stream**,
+# the running sum (token, d_model) to which every block adds. Two hooks catch what goes in and what comes out.
 
 # %%
 c_proj = model.transformer.h[layer].attn.c_proj
@@ -387,77 +425,95 @@ with torch.no_grad():
     model(input_ids)
 for handle in handles:
     handle.remove()
-
-outputs = split_heads(kept["merged"], n_heads)  # (head, token, channel)
+outputs = split_heads(kept["merged"], n_heads)  # (head, token, d_head)
 w_o, b_o = c_proj.weight.detach(), c_proj.bias.detach()
-print("head outputs:", tuple(outputs.shape), " W_o:", tuple(w_o.shape), " block output:", tuple(kept["block"].shape))
+by_hand = attentions @ capture.v[layer]  # (head, query, key) @ (head, key, d_head)
+print("pattern @ values is what goes into c_proj:", torch.allclose(by_hand, outputs, atol=1e-3))
+assert torch.allclose(by_hand, outputs, atol=1e-3)  # so the third third holds the values
 
 # %% [markdown]
-# What came in is, for each query, the sum of the values by its shares: the model's own pattern times **the last third**. This
-# is the check of V that section 3 left open.
+# "Mixed" sounds as if the heads could not be told apart any more. But look at the product: row $r$ of $W_O$ is multiplied only
+# with channel $r$ of the merged outputs, and channel $r$ belongs to one head. So the product is a sum over heads, **each with
+# its own d_head rows**:
+#
+# $$\mathrm{merged}\, W_O + b = \sum_h \mathrm{output}_h\, W_O[h\, d_\mathrm{head} : (h + 1)\, d_\mathrm{head}] + b$$
 
 # %%
-by_hand = attentions @ v  # (head, query, key) @ (head, key, channel)
-print("pattern @ values is what goes into c_proj:", torch.allclose(by_hand, outputs, atol=1e-4))
-assert torch.allclose(by_hand, outputs, atol=1e-4) and not torch.allclose(attentions @ k, outputs, atol=1e-1)
-
-# %% [markdown]
-# The word "mixed" sounds as if the heads could not be told apart any more. But look at the product. Row $r$ of $W_O$ is
-# multiplied only with channel $r$ of the merged outputs, and channel $r$ belongs to one head. So the product is a sum over
-# heads, **each with its own 64 rows**:
-#
-# $$\mathrm{merged}\, W_O + b = \sum_h \mathrm{output}_h\, W_O[64h : 64h + 64] + b$$
-#
-# **Predict.** To which head does the bias $b$ belong?
+guess = predict(
+    "To which head does the bias b belong?",
+    "to each head, an equal part",
+    "to each head, the whole of it",
+    "to none",
+)
 
 # %%
 contributions = torch.stack([outputs[h] @ w_o[h * d_head : (h + 1) * d_head] for h in range(n_heads)])
-total = contributions.sum(0) + b_o
 print("contributions:", tuple(contributions.shape), "(head, token, d_model)")
-print("their sum plus the bias is the block's output:", torch.allclose(total, kept["block"], atol=1e-3))
-assert torch.allclose(total, kept["block"], atol=1e-3)
+scale = kept["block"].abs().max().item()
+off = {times: (contributions.sum(0) + times * b_o - kept["block"]).abs().max().item() for times in (1, n_heads)}
+print(f"sum + bias is off by {off[1]:.1e}; sum + {n_heads} biases by {off[n_heads]:.1e} (largest entry: {scale:.1f})")
+assert off[1] < 1e-4 * max(scale, 1)
+
+# %%
+guess.reveal(
+    (off[1] < 1e-4 * max(scale, 1), "to none", "it is added once, whatever the heads do."),
+    (True, None, "the sum does not fit."),
+    overlooked={
+        "to each head, an equal part": "one could divide it so, but no head computes it, and removing a head would not remove it.",
+        "to each head, the whole of it": "then it would be counted once for every head.",
+    },
+)
 
 # %% [markdown]
-# <details><summary>Answer</summary>
+# **Verdict.** It holds, with one addition: the mix is a plain sum, so each head's part can be computed separately. Within a
+# layer the heads do not act on one another (Elhage et al. 2021).
 #
-# To none. It is added once, whatever the heads do. Adding it for every head would count it twelve times.
-# </details>
-#
-# *The report says:* $W_O$ mixes the heads. **It holds, with one addition:** the mix is a plain sum, so each head's part
-# can be had for itself. The heads do not act on one another within a layer. (Elhage et al. 2021 build on this view.)
-#
-# Now compare the parts. How long is the vector that each head adds, on average over the tokens?
+# How long is the vector that each head adds, on average over the tokens?
 
 # %%
 lengths = contributions.norm(dim=-1).mean(dim=-1)  # (head,)
+most, least = lengths.argmax().item(), lengths.argmin().item()
 fig, ax = plt.subplots(figsize=(7, 3.2), layout="constrained")
 ax.bar(range(n_heads), lengths, color="tab:blue")
-ax.set(xlabel="head", ylabel="mean length of what it adds", xticks=range(n_heads))
-ax.set_title(f"Layer {layer}: what each head adds to the residual stream")
-plt.show()
-print(f"L{layer}H{lengths.argmax()} adds most, L{layer}H{lengths.argmin()} least;", end=" ")
-print(f"the sum over all heads has length {contributions.sum(0).norm(dim=-1).mean():.1f}")
+ax.set(xlabel="head", ylabel="mean length of its contribution", xticks=range(n_heads))
+ax.set_title(f"{who(model)}, layer {layer}: what each head adds to the residual stream")
+show_figure(f"Bars: the mean length of each head's contribution, from {lengths.min():.2f} to {lengths.max():.2f}.")
+ratio = (lengths[most] / lengths[least]).item()
+says(
+    (ratio > 2, f"On this text, head {most} adds vectors {ratio:.1f} times as long as head {least}'s."),
+    (
+        True,
+        f"On this text, the heads of this layer add vectors of similar length (at most {ratio:.1f} times another's).",
+    ),
+)
 
 # %% [markdown]
-# *The figure says:* heads of one layer do not contribute alike on this text of some dozen tokens. A long contribution is
-# not yet an important one: two heads may write opposite things and cancel.
-
-# %% [markdown]
+# A long contribution is not yet an important one: two heads may write opposite things, which cancel. Exercise 2.5 looks
+# for that.
+#
 # ## Exercises
 #
-# Each check runs your function on inputs of its own, of uneven sizes (first 3 heads, 5 tokens, 4 channels, then others), so that
-# a swapped axis cannot hide. The solutions are in `solutions/02_splitting_qkv.ipynb`; try first.
+# Each check uses inputs of uneven sizes (first 3 heads, 5 tokens, 4 channels, then others), so that a swapped axis cannot hide.
+# The solutions are in `solutions/02_splitting_qkv.ipynb`; try first.
+
+# %% [markdown]
+# ### Exercise 2.1 · The hook
 #
-# ### Exercise 2.1 · The hook (medium)
+# *Difficulty 3 of 5 · importance 5 of 5 · about 5 minutes*
 #
 # Return the output of `c_attn` in the given layer, (tokens, 3 * d_model), for `input_ids` of shape (1, tokens). Leave the
 # model as you found it. (The check uses a tiny GPT-2 of its own.)
 
 # %% [markdown] tags=["hint"]
-# <details><summary>Hint</summary>
+# <details><summary>Hint 1: a nudge</summary>
 #
-# `register_forward_hook` returns a handle. The hook is called with (module, arguments, output), and the output still has
-# the batch axis in front.
+# How do you get rid of a hook once it has done its work?
+# </details>
+#
+# <details><summary>Hint 2: the idea</summary>
+#
+# `register_forward_hook` returns a handle. The hook receives (module, arguments, output); the output still has the batch
+# axis in front.
 # </details>
 
 
@@ -477,15 +533,21 @@ def my_fused(model, layer, input_ids):
 check("2.1", my_fused)
 
 # %% [markdown]
-# ### Exercise 2.2 · Queries, keys and values of every head (medium)
+# ### Exercise 2.2 · Queries, keys and values of every head
+#
+# *Difficulty 3 of 5 · importance 5 of 5 · about 5 minutes*
 #
 # Cut `fused` (tokens, 3 * d_model) into q, k and v, each (n_heads, tokens, d_head). Use plain torch, not headlab.
 
 # %% [markdown] tags=["hint"]
-# <details><summary>Hint</summary>
+# <details><summary>Hint 1: a nudge</summary>
 #
-# Thirds first. Then, for each third, `view` the last axis as (n_heads, d_head) and only then move the heads to the front. (If
-# `view` complains, you have asked for the heads before the tokens: that is `view_without_transpose` of section 5, and `reshape` would only hide it.)
+# Which comes first, the thirds or the heads? Section 5 shows the wrong order.
+# </details>
+#
+# <details><summary>Hint 2: the idea</summary>
+#
+# An axis can only be viewed as two axes in place. Move the heads to the front afterwards.
 # </details>
 
 
@@ -500,90 +562,124 @@ def my_heads(fused, n_heads):
 check("2.2", my_heads)
 
 # %% [markdown]
-# ### Exercise 2.3 · The queries of one head from its own columns (medium)
+# ### Exercise 2.3 · Whose column is this?
 #
-# Compute the queries (tokens, d_head) of one head from x (tokens, d_model), the whole weight (d_model, 3 * d_model) and the whole
-# bias (3 * d_model,), without computing anything for the other heads.
+# *Difficulty 2 of 5 · importance 3 of 5 · about 4 minutes*
+#
+# You look at one column of the fused output, counted from 0. Say whose it is: return the letter "q", "k" or "v", the head,
+# and the channel within the head.
 
 # %% [markdown] tags=["hint"]
-# <details><summary>Hint</summary>
+# <details><summary>Hint 1: a nudge</summary>
 #
-# One slice of columns, for the weight and for the bias. d_head is d_model // n_heads.
+# Look at the strip in section 4. How many columns come before the keys? How many before head 1's queries?
+# </details>
+#
+# <details><summary>Hint 2: the idea</summary>
+#
+# `divmod(a, b)` returns how often b fits into a, and what is left. Use it twice.
 # </details>
 
 
 # %% tags=["exercise"]
-def my_queries(x, weight, bias, n_heads, head):
+def my_owner(column, d_model, n_heads):
     ### BEGIN SOLUTION
-    d_head = x.shape[-1] // n_heads
-    band = slice(head * d_head, (head + 1) * d_head)
-    return x @ weight[:, band] + bias[band]
+    third, place = divmod(column, d_model)
+    head, channel = divmod(place, d_model // n_heads)
+    return "qkv"[third], head, channel
     ### END SOLUTION
 
 
-check("2.3", my_queries)
+check("2.3", my_owner)
 
 # %% [markdown]
-# ### Exercise 2.4 · Merge (easy)
+# ### Exercise 2.4 · Design a test for a cut
 #
-# Put heads (n_heads, tokens, d_head) side by side again: (tokens, n_heads * d_head).
+# *Difficulty 4 of 5 · importance 5 of 5 · about 8 minutes*
+#
+# A colleague's function `cut(fused, n_heads)` is to return q, k and v, each (n_heads, tokens, d_head). You cannot see its
+# code. Write a test that calls it on a table of your own and returns True if the cut is right, False if not. The check hands
+# your test thirteen functions, four right and nine wrong. Some of the wrong ones are right for certain sizes, and one returns a
+# wrong shape.
 
 # %% [markdown] tags=["hint"]
-# <details><summary>Hint</summary>
+# <details><summary>Hint 1: a nudge</summary>
 #
-# Which axis must come first before you may flatten the other two?
+# Section 5 cut a table whose entries tell where they come from. What must the entry at (head, token, channel) be?
+# </details>
+#
+# <details><summary>Hint 2: the idea</summary>
+#
+# Compute the expected entry from token and column, by a loop if you like. Choose sizes that all differ, and try more than
+# one: with 2 heads of 2 channels, some wrong cuts look right.
 # </details>
 
 
 # %% tags=["exercise"]
-def my_merge(heads):
+def my_cut_test(cut):
     ### BEGIN SOLUTION
-    return heads.transpose(0, 1).flatten(1)
+    for n_tokens, n_heads, d_head in ((5, 3, 4), (4, 5, 2), (1, 2, 3)):
+        d_model = n_heads * d_head
+        fused = 100.0 * torch.arange(n_tokens)[:, None] + torch.arange(3 * d_model)
+        for third, part in enumerate(cut(fused, n_heads)):
+            for h in range(n_heads):
+                start = third * d_model + h * d_head
+                if not torch.equal(part[h], fused[:, start : start + d_head]):
+                    return False
+    return True
     ### END SOLUTION
 
 
-check("2.4", my_merge)
+check("2.4", my_cut_test)
 
 # %% [markdown]
-# ### Exercise 2.5 · What one head adds (hard)
+# ### Exercise 2.5 · Which head works against the others?
 #
-# Given all head outputs (n_heads, tokens, d_head) and the weight of `c_proj` (n_heads * d_head, d_model), return what one head
-# adds to the residual stream, (tokens, d_model). Without the bias, which belongs to no head.
+# *Difficulty 3 of 5 · importance 3 of 5 · about 6 minutes*
+#
+# Given contributions (head, token, d_model), take each head against the **sum of all other heads**: the cosine of the angle
+# between the two vectors, averaged over the tokens. Return the head with the lowest average. The check tries your function
+# on made-up contributions and on those of the loaded model, from section 7.
 
 # %% [markdown] tags=["hint"]
-# <details><summary>Hint</summary>
+# <details><summary>Hint 1: a nudge</summary>
 #
-# A Conv1D's weight is (in, out), and the head's channels come *in*. So is its part a band of rows or of columns?
+# How do you get the sum of all other heads from the sum of all heads?
+# </details>
+#
+# <details><summary>Hint 2: the idea</summary>
+#
+# `torch.cosine_similarity` takes an axis: that of the channels. It does all heads and tokens at once.
 # </details>
 
 
 # %% tags=["exercise"]
-def my_contribution(outputs, weight, head):
+def my_opponent(contributions):
     ### BEGIN SOLUTION
-    d_head = outputs.shape[-1]
-    return outputs[head] @ weight[head * d_head : (head + 1) * d_head]
+    others = contributions.sum(0) - contributions  # (head, token, d_model)
+    cosine = torch.cosine_similarity(contributions, others, dim=-1)  # (head, token)
+    return cosine.mean(-1).argmin().item()
     ### END SOLUTION
 
 
-check("2.5", my_contribution)
-
-# %% [markdown] tags=["solution"]
-# **Why rows here and columns in 2.3?** `c_attn` *makes* the head's channels, so they are among its outputs: columns. `c_proj`
-# *reads* them, so they are among its inputs: rows. In both, the head's number picks the same 64 positions.
+check("2.5", my_opponent, contributions)
 
 # %% [markdown]
 # ## What we found
 #
 # | the report's claim | evidence | verdict |
 # | --- | --- | --- |
-# | a hook on `c_attn` yields Q, K and V fused, 2304 = 3 x 768 | section 2: the hook receives (tokens, 2304), and it equals $xW + b$ with the weight (768, 2304) | holds, for the output; the weight is another matrix |
-# | the first third is Q | sections 3 and 5: of six choices, only Q first and K second gives the model's own attention, in all heads; section 7: V is the third | holds |
-# | `torch.split` gives 12 heads of (tokens, 64) | section 4: equal to a view and to the projection by each head's own columns | holds |
-# | the heads are mixed by $W_O$ | section 7: the sum of twelve separate contributions plus the bias is the block's output | holds; the mix is a sum |
+# | a hook on `c_attn` yields a "768 × 2304 block", Q, K and V fused | section 2: the hook receives (tokens, 2304), and this equals $xW + b$ with a weight of (768, 2304) | half right: 768 × 2304 is the weight, not what a hook yields |
+# | the first third is Q | sections 3, 5 and 7: with Q first, K second and V third everything equals the model's own, in all heads | holds |
+# | `torch.split` gives 12 heads of (tokens, 64) | section 4: equal to a view and to the projection by each head's own columns | holds for GPT-2 small; in general n_heads of (tokens, d_head) |
+# | the heads are mixed again by $W_O$ | section 7: separate contributions and the bias sum to the block's output | holds; the mix is a sum |
 #
-# Beyond the report: each third is square, so a transposed weight passes unseen (section 2); three wrong cuts give the right shapes
-# and patterns that look like attention (section 5). Compare values with the model's own, always.
+# Beyond the report: each third is square, so a transposed weight goes unnoticed (section 2); three wrong cuts give the right
+# shapes and patterns that look like attention (section 5). Always compare values with the model's own.
 #
-# **Where to read on.** Elhage et al. 2021, *A Mathematical Framework for Transformer Circuits* (heads as independent,
-# additive parts). The functions are in `headlab/splitting.py`; `tests/test_splitting.py` compares them with loops, with the
-# heads that transformers computes and with recorded queries and keys of real GPT-2 in all 12 layers.
+# **Where to read on**
+# - N. Elhage, N. Nanda, C. Olsson and others, 2021, *A Mathematical Framework for Transformer Circuits*,
+#   transformer-circuits.pub/2021/framework (heads as independent, additive parts).
+#
+# The functions are in `headlab/splitting.py`. `tests/test_splitting.py` compares them with loops, with the heads that
+# transformers computes, and with recorded queries and keys of real GPT-2 in all 12 layers.

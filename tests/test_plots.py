@@ -9,6 +9,7 @@ from matplotlib.colors import to_rgb
 from headlab import plots
 from headlab.density import ScoreHistogram, kde
 from headlab.plots import (
+    plot_bands,
     plot_density,
     plot_layers,
     plot_ridgelines,
@@ -18,6 +19,7 @@ from headlab.plots import (
     show_figure,
     write_numbers,
 )
+from headlab.splitting import split_heads, split_qkv
 
 GROUPS = [np.array([-2.0, 5.0]), np.array([[1.0, 7.0, 3.0]]), np.array([0.5])]
 CURVES = [(np.linspace(-3, 3, 7), np.array([0, 0.1, 0.2, 0.4, 0.2, 0.1, 0])), (np.arange(3.0), np.array([0, 0.2, 0]))]
@@ -141,6 +143,16 @@ def test_vectors_are_drawn_from_the_origin_and_named_beyond_their_tips():
     assert left < -2 and right > 3 and low < -4 and high > 1 and ax.get_aspect() == 1
 
 
+def test_the_strip_marks_one_head_in_each_third_at_the_columns_that_split_heads_cuts():
+    ax = plot_bands(12, 3, head=1)
+    columns = torch.arange(36.0)[None]  # one token, whose channels tell their columns
+    owned = [split_heads(third, 3)[1, 0].tolist() for third in split_qkv(columns)]
+    bands = sorted((patch.get_x(), patch.get_width(), patch.get_alpha() == 1) for patch in ax.patches)
+    assert [(x, x + width - 1) for x, width, full in bands if full] == [(band[0], band[-1]) for band in owned]
+    assert [x for x, *_ in bands] == list(range(0, 36, 4)) and sum(width for _, width, _ in bands) == 36
+    assert [text.get_text() for text in ax.texts][::2] == ["4–7", "16–19", "28–31"]
+
+
 def test_a_shown_figure_says_what_it_shows_and_is_closed(monkeypatch):
     shown = []
     monkeypatch.setattr(plots, "display", lambda figure, **how: shown.append((figure, how)))
@@ -152,6 +164,8 @@ def test_a_shown_figure_says_what_it_shows_and_is_closed(monkeypatch):
 @pytest.mark.parametrize(
     ("call", "line"),
     [
+        (lambda: plot_bands(12, 5, 0), "n_heads: expected a divisor of d_model = 12, got 5"),
+        (lambda: plot_bands(12, 3, 3), "head: expected a head from 0 to 2, got 3"),
         (lambda: show_figure(" "), "alt: expected what the figure shows, in words, got ' '"),
         (
             lambda: plot_vectors(SQUARE, "ab"),

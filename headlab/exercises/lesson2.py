@@ -4,7 +4,7 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from headlab.exercises.engine import Exercise
-from headlab.splitting import merge_heads, split_heads, split_qkv
+from headlab.splitting import split_heads, split_qkv
 
 
 def _numbers(*shape):
@@ -16,7 +16,10 @@ def _tiny_gpt2():
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(2)
         sizes = {"vocab_size": 50, "n_positions": 20, "n_layer": 2, "n_embd": 12, "n_head": 3}
-        return GPT2LMHeadModel(GPT2Config(**sizes, initializer_range=1.0, bos_token_id=0, eos_token_id=0)).eval()
+        model = GPT2LMHeadModel(GPT2Config(**sizes, initializer_range=1.0, bos_token_id=0, eos_token_id=0)).eval()
+        for block in model.transformer.h:
+            block.attn.c_attn.bias.data.normal_()  # a new model's biases are 0: to forget them would pass unseen
+        return model
 
 
 def _seen_at(module, model, input_ids, look):
@@ -63,6 +66,36 @@ def _weight(model, layer, input_ids):
     return model.transformer.h[layer].attn.c_attn.weight.detach()
 
 
+def _what_c_proj_receives(model, layer, input_ids):
+    """these are the merged outputs of the heads, what goes into c_proj: the hook belongs on c_attn"""
+    return _seen_at(model.transformer.h[layer].attn.c_proj, model, input_ids, lambda arguments, _: arguments[0][0])
+
+
+def _last_layer(model, layer, input_ids):
+    """this is the last layer whichever layer is asked for: the hook belongs on model.transformer.h[layer]"""
+    return _fused(model, len(model.transformer.h) - 1, input_ids)
+
+
+def _hidden_layer_of_the_mlp(model, layer, input_ids):
+    """the hook is in the MLP: c_attn is in the attention block, model.transformer.h[layer].attn"""
+    return _seen_at(model.transformer.h[layer].mlp.c_fc, model, input_ids, lambda _, output: output[0])
+
+
+def _without_its_bias(model, layer, input_ids):
+    """the bias is missing: c_attn adds it, so keep what comes out of the module"""
+    return _fused(model, layer, input_ids) - model.transformer.h[layer].attn.c_attn.bias.detach()
+
+
+def _first_third(model, layer, input_ids):
+    """this is the first third, the queries: return the whole output, 3 * d_model wide"""
+    return _fused(model, layer, input_ids).chunk(3, -1)[0]
+
+
+def _last_token(model, layer, input_ids):
+    """this is one token's row: output[0] takes the text out of the batch and leaves all its tokens"""
+    return _fused(model, layer, input_ids)[-1]
+
+
 def _heads(fused, n_heads):
     return tuple(split_heads(part, n_heads) for part in split_qkv(fused))
 
@@ -98,79 +131,327 @@ def _keys_first(fused, n_heads):
     return k, q, v
 
 
-def _query_of_head(x, weight, bias, n_heads, head):
-    return _heads(x @ weight + bias, n_heads)[0][head]
+def _values_before_keys(fused, n_heads):
+    """keys and values are swapped: the order is Q, K, V"""
+    q, k, v = _heads(fused, n_heads)
+    return q, v, k
 
 
-def _no_bias(x, weight, bias, n_heads, head):
-    """the bias is forgotten: the same columns of it belong to this head"""
-    return _query_of_head(x, weight, 0 * bias, n_heads, head)
+def _thirds_only(fused, n_heads):
+    """these are the thirds, (tokens, d_model): each still has to be cut into heads"""
+    return tuple(split_qkv(fused))
 
 
-def _transposed(x, weight, bias, n_heads, head):
-    """the weight is transposed: a Conv1D's is (in, out), so choose columns and multiply without .T"""
-    d_model = len(weight)
-    return _query_of_head(x, torch.cat([part.T for part in weight.split(d_model, dim=1)], 1), bias, n_heads, head)
+def _channels_before_tokens(fused, n_heads):
+    """the axes are (n_heads, d_head, tokens): tokens go before channels"""
+    return tuple(heads.mT for heads in _heads(fused, n_heads))
 
 
-def _key_of_head(x, weight, bias, n_heads, head):
-    """these are the head's keys, the second third: its queries are in the first"""
-    return _heads(x @ weight + bias, n_heads)[1][head]
+def _bands_not_cut(fused, n_heads):
+    """each head's q, k and v are still one tensor of 3 * d_head channels: return q, k and v apart"""
+    return torch.cat(_heads(fused, n_heads), -1)
 
 
-def _whole_heads_in_a_row(x, weight, bias, n_heads, head):
-    """cut as if each head's q, k and v stood side by side: all of Q comes first, head after head"""
-    return _heads_before_thirds(x @ weight + bias, n_heads)[0][head]
+def _queries_only(fused, n_heads):
+    """this is one tensor, the queries: return keys and values too"""
+    return _heads(fused, n_heads)[0]
 
 
-def _next_head(x, weight, bias, n_heads, head):
-    """these are another head's queries: heads count from 0"""
-    return _query_of_head(x, weight, bias, n_heads, head - 1)
+def _owner(column, d_model, n_heads):
+    third, place = divmod(column, d_model)
+    return "qkv"[third], *divmod(place, d_model // n_heads)
 
 
-def _only_reshaped(heads):
-    """reshaped without swapping first: that mixes tokens. Bring the token axis to the front, then flatten"""
-    return heads.reshape(heads.shape[1], -1)
+def _heads_before_the_thirds(column, d_model, n_heads):
+    """cut as if each head's q, k and v stood side by side: all queries come first, then all keys, then all values"""
+    d_head = d_model // n_heads
+    head, place = divmod(column, 3 * d_head)
+    return "qkv"[place // d_head], head, place % d_head
 
 
-def _interleaved(heads):
-    """the channels of the heads alternate: keep each head's channels side by side"""
-    return heads.permute(1, 2, 0).flatten(1)
+def _channel_of_the_third(column, d_model, n_heads):
+    """the channel is counted from the beginning of the third: count it from the beginning of its head"""
+    letter, head, _ = _owner(column, d_model, n_heads)
+    return letter, head, column % d_model
 
 
-def _stacked(heads):
-    """the heads stand below each other, as more tokens: put them side by side along the last axis"""
-    return heads.flatten(0, 1)
+def _head_of_the_whole(column, d_model, n_heads):
+    """the heads are counted through all three thirds: each third begins again with head 0"""
+    letter, _, channel = _owner(column, d_model, n_heads)
+    return letter, column // (d_model // n_heads), channel
 
 
-def _added(heads):
-    """the heads are added up: put them side by side along the last axis"""
-    return heads.sum(0)
+def _every_third_column(column, d_model, n_heads):
+    """q, k and v do not alternate from column to column: the first d_model columns are all queries"""
+    return "qkv"[column % 3], *divmod(column // 3, d_model // n_heads)
 
 
-def _contribution(outputs, weight, head):
-    d_head = outputs.shape[-1]
-    return outputs[head] @ weight[head * d_head : (head + 1) * d_head]
+def _channels_in_turn(column, d_model, n_heads):
+    """the heads do not alternate from column to column: head 0 has the first d_head columns of each third"""
+    third, place = divmod(column, d_model)
+    channel, head = divmod(place, n_heads)
+    return "qkv"[third], head, channel
 
 
-def _columns(outputs, weight, head):
-    """these are columns of W_o: the head's channels come in, and the weight is (in, out), so take its rows"""
-    return _contribution(outputs, weight.T, head)
+def _divided_by_heads(column, d_model, n_heads):
+    """divided by the number of heads: a head is d_model // n_heads columns wide"""
+    third, place = divmod(column, d_model)
+    return "qkv"[third], *divmod(place, n_heads)
 
 
-def _all_heads(outputs, weight, head):
-    """this is the sum over all heads: take this head's outputs and this head's rows alone"""
-    return merge_heads(outputs) @ weight
+def _from_one(column, d_model, n_heads):
+    """the head is counted from 1: heads count from 0"""
+    letter, head, channel = _owner(column, d_model, n_heads)
+    return letter, head + 1, channel
 
 
-def _every_nth_row(outputs, weight, head):
-    """every n_heads-th row is taken: the head's rows stand side by side, from head * d_head on"""
-    return outputs[head] @ weight[head :: len(outputs)]
+def _channel_from_one(column, d_model, n_heads):
+    """the channel is counted from 1: channels count from 0"""
+    letter, head, channel = _owner(column, d_model, n_heads)
+    return letter, head, channel + 1
 
 
-def _first_rows(outputs, weight, head):
-    """these are head 0's rows whichever head is asked for: begin at row head * d_head"""
-    return outputs[head] @ weight[: outputs.shape[-1]]
+def _channel_then_head(column, d_model, n_heads):
+    """channel and head are swapped: the order is letter, head, channel"""
+    letter, head, channel = _owner(column, d_model, n_heads)
+    return letter, channel, head
+
+
+def _letter_last(column, d_model, n_heads):
+    """the letter comes first: the order is letter, head, channel"""
+    letter, head, channel = _owner(column, d_model, n_heads)
+    return head, channel, letter
+
+
+def _number_of_the_third(column, d_model, n_heads):
+    """the third is given as a number: return one of the letters q, k and v"""
+    letter, head, channel = _owner(column, d_model, n_heads)
+    return "qkv".index(letter), head, channel
+
+
+def _keys_in_front(column, d_model, n_heads):
+    """the letters are in another order: queries, keys, values"""
+    letter, head, channel = _owner(column, d_model, n_heads)
+    return {"q": "k", "k": "q", "v": "v"}[letter], head, channel
+
+
+def _values_in_the_middle(column, d_model, n_heads):
+    """keys and values are swapped: the second third holds the keys"""
+    letter, head, channel = _owner(column, d_model, n_heads)
+    return {"q": "q", "k": "v", "v": "k"}[letter], head, channel
+
+
+# What exercise 2.4 hands to a reader's test: functions from (fused, n_heads) to q, k and v, and whether they are right.
+
+
+def _by_a_loop(fused, n_heads):
+    """Right, head by head."""
+    return [torch.stack(third.chunk(n_heads, -1)) for third in fused.chunk(3, -1)]
+
+
+def _by_columns(fused, n_heads):
+    """Right, as one tensor that holds q, k and v along its first axis."""
+    return torch.stack([heads.contiguous() for heads in _heads(fused, n_heads)])
+
+
+def _by_indices(fused, n_heads):
+    """Right, with the columns of each head spelt out."""
+    columns = torch.arange(fused.shape[-1]).view(3, n_heads, -1)
+    return tuple(torch.stack([fused[:, band] for band in third]) for third in columns)
+
+
+def _later_heads_turned(fused, n_heads):
+    """Wrong from three heads on: head 0 is right, the others come in reverse order."""
+    return tuple(torch.cat([heads[:1], heads[1:].flip(0)]) for heads in _heads(fused, n_heads))
+
+
+def _earlier_heads_turned(fused, n_heads):
+    """Wrong from three heads on: the last head is right, the others come in reverse order."""
+    return tuple(torch.cat([heads[:-1].flip(0), heads[-1:]]) for heads in _heads(fused, n_heads))
+
+
+CUTS = (
+    (_heads, True),
+    (_by_a_loop, True),
+    (_by_columns, True),
+    (_by_indices, True),
+    (_no_transpose, False),
+    (_heads_before_thirds, False),
+    (_every_third, False),
+    (_every_nth_channel, False),
+    (_keys_first, False),
+    (_values_before_keys, False),
+    (_tokens_before_heads, False),
+    (_later_heads_turned, False),
+    (_earlier_heads_turned, False),
+)
+
+
+def _is_right(cut):
+    return dict(CUTS)[cut]
+
+
+def _agrees(cut, n_tokens=5, n_heads=3, d_head=4, parts=slice(None), heads=slice(None), table=None):
+    """Whether a cut gives what `_heads` gives for a table of these sizes, in the parts and heads that are looked at."""
+    fused = torch.arange(n_tokens)[:, None] * 100.0 + torch.arange(3.0 * n_heads * d_head)
+    fused = fused if table is None else table(fused)
+    found, right = (list(each(fused, n_heads))[parts] for each in (cut, _heads))
+    found, right = [f[heads] for f in found], [r[heads] for r in right]
+    return all(f.shape == r.shape and torch.equal(f, r) for f, r in zip(found, right, strict=True))
+
+
+def _shapes_alone(cut):
+    """only shapes are compared, and wrong cuts have right shapes: compare every entry with the right one"""
+    return all(part.shape == (3, 5, 4) for part in cut(_numbers(5, 36), 3))
+
+
+def _queries_alone(cut):
+    """only the queries are compared: look at keys and values too"""
+    return _agrees(cut, parts=slice(1))
+
+
+def _first_head_alone(cut):
+    """only head 0 is compared: look at every head"""
+    return _agrees(cut, heads=slice(1))
+
+
+def _last_head_alone(cut):
+    """only the last head is compared: look at every head"""
+    return _agrees(cut, heads=slice(-1, None))
+
+
+def _one_token(cut):
+    """a table of one token cannot show whether tokens are mixed: take several, as many as neither heads nor channels"""
+    return _agrees(cut, n_tokens=1)
+
+
+def _one_head(cut):
+    """with one head most wrong cuts are right: take at least three"""
+    return _agrees(cut, n_heads=1)
+
+
+def _two_heads(cut):
+    """with two heads some of the wrong cuts are right: take at least three"""
+    return _agrees(cut, n_heads=2)
+
+
+def _one_channel(cut):
+    """with heads of one channel a wrong order of the channels cannot show: take several"""
+    return _agrees(cut, d_head=1)
+
+
+def _rows_alike(cut):
+    """the entries tell the token only, so columns may be mixed up unseen: let each entry tell token and column"""
+    return _agrees(cut, table=lambda fused: fused - torch.arange(fused.shape[-1]))
+
+
+def _sums_alone(cut):
+    """sums are the same in whatever order the entries stand: compare entry by entry"""
+    fused = _numbers(5, 36)
+    pairs = zip(cut(fused, 3), split_qkv(fused), strict=True)
+    return all(torch.isclose(part.sum(), third.sum(), atol=1e-4) for part, third in pairs)
+
+
+def _turned_round(cut):
+    """turned round: True is for a cut that is right"""
+    return not _is_right(cut)
+
+
+def _all_right(cut):
+    """every cut is said to be right: compare its entries with those that belong there"""
+    return True
+
+
+def _all_wrong(cut):
+    """every cut is said to be wrong: there are right ones among them"""
+    return False
+
+
+def _opponent(contributions):
+    others = contributions.sum(0) - contributions
+    return torch.cosine_similarity(contributions, others, dim=-1).mean(-1).argmin().item()
+
+
+def _cosine_with_the_sum(contributions):
+    """the head itself is in the sum: compare it with the sum of the others"""
+    return torch.cosine_similarity(contributions, contributions.sum(0), dim=-1).mean(-1).argmin().item()
+
+
+def _ally(contributions):
+    """this is the head that goes along with the others most: the lowest cosine is asked for"""
+    others = contributions.sum(0) - contributions
+    return torch.cosine_similarity(contributions, others, dim=-1).mean(-1).argmax().item()
+
+
+def _dot_product(contributions):
+    """dot products also count lengths: a cosine divides by both"""
+    return (contributions * (contributions.sum(0) - contributions)).sum(-1).mean(-1).argmin().item()
+
+
+def _head_by_head(contributions):
+    """the cosines with single other heads are averaged: take one cosine with the sum of the others"""
+    unit = contributions / contributions.norm(dim=-1, keepdim=True)
+    return (unit * (unit.sum(0) - unit)).sum(-1).mean(-1).argmin().item()
+
+
+def _tokens_added_first(contributions):
+    """the tokens are added up or averaged first: take a cosine for each token, then average"""
+    over_tokens = contributions.sum(1)
+    return torch.cosine_similarity(over_tokens, over_tokens.sum(0) - over_tokens, dim=-1).argmin().item()
+
+
+def _tokens_in_a_row(contributions):
+    """all tokens are joined into one long vector: take a cosine for each token, then average"""
+    return _opponent(contributions.flatten(1)[:, None])
+
+
+def _along_the_tokens(contributions):
+    """the cosine runs along the tokens: it belongs along the channels, the last axis"""
+    others = contributions.sum(0) - contributions
+    return torch.cosine_similarity(contributions, others, dim=1).mean(-1).argmin().item()
+
+
+def _last_token_only(contributions):
+    """only the last token is looked at: average over all tokens"""
+    return _opponent(contributions[:, -1:])
+
+
+def _first_token_only(contributions):
+    """only the first token is looked at: average over all tokens"""
+    return _opponent(contributions[:, :1])
+
+
+def _shortest(contributions):
+    """this is the head with the shortest contributions: compare directions, not lengths"""
+    return contributions.norm(dim=-1).mean(-1).argmin().item()
+
+
+def _longest(contributions):
+    """this is the head with the longest contributions: compare directions, not lengths"""
+    return contributions.norm(dim=-1).mean(-1).argmax().item()
+
+
+def _at_right_angles(contributions):
+    """this is the cosine nearest to 0: the lowest one, below 0 if there is such, is asked for"""
+    others = contributions.sum(0) - contributions
+    return torch.cosine_similarity(contributions, others, dim=-1).mean(-1).abs().argmin().item()
+
+
+def _the_cosine(contributions):
+    """this is the lowest cosine itself: return the head that has it"""
+    others = contributions.sum(0) - contributions
+    return torch.cosine_similarity(contributions, others, dim=-1).mean(-1).min().item()
+
+
+def _head_from_one(contributions):
+    """the head is counted from 1: heads count from 0"""
+    return _opponent(contributions) + 1
+
+
+def _at_its_lowest_token(contributions):
+    """this is the lowest cosine at a single token: average over the tokens first"""
+    others = contributions.sum(0) - contributions
+    return torch.cosine_similarity(contributions, others, dim=-1).amin(-1).argmin().item()
 
 
 _TINY = _tiny_gpt2()
@@ -179,7 +460,20 @@ EXERCISES = {
     "2.1": Exercise(
         answer=_fused,
         cases=((_TINY, 1, torch.tensor([[3, 1, 4, 1, 5]])), (_TINY, 0, torch.tensor([[9, 2, 6, 5, 3, 5, 8]]))),
-        mistakes=(_batch_left, _argument, _whole_attention, _attention_with_batch, _first_layer, _weight),
+        mistakes=(
+            _batch_left,
+            _argument,
+            _whole_attention,
+            _attention_with_batch,
+            _first_layer,
+            _weight,
+            _what_c_proj_receives,
+            _last_layer,
+            _hidden_layer_of_the_mlp,
+            _without_its_bias,
+            _first_third,
+            _last_token,
+        ),
     ),
     "2.2": Exercise(
         answer=_heads,
@@ -191,24 +485,72 @@ EXERCISES = {
             _tokens_before_heads,
             _every_nth_channel,
             _keys_first,
+            _values_before_keys,
+            _thirds_only,
+            _channels_before_tokens,
+            _bands_not_cut,
+            _queries_only,
         ),
     ),
     "2.3": Exercise(
-        answer=_query_of_head,
-        cases=(
-            (_numbers(5, 12), _numbers(12, 36), _numbers(36), 3, 1),
-            (_numbers(4, 10), _numbers(10, 30), _numbers(30), 5, 4),
+        answer=_owner,
+        cases=((0, 12, 3), (11, 12, 3), (12, 12, 3), (29, 12, 3), (37, 20, 5), (1000, 768, 12), (2303, 768, 12)),
+        mistakes=(
+            _heads_before_the_thirds,
+            _channel_of_the_third,
+            _head_of_the_whole,
+            _every_third_column,
+            _channels_in_turn,
+            _divided_by_heads,
+            _from_one,
+            _channel_from_one,
+            _channel_then_head,
+            _letter_last,
+            _number_of_the_third,
+            _keys_in_front,
+            _values_in_the_middle,
         ),
-        mistakes=(_no_bias, _transposed, _key_of_head, _whole_heads_in_a_row, _next_head),
     ),
     "2.4": Exercise(
-        answer=merge_heads,
-        cases=((_numbers(3, 5, 4),), (_numbers(2, 1, 3),), (_numbers(4, 6, 2),)),
-        mistakes=(_only_reshaped, _interleaved, _stacked, _added),
+        answer=_is_right,
+        cases=tuple((cut,) for cut, _ in CUTS),
+        mistakes=(
+            _shapes_alone,
+            _queries_alone,
+            _first_head_alone,
+            _last_head_alone,
+            _one_token,
+            _one_head,
+            _two_heads,
+            _one_channel,
+            _rows_alike,
+            _sums_alone,
+            _turned_round,
+            _all_right,
+            _all_wrong,
+        ),
     ),
     "2.5": Exercise(
-        answer=_contribution,
-        cases=((_numbers(3, 5, 4), _numbers(12, 12), 1), (_numbers(5, 4, 2), _numbers(10, 10), 4)),
-        mistakes=(_columns, _all_heads, _every_nth_row, _first_rows),
+        answer=_opponent,
+        cases=tuple(
+            (_numbers(*shape),) for shape in ((5, 3, 3), (7, 4, 3), (6, 2, 3), (8, 5, 3), (9, 3, 2), (10, 4, 6))
+        ),
+        mistakes=(
+            _cosine_with_the_sum,
+            _ally,
+            _dot_product,
+            _head_by_head,
+            _tokens_added_first,
+            _tokens_in_a_row,
+            _along_the_tokens,
+            _last_token_only,
+            _first_token_only,
+            _shortest,
+            _longest,
+            _at_right_angles,
+            _the_cosine,
+            _head_from_one,
+            _at_its_lowest_token,
+        ),
     ),
 }
