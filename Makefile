@@ -1,8 +1,15 @@
 # What each target does can be done by hand: see "By hand" in README.md.
 
 PYTHON ?= python3
-VENV := .venv
-BIN := $(VENV)/bin
+BIN := .venv/bin
+
+# Makes .venv ready. A Python that was asked for by name is the one that .venv is to have. With WHEELS=folder, packages
+# come from there and from nowhere else.
+READY := "$(PYTHON)" tools/environment.py $(if $(filter file,$(origin PYTHON)),,--chosen) \
+	$(if $(WHEELS),--wheels "$(WHEELS)") $(if $(TORCH_INDEX),--torch-index "$(TORCH_INDEX)")
+
+# What JupyterLab is told besides, as in make lab LAB_OPTIONS="--no-browser --port=8890".
+LAB_OPTIONS :=
 
 # The saved outputs come from mini; with the network off, nothing else can be taken by chance.
 OFFLINE := HEADLAB_MODEL=mini HF_HUB_OFFLINE=1
@@ -13,26 +20,37 @@ ALLOW_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 # Each file of tests, and each notebook, in one of two processes; the browser's file, the longest, is the first but one.
 TWO_AT_A_TIME := -n 2 --no-loadscope-reorder
 
-.PHONY: lab test notebooks bench fuzz stress audit lowest lock clean
+.PHONY: lab test wheels ready-lab ready-test ready-wheels notebooks bench fuzz stress audit lowest lock clean
 
-lab: $(VENV)/.lab
-	test -n "$$HEADLAB_MODEL" || $(BIN)/headlab download gpt2 --if-reachable
-	$(BIN)/jupyter lab $(ALLOW_ROOT) --ServerApp.ip=127.0.0.1 --notebook-dir=notebooks notebooks/01_causal_masking.ipynb
+lab: ready-lab
+	@test -n "$$HEADLAB_MODEL" || $(BIN)/python -m headlab download gpt2 --if-reachable
+	@$(BIN)/python tools/own_copies.py
+	$(BIN)/python -m jupyterlab $(ALLOW_ROOT) --ServerApp.ip=127.0.0.1 $(LAB_OPTIONS) \
+		--notebook-dir=my-lessons my-lessons/01_causal_masking.ipynb
 
-test: $(VENV)/.test
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+test: ready-test
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
 	$(BIN)/python tools/build_notebooks.py --check
 	$(BIN)/python -m pytest $(TWO_AT_A_TIME) --dist loadfile --durations=10
 	$(OFFLINE) $(BIN)/python -m pytest $(TWO_AT_A_TIME) --dist loadscope \
 		--nbval -p no:cacheprovider -o addopts= -o filterwarnings= -o timeout=600 notebooks
 
-notebooks: $(VENV)/.test
+# The packages as files, for machines without a network: in wheels/, or the folder that WHEELS names.
+wheels: ready-wheels
+
+ready-lab ready-test ready-wheels: ready-%:
+	@command -v "$(PYTHON)" > /dev/null || { \
+		echo "There is no $(PYTHON) here: install Python 3.12 (python.org has it), or name yours: make $* PYTHON=..." >&2; \
+		exit 1; }
+	@$(READY) $*
+
+notebooks: ready-test
 	$(BIN)/python tools/build_notebooks.py
 
 # headlab beside its peers, which have a set of packages of their own: the tables and the figure of benchmarks/. Takes
 # a quarter of an hour, on a machine that does nothing else; needs Chromium for the last.
-bench: .venv-bench/.bench $(VENV)/.test
+bench: .venv-bench/.bench ready-test
 	.venv-bench/bin/python benchmarks/peers.py | tee benchmarks/peers.md
 	.venv-bench/bin/python benchmarks/scaling.py benchmarks/scaling.png | tee benchmarks/scaling.md
 	$(BIN)/python benchmarks/explorers.py | tee benchmarks/explorers.md
@@ -43,15 +61,15 @@ bench: .venv-bench/.bench $(VENV)/.test
 	touch $@
 
 # 10,000 examples for every function of the fuzz suite: an hour.
-fuzz: $(VENV)/.test
+fuzz: ready-test
 	$(BIN)/python -m pytest --hypothesis-profile=fuzz -o timeout=0 tests/test_fuzz.py tests/test_fuzz_figures.py
 
 # Twenty runs of all notebooks in kernels with no network and little memory, and interrupts: hours. Linux only.
-stress: $(VENV)/.test
+stress: ready-test
 	setpriv --bounding-set -dac_override $(BIN)/python tools/stress.py
 
 # Known holes in the packages of the lock; fails, too, where a package could not be looked up.
-audit: $(BIN)/python
+audit:
 	$(PYTHON) -m venv .venv-audit
 	.venv-audit/bin/python -m pip install -q pip-audit
 	.venv-audit/bin/pip-audit --strict --no-deps --disable-pip -r constraints.txt
@@ -70,18 +88,6 @@ lowest:
 	$(OFFLINE) .venv-lowest/bin/python -m pytest $(TWO_AT_A_TIME) --dist loadscope \
 		--nbval-lax -p no:cacheprovider -o addopts= -o filterwarnings= -o timeout=600 notebooks
 
-# The package is installed as a link to this folder, so only a change of what it needs asks for pip again.
-$(VENV)/.lab: pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install -q -c constraints.txt -e .
-	touch $@
-
-$(VENV)/.test: $(VENV)/.lab
-	$(BIN)/python -m pip install -q -c constraints.txt -e ".[test,cluster]"
-	touch $@
-
-$(BIN)/python:
-	$(PYTHON) -m venv $(VENV)
-
 # The whole set of packages for Python 3.11 to 3.13 on Linux, macOS and Windows. torch's CUDA packages stay out:
 # torch pins them itself where its CUDA build is wanted.
 lock:
@@ -91,4 +97,4 @@ lock:
 	rm .lock.part
 
 clean:
-	rm -rf $(VENV) .venv-bench .venv-audit .venv-lowest screenshots .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-bench .venv-audit .venv-lowest screenshots .pytest_cache .ruff_cache .hypothesis

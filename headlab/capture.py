@@ -2,7 +2,7 @@
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from threading import Lock
+from threading import RLock
 
 import torch
 from transformers import GPT2LMHeadModel
@@ -14,8 +14,9 @@ from headlab.masking import causal_mask
 from headlab.scores import attention_pattern, raw_scores
 from headlab.splitting import split_heads, split_qkv
 
-# Hooks and settings sit on the model, which every thread of a process shares.
-_one_at_a_time = Lock()
+# Hooks and settings sit on the model, which every thread of a process shares. An intervention's own function may
+# capture, so one thread may enter twice.
+one_at_a_time = RLock()
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def capture_heads(model, input_ids, layers=None):
     are not there.
     Introduced in lesson 1. Source: the report.
     """
-    ids = _checked_ids(model, input_ids)
+    ids = checked_ids(model, input_ids)
     layers = _checked_layers(model, layers)
     config = model.config
     fused = {}
@@ -86,7 +87,7 @@ def count_scores(model, input_ids, layers=None):
     layer at a time and nothing else, so that memory grows with the square of the tokens but not with the layers.
     Introduced in lesson 6. Source: the report.
     """
-    ids = _checked_ids(model, input_ids)
+    ids = checked_ids(model, input_ids)
     layers = _checked_layers(model, layers)
     histogram = ScoreHistogram(layers, model.config.n_head)
 
@@ -104,8 +105,8 @@ def score_terms(model, input_ids, fold=None):
     model and input_ids as in `capture_heads`; fold, the convention of the split, as in `decompose_scores`.
     Introduced in lesson 5.
     """
-    ids = _checked_ids(model, input_ids)
-    with _one_at_a_time, torch.no_grad():
+    ids = checked_ids(model, input_ids)
+    with one_at_a_time, torch.no_grad():
         states = model(ids, output_hidden_states=True).hidden_states
         terms = []
         for block, state in zip(model.transformer.h, states, strict=False):  # the last state is the output
@@ -139,7 +140,8 @@ def _causal_scores(q, k, n_rows=256):
 
 def _forward(model, ids, layers, take):
     """Run the model as far as the last of the layers; `take(layer, fused)` gets each one's (T, 3 * d_model)."""
-    with _one_at_a_time, _without_patterns(model), _hooks(model, layers, take), torch.no_grad():
+    # With sdpa, no (T, T) patterns are stored, which no capture reads.
+    with one_at_a_time, attention(model, "sdpa"), _hooks(model, layers, take), torch.no_grad():
         try:
             model(ids, use_cache=False)
         except _Enough:
@@ -147,15 +149,14 @@ def _forward(model, ids, layers, take):
 
 
 @contextmanager
-def _without_patterns(model):
-    """A model that attends without storing its (T, T) patterns, which no capture reads; as it was, afterwards."""
-    attention = model.config._attn_implementation
-    if attention == "eager":
-        model.set_attn_implementation("sdpa")
+def attention(model, implementation):
+    """The model with another of transformers' attention implementations; as it was, afterwards."""
+    before = model.config._attn_implementation
+    model.set_attn_implementation(implementation)
     try:
         yield
     finally:
-        model.set_attn_implementation(attention)
+        model.set_attn_implementation(before)
 
 
 @contextmanager
@@ -178,24 +179,25 @@ def _hooks(model, layers, take):
             handle.remove()
 
 
-def _checked_ids(model, input_ids):
+def checked_ids(model, input_ids, argument="input_ids"):
     """The token ids as (1, T) on the model's device, or one line on what is wrong with them or the model."""
     if not isinstance(model, GPT2LMHeadModel):
         raise TypeError(f"model: expected a GPT2LMHeadModel, as load_model gives, got {type(model).__name__}")
     if not isinstance(input_ids, torch.Tensor):
-        raise TypeError(f"input_ids: expected a torch tensor of token ids (T,) or (1, T), got {shown(repr(input_ids))}")
+        expected = "a torch tensor of token ids (T,) or (1, T)"
+        raise TypeError(f"{argument}: expected {expected}, got {shown(repr(input_ids))}")
     shape = tuple(input_ids.shape)
-    expect(len(shape) == 1 or (len(shape) == 2 and shape[0] == 1), "input_ids", "one text (T,) or (1, T)", shape)
+    expect(len(shape) == 1 or (len(shape) == 2 and shape[0] == 1), argument, "one text (T,) or (1, T)", shape)
     # An empty text comes from the tokenizer as floating-point numbers, so its length is looked at first.
-    expect(shape[-1] >= 1, "input_ids", "at least one token", "none (is the text empty?)")
+    expect(shape[-1] >= 1, argument, "at least one token", "none (is the text empty?)")
     if input_ids.dtype not in (torch.int64, torch.int32):
-        raise TypeError(f"input_ids: expected whole numbers (torch.int64), got {input_ids.dtype}")
+        raise TypeError(f"{argument}: expected whole numbers (torch.int64), got {input_ids.dtype}")
     limit, vocabulary = model.config.n_positions, model.config.vocab_size
-    expect(shape[-1] <= limit, "input_ids", f"at most {limit} tokens for this model (shorten the text)", shape[-1])
+    expect(shape[-1] <= limit, argument, f"at most {limit} tokens for this model (shorten the text)", shape[-1])
     low, high = input_ids.min().item(), input_ids.max().item()
     expect(
         low >= 0 and high < vocabulary,
-        "input_ids",
+        argument,
         f"ids from 0 to {vocabulary - 1} (does the tokenizer belong to this model?)",
         f"{low} to {high}",
     )

@@ -11,7 +11,8 @@ import hypothesis
 import matplotlib.pyplot as plt
 import pytest
 import torch
-from transformers import GPT2Config, GPT2LMHeadModel
+from hybrid import make_hybrid
+from transformers import GPT2Config, GPT2LMHeadModel, GPT2Tokenizer
 
 from headlab.models import load_model
 
@@ -41,6 +42,12 @@ def mini():
 def control():
     """(model, tokenizer) of the untrained GPT-2 small."""
     return load_model("random")
+
+
+@pytest.fixture(scope="session")
+def hybrid(reference):
+    """(model, tokenizer): real attention, biases, layer norms and positions; seeded embeddings and MLP matrices."""
+    return make_hybrid(reference), GPT2Tokenizer.from_pretrained(reference / "tokenizer")
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """Every exercise of every lesson: the answer passes, and each planted mistake is named."""
 
+import functools
 import os
 import signal
 import sys
@@ -10,8 +11,10 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
 
-from headlab.exercises import EXERCISES, check
+from headlab.exercises import EXERCISES, check, tell_syntax_error
 from headlab.exercises.engine import AGAIN, Exercise, judge
 
 PLANTED = [(number, mistake) for number, exercise in EXERCISES.items() for mistake in exercise.mistakes]
@@ -73,7 +76,7 @@ def sometimes(x):
             lambda x: x / 0 if x.sum() else 1 / 0,
             "the shape is right, a value is not: expected 2 at index (0, 0), got inf",
         ),
-        (lambda x: (_ for _ in ()).throw(KeyError("gone")), "stopped with KeyError: 'gone'"),
+        (lambda x: {}["gone"], 'stopped with KeyError in the line `(lambda x: {}["gone"], "stopped'),
         (lambda x, y: x, "stopped with TypeError"),
         (in_place, "changed its input"),
         (sometimes, "returns nothing for some inputs"),
@@ -89,6 +92,106 @@ def test_what_else_goes_wrong_is_said(function, said):
     assert status == "not yet"
     assert said in message
     assert "\n" not in message
+
+
+def forgets_return(x):
+    y = 2 * x  # noqa: F841
+
+
+def prints(x):
+    print(2 * x)
+
+
+def empty(x):
+    """Its words."""
+    pass
+
+
+def test_a_forgotten_return_is_told_from_a_stub():
+    for function in (forgets_return, prints, lambda x: [].append(x), functools.partial(lambda x: None)):
+        said = "your function returns nothing: hand its result back with return"
+        assert judge(TOY, function) == ("not yet", said)
+    for stub in (empty, lambda x: None):
+        assert judge(TOY, stub) == ("not attempted", "not attempted yet")
+
+
+def wrong_name(x):
+    y = 2 * x
+    return y + z  # noqa: F821
+
+
+def wrong_call(x):
+    return torch.softmax(
+        x,
+        axes=1,
+    )
+
+
+def helped(x):
+    return torch.stack([wrong_name(row) for row in x])
+
+
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        (wrong_name, "NameError in the line `return y + z  # noqa: F821`: name 'z' is not defined"),
+        (helped, "NameError in the line `return y + z  # noqa: F821`: name 'z' is not defined"),
+        (wrong_call, "TypeError in the line `return torch.softmax(`: softmax() missing"),
+        (functools.partial(wrong_name), "stopped with NameError: name 'z' is not defined"),
+        (eval("lambda x: x + z"), "stopped with NameError: name 'z' is not defined"),
+        (lambda x, y: x, "stopped with TypeError: "),
+    ],
+)
+def test_an_error_names_the_line_of_the_readers_own_code(function, said):
+    status, message = judge(TOY, function)
+    assert status == "not yet" and said in message and "\n" not in message
+
+
+def test_numbers_in_messages_have_four_digits():
+    third = Exercise(answer=lambda x: 1 / 3, cases=((torch.ones(2),),), mistakes=())
+    assert judge(third, lambda x: 2 / 3)[1] == "expected 0.3333, got 0.6667"
+    assert judge(third, lambda x: 0.33345)[1] == "expected 0.3333, got 0.3335"
+    assert judge(third, lambda x: 0.33331)[1] == "expected 0.3333, got 0.3333 (they differ by 2e-05)"
+    assert judge(third, lambda x: int("1.2345678901"))[1].endswith("base 10: '1.235'")
+    yes = Exercise(answer=lambda x: x > 0, cases=TOY.cases, mistakes=())
+    said = "the shape is right, a value is not: expected True at index (0, 0), got False"
+    assert judge(yes, lambda x: x < 0)[1] == said
+
+
+HOOKED = torch.nn.Linear(2, 2)
+HOOKED.register_forward_hook(lambda *arguments: None)
+
+
+def test_hooks_that_were_there_before_and_those_of_transformers_are_not_the_readers():
+    here = Exercise(answer=lambda model: 1.0, cases=((HOOKED,),), mistakes=())
+    assert judge(here, lambda model: 1.0)[0] == "passed"
+    for kind in ("forward_hook", "forward_pre_hook", "full_backward_hook", "full_backward_pre_hook"):
+
+        def leaves_one(model, kind=kind):
+            getattr(model, f"register_{kind}")(lambda *arguments: None)
+            return 1.0
+
+        assert "your hook is still on the model" in judge(here, leaves_one)[1], kind
+
+    def with_attentions(model, layer, input_ids):
+        model.set_attn_implementation("eager")
+        model(input_ids, output_attentions=True)  # leaves hooks of transformers' own
+        return EXERCISES["2.1"].answer(model, layer, input_ids)
+
+    assert check("2.1", with_attentions).status == "passed"
+
+
+def test_a_syntax_error_in_an_exercise_gets_a_sentence(capsys):
+    shell = InteractiveShell(config=Config({"HistoryManager": {"enabled": False}}))
+    shell.events.register("post_run_cell", tell_syntax_error)
+    shell.run_cell("def f(x)\n    return x\n\n\ncheck('1.2', f)")
+    said = (
+        "✗ Exercise 1.2: Python cannot read line 1 of this cell, `def f(x)`: expected ':'. Nothing of the cell was run"
+    )
+    assert capsys.readouterr().out.splitlines()[-1] == said
+    for cell in ("def f(x)", "check = print\ncheck('1.2')", "check('1.2')"):
+        shell.run_cell(cell)
+        assert "Exercise" not in capsys.readouterr().out
 
 
 def left_hook(model, layer, input_ids):
@@ -170,9 +273,14 @@ def test_no_check_takes_long(number):
 
 
 def test_leaving_is_no_answer():
-    assert judge(TOY, lambda x: sys.exit(1)) == ("not yet", "your function stopped with SystemExit: 1")
+    said = "your function stopped with SystemExit in the line `sys.exit(1)`: 1"
+    assert judge(TOY, leaves) == ("not yet", said)
     with pytest.raises(KeyboardInterrupt):  # the reader's own wish
         judge(TOY, interrupted)
+
+
+def leaves(x):
+    sys.exit(1)
 
 
 def interrupted(x):
@@ -209,7 +317,7 @@ def test_numpy_and_torch_answers_count_alike():
     assert judge(TOY, lambda x: 2 * x.numpy()) == ("passed", "right")
     numbers = Exercise(answer=lambda x: float(np.mean(x)), cases=((np.arange(3.0),),), mistakes=())
     assert judge(numbers, lambda x: torch.tensor(1.0)) == ("passed", "right")
-    assert judge(numbers, lambda x: 1.1) == ("not yet", "expected 1.0, got 1.1")
+    assert judge(numbers, lambda x: 1.1) == ("not yet", "expected 1, got 1.1")
 
 
 def dies_of_flat_input(x):

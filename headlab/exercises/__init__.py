@@ -1,6 +1,9 @@
 """Checks for the exercises: each runs a reader's function and says, in one line, what is wrong with it."""
 
+import re
 from dataclasses import replace
+
+from IPython import get_ipython
 
 from headlab._expect import expect
 from headlab.exercises import lesson1, lesson2, lesson3, lesson4, lesson6, lesson7
@@ -26,3 +29,16 @@ def check(number, function, *loaded):
     if loaded:
         exercise = replace(exercise, cases=(*exercise.cases, loaded))
     return Verdict(number, *judge(exercise, function))
+
+
+def tell_syntax_error(result):
+    """Say in a sentence where Python could not read an exercise's cell; result: IPython's of a cell that has run."""
+    error, number = result.error_before_exec, re.search(r"""check\(["'](\d\.\d+)""", result.info.raw_cell or "")
+    if isinstance(error, SyntaxError) and number:
+        line = f" `{error.text.strip()}`" if error.text else ""
+        place = f"cannot read line {error.lineno} of this cell,{line}: {error.msg}"
+        print(Verdict(number[1], "not yet", f"Python {place}. Nothing of the cell was run"))
+
+
+if shell := get_ipython():
+    shell.events.register("post_run_cell", tell_syntax_error)

@@ -2,8 +2,12 @@
 
 import copy
 import ctypes
+import dis
+import inspect
+import re
 import threading
 import time
+import traceback
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +17,9 @@ import torch
 
 SECONDS = 1.5  # the longest that a reader's function may run on all cases together
 AGAIN = 0.2  # seconds after which a function that caught the first stop is stopped again
+NOTHING = {"RESUME", "NOP", "LOAD_CONST", "RETURN_CONST", "RETURN_VALUE"}  # all that a stub's code holds
+HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+LONG_NUMBER = re.compile(r"\d+\.\d{4,}(e[-+]?\d+)?")
 
 
 @dataclass(frozen=True)
@@ -47,13 +54,19 @@ class _TooLong(Exception):
 
 
 def judge(exercise, function):
-    """(status, message) for a reader's function."""
+    """(status, message) for a reader's function; numbers in the message have four digits."""
+    status, message = _judge(exercise, function)
+    return status, LONG_NUMBER.sub(lambda number: f"{float(number[0]):.4g}", message)
+
+
+def _judge(exercise, function):
     if not callable(function):
         return "not yet", f"hand in the function itself, without brackets; this is a {type(function).__name__}"
     results = []
     deadline = time.monotonic() + SECONDS
     for case in exercise.cases:
         arguments = _copy(case)
+        hooks = _hooks(arguments)
         try:
             result = _call(function, arguments, deadline)
         except _TooLong:
@@ -62,16 +75,19 @@ def judge(exercise, function):
             for mistake in exercise.mistakes:
                 if _stops_alike(error, results, mistake, exercise):
                     return "not yet", mistake.__doc__
-            return "not yet", f"your function stopped with {type(error).__name__}: {' '.join(str(error).split())[:160]}"
+            place, why = _own_line(error, function), " ".join(str(error).split())[:160]
+            return "not yet", f"your function stopped with {type(error).__name__}{place}: {why}"
         if result is None:
             break
-        if any(_hooks_left(argument) for argument in arguments):
+        if _hooks(arguments) - hooks:
             return "not yet", "your hook is still on the model: keep the handle that you get and call its remove()"
         if not _same(arguments, case, 0.0):
             return "not yet", "your function changed its input; work on a copy (clone) or without in-place operations"
         results.append(result)
-    if not results:
+    if not results and _is_stub(function):
         return "not attempted", "not attempted yet"
+    if not results:
+        return "not yet", "your function returns nothing: hand its result back with return"
     if len(results) < len(exercise.cases):
         return "not yet", "your function returns nothing for some inputs; does every path end in return?"
     if _matches(results, exercise.answer, exercise):
@@ -144,9 +160,25 @@ def _stops_alike(error, results, function, exercise):
     return False
 
 
-def _hooks_left(value):
-    modules = value.modules() if isinstance(value, torch.nn.Module) else ()
-    return any(module._forward_hooks or module._forward_pre_hooks for module in modules)
+def _is_stub(function):
+    """True where a function's body does nothing, as `...` or `pass`."""
+    code = getattr(function, "__code__", None)
+    return code is not None and {step.opname for step in dis.get_instructions(code)} <= NOTHING
+
+
+def _own_line(error, function):
+    """Where the reader's own code was when the error came, as " in the line `...`"; "" where that is not known."""
+    file = getattr(getattr(inspect.unwrap(function), "__code__", None), "co_filename", None)
+    lines = [frame.line for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    return f" in the line `{lines[-1][:100]}`" if lines and lines[-1] else ""
+
+
+def _hooks(arguments):
+    """The hooks on the models among the arguments; transformers leaves some of its own, which are nobody's fault."""
+    models = [argument for argument in arguments if isinstance(argument, torch.nn.Module)]
+    kinds = [getattr(module, kind) for model in models for module in model.modules() for kind in HOOKS]
+    hooks = [hook for kind in kinds for hook in kind.values()]
+    return {id(hook) for hook in hooks if not str(getattr(hook, "__module__", "")).startswith("transformers.")}
 
 
 def _copy(value):
@@ -183,6 +215,7 @@ def _several(value, number):
 
 
 def _array(value):
+    value = [_array(v) for v in value] if isinstance(value, tuple | list) else value
     value = value.detach().cpu() if isinstance(value, torch.Tensor) else value
     value = value.float() if isinstance(value, torch.Tensor) and value.dtype == torch.bfloat16 else value
     array = np.asarray(value)
@@ -206,14 +239,20 @@ def _difference(results, exercise):
             return f"expected {_describe(expected)}, got {_describe(result)}"
         if isinstance(expected, str):  # The right name would be the whole answer.
             return f"{result!r:.60} is not the right name in one of the cases"
-        if not isinstance(expected, torch.Tensor | np.ndarray):
-            return f"expected {expected}, got {result}"
         x, y = _array(result), _array(expected)
         wrong = ~np.isclose(x, y, rtol=exercise.tolerance, atol=exercise.tolerance, equal_nan=True)
         place = tuple(int(i) for i in np.argwhere(wrong)[0])
         where = f" at index {place}" if place else ""
-        return f"the shape is right, a value is not: expected {y[place]:.4g}{where}, got {x[place]:.4g}"
+        told = "the shape is right, a value is not: " if isinstance(expected, torch.Tensor | np.ndarray) else ""
+        told += f"expected {_number(y[place])}{where}, got {_number(x[place])}"
+        same = _number(y[place]) == _number(x[place])
+        return f"{told} (they differ by {abs(y[place] - x[place]):.1g})" if same else told
     raise AssertionError("judge calls this only where a result differs")
+
+
+def _number(value):
+    """One entry of an array, with four digits where it is not whole."""
+    return f"{value:.4g}" if value.dtype.kind == "f" else str(value)
 
 
 def _describe(value):

@@ -1,0 +1,175 @@
+"""The reader's own copies: made once, never overwritten, with changed lessons laid beside them."""
+
+import errno
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tools"))
+
+import own_copies  # noqa: E402
+
+
+def notebook(*sources, output="1"):
+    cells = [
+        {"cell_type": "code", "source": [source], "outputs": [{"output_type": "stream", "text": output}]}
+        for source in sources
+    ]
+    return json.dumps({"cells": cells, "metadata": {}})
+
+
+@pytest.fixture
+def course(tmp_path, monkeypatch):
+    """A course of two lessons with a solution and a picture; returns its folder."""
+    lessons = tmp_path / "notebooks"
+    (lessons / "solutions").mkdir(parents=True)
+    (lessons / ".ipynb_checkpoints").mkdir()
+    (lessons / "01_a.ipynb").write_text(notebook("a", "..."))
+    (lessons / "02_b.ipynb").write_text(notebook("b"))
+    (lessons / "solutions" / "01_a.ipynb").write_text(notebook("a", "solved"))
+    (lessons / "flow.svg").write_text("<svg/>")
+    (lessons / ".ipynb_checkpoints" / "01_a.ipynb").write_text("{}")
+    monkeypatch.setattr(own_copies, "LESSONS", lessons)
+    monkeypatch.setattr(own_copies, "OWN", tmp_path / "my-lessons")
+    return tmp_path
+
+
+def files(folder):
+    """{path: content} of a folder, but for the record."""
+    paths = [path for path in folder.rglob("*") if path.is_file() and path.name != ".given.json"]
+    return {path.relative_to(folder).as_posix(): path.read_text() for path in paths}
+
+
+def test_every_lesson_its_solution_and_its_pictures_are_copied_once(course):
+    assert own_copies.lay_out() == []
+    given = files(course / "my-lessons")
+    assert set(given) == {"01_a.ipynb", "02_b.ipynb", "solutions/01_a.ipynb", "flow.svg"}
+    assert own_copies.lay_out() == [] and files(course / "my-lessons") == given
+
+
+def test_an_answer_stays_and_a_changed_lesson_is_laid_beside_it_once(course):
+    own_copies.lay_out()
+    mine = course / "my-lessons" / "01_a.ipynb"
+    mine.write_text(notebook("a", "my answer"))
+    (course / "notebooks" / "01_a.ipynb").write_text(notebook("a, better", "..."))
+    (line,) = own_copies.lay_out()
+    assert line == (
+        "my-lessons/01_a.ipynb is yours and stays; the lesson has changed: the new one is my-lessons/01_a-2.ipynb"
+    )
+    assert mine.read_text() == notebook("a", "my answer")
+    assert (course / "my-lessons" / "01_a-2.ipynb").read_text() == notebook("a, better", "...")
+    assert own_copies.lay_out() == []
+    (course / "my-lessons" / "01_a-2.ipynb").write_text(notebook("a, better", "again"))
+    (course / "notebooks" / "01_a.ipynb").write_text(notebook("a, best", "..."))
+    assert own_copies.lay_out()[0].endswith("my-lessons/01_a-3.ipynb")
+    assert mine.read_text() == notebook("a", "my answer")
+    assert "again" in (course / "my-lessons" / "01_a-2.ipynb").read_text()
+
+
+def test_a_copy_that_nobody_changed_follows_the_lesson(course):
+    own_copies.lay_out()
+    (course / "notebooks" / "02_b.ipynb").write_text(notebook("b, better"))
+    (course / "notebooks" / "flow.svg").write_text("<svg></svg>")
+    assert own_copies.lay_out() == []
+    assert files(course / "my-lessons") == files_without_hidden(course / "notebooks")
+
+
+def files_without_hidden(folder):
+    return {name: text for name, text in files(folder).items() if not name.startswith(".")}
+
+
+def test_other_outputs_are_no_other_lesson(course):
+    own_copies.lay_out()
+    (course / "my-lessons" / "01_a.ipynb").write_text(notebook("a", "my answer"))
+    (course / "notebooks" / "01_a.ipynb").write_text(notebook("a", "...", output="2"))
+    assert own_copies.lay_out() == [] and len(files(course / "my-lessons")) == 4
+
+
+def test_a_copy_that_was_deleted_comes_again_and_a_lost_record_costs_nothing(course):
+    own_copies.lay_out()
+    (course / "my-lessons" / "02_b.ipynb").unlink()
+    (course / "my-lessons" / "01_a.ipynb").write_text(notebook("a", "my answer"))
+    assert own_copies.lay_out() == []
+    assert (course / "my-lessons" / "02_b.ipynb").exists()
+    (course / "my-lessons" / ".given.json").write_text("{")
+    (line,) = own_copies.lay_out()
+    assert "01_a-2.ipynb" in line and "my answer" in (course / "my-lessons" / "01_a.ipynb").read_text()
+    assert "02_b-2.ipynb" not in files(course / "my-lessons")
+
+
+@pytest.mark.parametrize("place", ["the first", "a changed lesson", "the record"])
+def test_a_full_disk_costs_nothing(course, monkeypatch, place):
+    own = course / "my-lessons"
+    if place != "the first":
+        own_copies.lay_out()
+        (own / "01_a.ipynb").write_text(notebook("a", "my answer"))
+        (course / "notebooks" / "01_a.ipynb").write_text(notebook("a, better", "..."))
+    before = files(own) if own.exists() else {}
+    write = Path.write_bytes
+
+    def full(path, content):
+        if place == "the record" and "given" not in path.name:
+            return write(path, content)
+        write(path, content[:5])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_bytes", full)
+        with pytest.raises(OSError, match="No space left"):
+            own_copies.lay_out()
+    after = files(own)
+    assert before.items() <= after.items() and not [name for name in after if name.endswith(".part")]
+    own_copies.lay_out()
+    assert before.items() <= files(own).items() and "better" in str(files(own)) or place == "the first"
+    assert "01_a-3.ipynb" not in files(own), "the same lesson was given twice"
+
+
+def test_a_copy_is_there_whole_or_not_at_all_when_the_machine_dies(course, monkeypatch):
+    def dies(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", dies)
+        with pytest.raises(KeyboardInterrupt):
+            own_copies.lay_out()
+    assert files(course / "my-lessons") == {}
+    own_copies.lay_out()
+    assert len(files(course / "my-lessons")) == 4
+
+
+def test_a_lesson_with_a_conflict_of_git_is_not_given(course):
+    (course / "notebooks" / "01_a.ipynb").write_text("<<<<<<< HEAD\n{}")
+    (line,) = own_copies.lay_out()
+    assert line.endswith("git checkout notebooks/01_a.ipynb") and "01_a.ipynb" not in files(course / "my-lessons")
+
+
+def test_the_command_says_where_the_copies_are_and_in_one_line_what_failed(course):
+    (course / "tools").mkdir()
+    shutil.copy(ROOT / "tools" / "own_copies.py", course / "tools")
+    command = [sys.executable, "tools/own_copies.py"]
+    done = subprocess.run(command, cwd=course, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout == "Your copies of the lessons are in my-lessons.\n"
+    shutil.rmtree(course / "my-lessons")
+    (course / "my-lessons").write_text("a file of this name")
+    done = subprocess.run(command, cwd=course, capture_output=True, text=True)
+    assert done.returncode == 1 and re.match(r"my-lessons: .*Your answers are as they were", done.stderr)
+    assert done.stderr.count("\n") == 1
+
+
+def test_what_a_lesson_points_to_is_in_the_folder_of_copies():
+    """Pictures and links that a lesson names by a path are copied with it, or lie outside and are no file at all."""
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        text = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+        for target in re.findall(r"\]\(([^)\s#]+)\)|<img[^>]*src=\"([^\"]+)\"|`(solutions/[^`]+)`", text):
+            target = next(filter(None, target))
+            if "://" not in target and not target.startswith(("attachment:", "data:")):
+                there = (path.parent / target).resolve()
+                assert there.is_file() and there.is_relative_to(ROOT / "notebooks"), f"{path.name}: {target}"
