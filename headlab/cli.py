@@ -11,6 +11,7 @@ import psutil
 from packaging.requirements import Requirement
 
 MEMORY_NEEDED = {"the lessons": 2, "GPT-2": 3}  # GiB free, measured with room to spare
+MINI_INSTEAD = "Note: the lessons will show mini, which ships with headlab."
 
 
 def main(arguments=None):
@@ -55,17 +56,21 @@ def download_model(name, if_reachable=False):
     if folder:
         print(f"{name} is on this machine: {folder}")
         return 0
-    if if_reachable and not download.hub_answers():
-        print("Note: the Hugging Face hub does not answer, so the lessons will show mini, which ships with headlab.")
+    problem = download.problem() if if_reachable else None
+    if problem:
+        print(f"{MINI_INSTEAD} GPT-2 cannot be downloaded: {problem}.")
         return 0
     try:
         folder = download.download(repo)
     except KeyboardInterrupt:
         print("Interrupted. The same command goes on from there.", file=sys.stderr)
         return 130
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        if if_reachable:
+            print(f"{MINI_INSTEAD} {error}.")
+            return 0
         print(error, file=sys.stderr)
-        return 0 if if_reachable else 1
+        return 1
     print(f"{name} is on this machine now: {folder}")
     return 0
 

@@ -22,7 +22,7 @@ def load_model(name="auto"):
     name: "gpt2" (GPT-2 small, one fixed version), another GPT-2 id or a local folder; "mini", the small trained
     model that ships with headlab; "random", GPT-2 small's shape with seeded, untrained weights and mini's
     tokenizer: the control; or "auto", which takes the environment variable HEADLAB_MODEL where it is set, else
-    gpt2 where it is on this machine or the hub answers within seconds, else mini, and says which in one line.
+    gpt2 where it is on this machine or the hub answers within seconds, else mini, and says which, and why, in one line.
     Returns (GPT2LMHeadModel in evaluation mode, float32, eager attention; tokenizer). Raises ValueError where a
     name, a folder or its weights are not what they should be, OSError where a download fails.
     Introduced in lesson 1.
@@ -30,8 +30,8 @@ def load_model(name="auto"):
     if not isinstance(name, str):
         raise TypeError(f"name: expected a model's name such as 'mini', got {shown(repr(name))}")
     if name == "auto":
-        name = _choose()
-        _announce(name)
+        name, problem = _choose()
+        _announce(name, problem)
     if name == "random":
         return _random_model(), _load_tokenizer(MINI)
     folder = _folder(name)
@@ -79,29 +79,35 @@ def model_name(model):
     return name.removeprefix("openai-community/")
 
 
-def _choose():
-    """The name that "auto" stands for on this machine, now."""
+def wished_model():
+    """The name in the environment variable HEADLAB_MODEL, or "" where it leaves the choice to "auto"."""
     wish = os.environ.get("HEADLAB_MODEL", "").strip()
-    if wish and wish != "auto":
-        return wish
+    return "" if wish == "auto" else wish
+
+
+def _choose():
+    """(name, problem): the model that "auto" stands for on this machine now, and what kept GPT-2 away, if that did."""
+    wish = wished_model()
+    if wish:
+        return wish, None
     if download.find(download.GPT2):
-        return "gpt2"
-    if not download.hub_answers():
-        return "mini"
+        return "gpt2", None
+    problem = download.problem()
+    if problem:
+        return "mini", problem
     try:
         download.download(download.GPT2)
     except OSError as error:
-        print(error)
-        return "mini"
-    return "gpt2"
+        return "mini", str(error)
+    return "gpt2", None
 
 
-def _announce(name):
-    if name == "mini":
-        print(
-            "Model: mini, the small GPT-2 that ships with headlab, not GPT-2 itself "
-            "(to get that: connect once, run `headlab download gpt2`, leave HEADLAB_MODEL unset)."
-        )
+def _announce(name, problem):
+    mini = "Model: mini, the small GPT-2 that ships with headlab, not GPT-2 itself"
+    if problem:
+        print(f"{mini}. GPT-2 could not be downloaded: {problem}.")
+    elif name == "mini":
+        print(f"{mini} (to get that: connect once, run `headlab download gpt2`, leave HEADLAB_MODEL unset).")
     else:
         print(f"Model: {name}.")
 

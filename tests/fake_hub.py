@@ -2,6 +2,7 @@
 
 import hashlib
 import threading
+import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -21,6 +22,10 @@ class Hub(ThreadingHTTPServer):
         self.html = False  # answers every request for a file with a page, as a hotel's network does
         self.redirect = False  # sends every request for a file to such a page
         self.status = None  # refuses everything with this status
+        self.drip = None  # seconds after each byte of the weights
+        self.tokens = None  # those that are valid; with another one everything is refused, as the real hub does
+        self.private = None  # the model that takes a valid token
+        self.seen_tokens = set()
         self.hang = threading.Event()  # set by the end of the test: a stalled answer waits for it
         self.hang_after = None  # bytes of the weights after which nothing more comes, on an open connection
         self.requests = []  # (method, name, Range header)
@@ -49,6 +54,11 @@ class Handler(BaseHTTPRequestHandler):
         """One response, misbehaving as the hub was told to."""
         hub, name = self.server, self.path.partition("/resolve/")[2].partition("/")[2].partition("?")[0]
         hub.requests.append((self.command, name, self.headers.get("Range")))
+        token = (self.headers.get("Authorization") or "").removeprefix("Bearer ") or None
+        hub.seen_tokens.add(token)
+        wanted = hub.private is not None and self.path.startswith(f"/{hub.private}/")
+        if hub.tokens is not None and (token or wanted) and token not in hub.tokens:
+            return self.send(401, b"", {"X-Error-Message": "Invalid credentials in Authorization header"}, with_body)
         if hub.status:
             return self.send(hub.status, b"", {}, with_body)
         if hub.redirect and "/resolve/" in self.path:
@@ -79,8 +89,13 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header(key, value)
         self.end_headers()
         if with_body:
-            self.wfile.write(body if cut is None else body[:cut])
-            self.wfile.flush()
+            body, sent = body if cut is None else body[:cut], 0
+            while sent < len(body):
+                some = 1 if self.server.drip and len(body) > 10**7 else len(body)
+                self.wfile.write(body[sent : sent + some])
+                self.wfile.flush()
+                sent += some
+                time.sleep(self.server.drip or 0)
         self.close_connection = True
 
 

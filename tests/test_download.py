@@ -1,14 +1,11 @@
 """Downloads from a hub that behaves and from hubs that do not; a local server plays them all."""
 
-import errno
 import hashlib
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -86,16 +83,13 @@ def test_an_interrupted_download_loads_nothing_and_is_resumed(hub, files, share,
     hub.requests.clear()
     download.download(REPO)
     ranges = [wanted for method, name, wanted in hub.requests if method == "GET" and name == download.WEIGHTS]
-    # The client writes in pieces of DOWNLOAD_CHUNK_SIZE; what had arrived of the last piece is fetched again.
-    kept = int(whole * share) // constants.DOWNLOAD_CHUNK_SIZE * constants.DOWNLOAD_CHUNK_SIZE
-    assert len(ranges) == 1
-    assert (ranges[0] or "bytes=0-").startswith(f"bytes={kept}-")
+    assert ranges == [f"bytes={int(whole * share)}-"]
     assert (download.find(REPO) / download.WEIGHTS).read_bytes() == files[download.WEIGHTS]
 
 
 def test_a_flipped_bit_never_arrives(hub, files):
     hub.flip = True
-    with pytest.raises(ConnectionError, match="got: a damaged file, which is deleted; run again to resume$"):
+    with pytest.raises(ConnectionError, match="got: a damaged file, which is deleted; run again$"):
         download.download(REPO)
     assert download.find(REPO) is None
     hub.flip = False
@@ -105,46 +99,48 @@ def test_a_flipped_bit_never_arrives(hub, files):
 
 def test_a_login_page_is_no_model(hub):
     hub.html = True
-    with pytest.raises(ConnectionError, match="^someone/tiny-gpt2: expected the hub to send it, got: .+; run again"):
+    with pytest.raises(
+        ConnectionError, match="^someone/tiny-gpt2: expected the hub to send it, got: a page that is no"
+    ):
         download.download(REPO)
     assert download.find(REPO) is None
-    assert not download.hub_answers()
+    assert download.problem().startswith("a page that is no model")
 
 
 def test_a_redirect_to_a_login_page_is_no_model(hub):
     hub.redirect = True
-    with pytest.raises(ConnectionError, match="^someone/tiny-gpt2: expected the hub to send it, got: .+; run again"):
+    with pytest.raises(
+        ConnectionError, match="^someone/tiny-gpt2: expected the hub to send it, got: a page that is no"
+    ):
         download.download(REPO)
     assert download.find(REPO) is None and not any(cache().rglob("*.safetensors"))
-    assert not download.hub_answers()
+    assert download.problem().startswith("a page that is no model")
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 410, 429, 500, 503])
 def test_a_hub_that_refuses_is_told_in_one_line(hub, status):
     hub.status = status
-    start = time.monotonic()
     with pytest.raises(ConnectionError, match=f"^someone/tiny-gpt2: expected .* got: .*{status}") as caught:
         download.download(REPO)
-    assert "\n" not in str(caught.value) and time.monotonic() - start < 5
+    assert "\n" not in str(caught.value)
     assert download.find(REPO) is None
 
 
 def test_a_hub_that_is_not_there_is_told_in_one_line(hub):
     hub.shutdown()
     hub.server_close()
-    with pytest.raises(ConnectionError, match="Connection refused; run again to resume$"):
+    with pytest.raises(ConnectionError, match="Connection refused; check the network, then run again to resume$"):
         download.download(REPO)
 
 
 def test_a_hub_that_stalls_in_the_middle_is_given_up_and_resumed(hub, files, monkeypatch):
     monkeypatch.setattr("time.sleep", lambda seconds: None)  # the client waits between its own retries
-    monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 0.2)  # 10 seconds, where nobody waits for a test
-    chunk = constants.DOWNLOAD_CHUNK_SIZE
-    hub.hang_after = chunk + 1000
-    with pytest.raises(ConnectionError, match="timed out; run again to resume$"):
+    monkeypatch.setattr(download, "SILENCE", 0.2)  # 10 seconds, where nobody waits for a test
+    hub.hang_after = 10_000_000
+    with pytest.raises(ConnectionError, match="got: no answer from 127.0.0.1 in time; .*, then run again to resume$"):
         download.download(REPO)
     assert download.find(REPO) is None
-    assert [path.stat().st_size for path in partial_files() if path.suffix == ".headlab-part"] == [chunk]
+    assert [path.stat().st_size for path in partial_files() if path.suffix == ".headlab-part"] == [10_000_000]
     hub.hang_after = None
     hub.hang.set()
     download.download(REPO)
@@ -170,16 +166,6 @@ def test_other_weights_than_the_pinned_ones_are_refused(hub, files):
     assert download.find(REPO) is None
 
 
-def test_a_full_disk_is_told_in_one_line(hub, monkeypatch):
-    def full(url, file, **rest):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(download, "http_get", full)
-    with pytest.raises(OSError, match="^someone/tiny-gpt2: expected room in .*, got a full disk; free some"):
-        download.download(REPO)
-    assert download.find(REPO) is None
-
-
 def test_a_cache_that_cannot_be_written_is_told_in_one_line(hub, tmp_path):
     tmp_path.chmod(0o555)
     root = hasattr(os, "geteuid") and os.geteuid() == 0  # whom no folder refuses
@@ -193,15 +179,6 @@ def test_a_cache_that_cannot_be_written_is_told_in_one_line(hub, tmp_path):
             os.seteuid(0)
         tmp_path.chmod(0o755)
     assert not cache().exists()
-
-
-def test_a_read_only_disk_is_told_in_one_line(hub, monkeypatch):
-    def read_only(*arguments, **settings):
-        raise OSError(errno.EROFS, "Read-only file system", "/mnt/class")
-
-    monkeypatch.setattr(download, "hf_hub_download", read_only)
-    with pytest.raises(OSError, match="^someone/tiny-gpt2: expected a folder that can be written, got /mnt/class; set"):
-        download.download(REPO)
 
 
 NOTEBOOK = """
@@ -224,7 +201,7 @@ def test_two_notebooks_at_once_both_load_and_fetch_the_weights_once(hub, tmp_pat
     ]
     for process in running:
         out, err = process.communicate(timeout=120)
-        assert (process.returncode, out) == (0, "4\n"), err
+        assert (process.returncode, out[-2:]) == (0, "4\n"), err
     assert sum(method == "GET" and name == download.WEIGHTS for method, name, _ in hub.requests) == 1
 
 
@@ -260,7 +237,8 @@ def test_auto_falls_back_where_a_download_breaks(hub, monkeypatch, capsys):
     hub.flip = True
     model, _ = models.load_model("auto")
     said = capsys.readouterr().out.splitlines()
-    assert len(said) == 2 and "a damaged file" in said[0] and said[1].startswith("Model: mini,")
+    (line,) = said
+    assert line.startswith("Model: mini,") and line.endswith(" got: a damaged file, which is deleted; run again.")
 
 
 def test_a_damaged_cache_says_which_file_to_delete(hub, files):
@@ -277,17 +255,6 @@ def test_a_damaged_cache_says_which_file_to_delete(hub, files):
     shutil.rmtree(cache())
 
 
-def test_a_hub_that_hangs_is_given_up_within_seconds(monkeypatch, tmp_path):
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        monkeypatch.setattr(constants, "ENDPOINT", url)
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", url + "/{repo_id}/{revision}/{filename}")
-        start = time.monotonic()
-        assert not download.hub_answers()
-        assert time.monotonic() - start < 5
-
-
 def test_the_command_downloads_once(hub, capsys):
     assert main(["download", REPO]) == 0
     assert "is on this machine now" in capsys.readouterr().out
@@ -298,9 +265,3 @@ def test_the_command_downloads_once(hub, capsys):
     assert main(["download", "nonsense"]) == 1
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 2 and lines[1].startswith("name: expected one of gpt2, gpt2-medium,")
-
-
-def test_if_reachable_never_fails(hub, capsys):
-    hub.html = True
-    assert main(["download", "gpt2", "--if-reachable"]) == 0
-    assert capsys.readouterr().out.startswith("Note: the Hugging Face hub does not answer, so")
