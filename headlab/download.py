@@ -1,277 +1,284 @@
-"""One style of complaint for the whole package: the argument, what was expected and what to do, what came.
+"""GPT-2's files from the Hugging Face hub into its own cache: resumed after an interruption, whole or not at all."""
 
-Here, too, is the one rule for what a user may bring as numbers. Functions that calculate with torch take plain tensors
-(`expect_tensor`); functions that count, resample and plot take what numpy can read (`real_array`). A container that
-holds more than plain numbers, such as a mask, a missing value or a sparse layout, is refused with what to do instead.
-"""
+import errno
+import hashlib
+import os
+import re
+import time
+from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Thread
+from typing import NamedTuple
 
-import math
-import numbers
-import operator
-from collections.abc import Iterable, Mapping, Set
+from filelock import FileLock, Timeout
+from huggingface_hub import (
+    constants,
+    get_hf_file_metadata,
+    get_token,
+    hf_hub_download,
+    hf_hub_url,
+    try_to_load_from_cache,
+)
+from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HTTPError
+from huggingface_hub.file_download import repo_folder_name
+from huggingface_hub.utils import get_session, hf_raise_for_status, logging, tqdm
 
-import numpy as np
-import torch
+from headlab._expect import shown
+from headlab.hub_errors import PAGE, NotTheModel, TooSlow, why
 
-MOST_POINTS = 10**6  # of an even grid: fast_kde's fine cells then take half a gigabyte
-LARGEST = 1e100  # in size: the squares and sums of numbers beyond it may not fit float64
-FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)  # those that torch calculates with
-WHOLE = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
-SINGLE = {int, float, np.float64, np.float32, np.int64}  # what a list may hold that numpy reads without a loss
-AS_FLOAT = "np.asarray(x, float) makes them so"
+WEIGHTS = "model.safetensors"
+REQUIRED = ("config.json", "tokenizer.json", WEIGHTS)
+OPTIONAL = ("tokenizer_config.json",)
+SHORT_NAMES = ("gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl")
+OWNER = "openai-community"
+GPT2 = f"{OWNER}/gpt2"
 
-
-def shown(value):
-    """A value as one line that is not too long."""
-    return " ".join(str(value).split())[:120]
-
-
-def expect(condition, argument, expected, received):
-    """Raise ValueError in one line unless the condition holds."""
-    if not condition:
-        raise ValueError(f"{argument}: expected {expected}, got {shown(received)}")
-
-
-def expect_tensor(value, argument, expected):
-    """Raise TypeError, saying what to do, unless value is a tensor with all its numbers one by one in memory."""
-    if not isinstance(value, torch.Tensor):
-        remedy = _bracket(f"torch.as_tensor({_as_array(value)}) makes one" if _as_array(value) else "")
-        raise TypeError(f"{argument}: expected a torch tensor {expected}{remedy}, got {_kind(value)}")
-    remedy = _as_plain(value)
-    if remedy:
-        received = f"{type(value).__name__} of layout {value.layout} on {value.device.type}"
-        raise TypeError(f"{argument}: expected a plain tensor ({remedy}), got {received}")
-
-
-def expect_float_tensor(value, argument, shape):
-    """Raise TypeError unless value is a floating-point tensor; `shape` says in words which."""
-    expect_tensor(value, argument, shape)
-    if value.dtype not in FLOATS:
-        remedy = "take x.real, x.imag or abs(x)" if value.is_complex() else "x.float() makes them so"
-        raise TypeError(f"{argument}: expected floating-point numbers {shape} ({remedy}), got {value.dtype}")
+# Seconds, so that nothing waits for ever.
+ASKED = 10  # the hub, for what it has
+SMALL_FILE = 120  # a megabyte, the tokenizer
+SILENCE = 10  # nothing more of the weights
+PACE, PACED = 5_000, 60  # bytes a second of the weights at least, looked at every so many seconds
+ATTEMPTS, PROGRESS = 5, 100_000  # goes at the weights that bring less than so many bytes
 
 
-def _as_plain(tensor):
-    """What makes a plain tensor of this one; empty where it is one."""
-    if isinstance(tensor, torch.nn.parameter.UninitializedTensorMixin):
-        return "run the model once, so that it gets its numbers"
-    if tensor.is_nested:
-        return "take those in x.unbind(), one at a time"
-    if type(tensor).__torch_dispatch__ is not torch.Tensor.__torch_dispatch__:  # it does its own arithmetic
-        masked = isinstance(tensor, torch.masked.MaskedTensor)
-        return "x.get_data()[x.get_mask()] leaves the masked out" if masked else "take the tensor of numbers in it"
-    if tensor.is_meta:
-        return "make or load it on the CPU: on the device meta a tensor has a shape and no numbers"
-    if tensor.is_quantized:
-        return "x.dequantize() makes one"
-    return "" if tensor.layout is torch.strided else "x.to_dense() makes one"
+class Pin(NamedTuple):
+    """One exact version of a model: its revision and its weights' size in bytes and SHA-256."""
+
+    revision: str
+    size: int
+    sha256: str
 
 
-def _as_array(value):
-    """How a container that is no tensor becomes an array for torch; empty for what is no container of numbers."""
-    if np.ma.isMaskedArray(value):  # torch.as_tensor would forget the mask
-        return "x.filled(0.0)"
-    for method in ("toarray", "todense", "to_numpy"):
-        if callable(getattr(value, method, None)):
-            return f"x.{method}()"
-    if isinstance(value, np.ndarray | list | tuple | range) or hasattr(value, "__array__"):
-        return "x"
-    return _as_list(value)
+PINS = {
+    GPT2: Pin(
+        revision="607a30d783dfa663caf39e06633721c8d4cfcd7e",
+        size=548_105_171,
+        sha256="248dfc3911869ec493c76e65bf2fcf7f615828b0254c12b473182f0f81d3a707",
+    )
+}
 
 
-def _as_list(value):
-    """How a container without an order or a length becomes a list; empty where it is none."""
-    if isinstance(value, Mapping):
-        return "list(x.values())"
-    return "list(x)" if isinstance(value, Iterable) and not isinstance(value, str | bytes | bytearray) else ""
+def repo_of(name):
+    """The hub's id, owner/name, of a short name such as "gpt2" or of an id; ValueError where it is neither."""
+    if not isinstance(name, str):
+        raise TypeError(f"name: expected a model's name such as 'gpt2', got {shown(repr(name))}")
+    if name in SHORT_NAMES:
+        return f"{OWNER}/{name}"
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", name, re.ASCII):
+        known = ", ".join(SHORT_NAMES)
+        raise ValueError(
+            f"name: expected one of {known}, an id owner/name or a folder that is there, got {shown(repr(name))}"
+        )
+    return name
 
 
-def _bracket(remedy):
-    return f" ({remedy})" if remedy else ""
+def find(repo):
+    """Folder of a model in the hub's cache, or None where a file is missing. Asks no network."""
+    files = [try_to_load_from_cache(repo, name, revision=_revision(repo)) for name in REQUIRED]
+    return Path(files[0]).parent if all(isinstance(f, str) for f in files) else None
 
 
-def _kind(value):
-    """A scalar as it is, of a container its type's name."""
-    return shown(repr(value)) if value is None or isinstance(value, str | numbers.Number) else type(value).__name__
-
-
-def expect_square(scores, argument="scores"):
-    """Raise unless scores is a floating-point tensor (..., query, key) with as many queries as keys, at least 1."""
-    expect_float_tensor(scores, argument, "(..., T, T)")
-    shape = tuple(scores.shape)
-    expect(len(shape) >= 2 and shape[-1] == shape[-2] >= 1, argument, "a square (..., T, T) with T >= 1", shape)
-
-
-def expect_whole(value, argument, expected):
-    """The value as an int, or TypeError where it is not a whole number (True and 3.0 are not)."""
-    number = _scalar(value)
+def problem(seconds=3.0):
+    """Why GPT-2 cannot be downloaded now, "cause; remedy"; None where the hub offers it within so many seconds."""
     try:
-        if isinstance(number, bool | np.ndarray | torch.Tensor):
-            raise TypeError
-        return operator.index(number)
-    except TypeError:
-        raise TypeError(f"{argument}: expected {expected}, got {shown(repr(value))}") from None
+        _offer(GPT2, seconds)
+    except Exception as error:  # Whatever keeps the hub from answering, the reader is told.
+        return why(error)
+    return None
 
 
-def expect_number(value, argument, expected):
-    """The value as a Python number, or TypeError where it is no real number (True is none).
+def download(repo):
+    """Bring a model's files into the hub's cache, with a progress bar, and return their folder.
 
-    A number of numpy's compares in its own precision, in which LARGEST may be infinite and its inverse 0.
+    repo: an id such as "openai-community/gpt2". Weights are safetensors only, resumed after an interruption, and
+    renamed into place once their size and SHA-256 are right. Raises ConnectionError or OSError in one line, with the
+    cause and what to do.
     """
-    number = _scalar(value)
-    if not isinstance(number, numbers.Real) or isinstance(number, bool):
-        raise TypeError(f"{argument}: expected {expected}, got {shown(repr(value))}")
-    return number
-
-
-def _scalar(value):
-    """The one number in an array or a tensor without axes, such as a mean; anything else as it is."""
-    if isinstance(value, torch.Tensor):
-        return value.item() if value.ndim == 0 and not _as_plain(value) else value
-    single = isinstance(value, np.generic | np.ndarray) and value.ndim == 0 and not np.ma.isMaskedArray(value)
-    return value.item() if single else value
-
-
-def expect_list(values, argument, expected):
-    """What can be gone through in its own order, as a list of at least one."""
-    # A set has no order, and what a dictionary or a table gives are its names.
-    if isinstance(values, Set | Mapping) or hasattr(values, "columns"):
-        raise TypeError(f"{argument}: expected {expected} in a list, one after the other, got {_kind(values)}")
     try:
-        values = list(values)
-    except TypeError:
-        raise TypeError(f"{argument}: expected {expected}, got {shown(repr(values))}") from None
-    expect(values, argument, f"{expected}, at least one", "none")
-    return values
+        with _quiet():
+            # The hub is asked once before anything is fetched, so that no connection means no long row of retries.
+            metadata, token = _offer(repo, ASKED)
+            # The weights come last, so that a folder that has them has everything.
+            for name in OPTIONAL + REQUIRED[:-1]:
+                _small_file(repo, name, token)
+            _download_weights(repo, metadata, token)
+            return Path(_small_file(repo, WEIGHTS, token)).parent  # which is there, and gets its name in the cache
+    except Exception as error:  # The hub's client raises some twenty kinds; a reader needs one line.
+        raise _one_line(repo, error) from error
 
 
-def expect_points(n_grid):
-    """The number of points of an even grid, from 2 to MOST_POINTS."""
-    expected = f"a whole number of points from 2 to {MOST_POINTS}"
-    n_grid = expect_whole(n_grid, "n_grid", expected)
-    expect(2 <= n_grid <= MOST_POINTS, "n_grid", expected, n_grid)
-    return n_grid
+def check_weights(path, pin, remedy):
+    """Raise ValueError in one line unless the file has the pinned size and SHA-256; `remedy` says what to do."""
+    size = path.stat().st_size
+    if size != pin.size:
+        raise ValueError(f"{path}: expected {pin.size:,} bytes, got {size:,}; {remedy}")
+    digest = _sha256(path)
+    if digest != pin.sha256:
+        raise ValueError(f"{path}: expected SHA-256 {pin.sha256[:12]}..., got {digest[:12]}...; {remedy}")
 
 
-def expect_flag(value, argument):
-    """Raise TypeError unless value is True or False."""
-    if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{argument}: expected True or False, got {shown(repr(value))}")
+def _one_line(repo, error):
+    number, place = getattr(error, "errno", None), getattr(error, "filename", None)
+    if number in (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)):
+        full = "a full disk" if number == errno.ENOSPC else "a quota that is used up"
+        remedy = "free some, or set HF_HOME to a folder elsewhere, then run again"
+        return OSError(f"{repo}: expected room in {constants.HF_HUB_CACHE}, got {full}; {remedy}")
+    if place and number in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+        return OSError(f"{repo}: expected a folder that can be written, got {place}; set HF_HOME to one")
+    return ConnectionError(f"{repo}: expected the hub to send it, got: {why(error)}")
 
 
-def all_finite(values):
-    """True where no entry of a tensor is NaN or infinite; in one pass over it, where isfinite takes several."""
-    return values.numel() == 0 or all(end.isfinite() for end in values.aminmax())
-
-
-def expect_finite(values, argument, allow_minus_infinity=False):
-    """Raise ValueError naming the first entry that is NaN or infinite."""
-    if all_finite(values):
-        return
-    allowed = values.isfinite() | values.isneginf() if allow_minus_infinity else values.isfinite()
-    if not allowed.all():
-        place = tuple((~allowed).nonzero()[0].tolist())
-        raise ValueError(f"{argument}: expected finite numbers, got {values[place].item()} at index {place}")
-
-
-def without_overflow(result, argument):
-    """The result, or ValueError where finite numbers had a product or a sum too large for their kind."""
-    expect(all_finite(result.detach()), argument, f"numbers whose products and sums fit {result.dtype}", "an overflow")
-    return result
-
-
-def finite_array(values, argument):
-    """What a user brings as numbers as a numpy array of float64, or one line on what in it is no finite number."""
-    array = real_array(values, argument)
-    if array.size:
-        finite_range(array, argument, values)
-    return array.astype(np.float64, copy=False)
-
-
-def real_array(values, argument):
-    """What a user brings as numbers as a numpy array of their own kind, or one line on what else is in it."""
-    if isinstance(values, torch.Tensor):
-        array = _array_of_tensor(values, argument)
-    elif isinstance(values, list | tuple) and not {*map(type, values)} <= SINGLE:
-        _expect_no_fields(values, argument)
-        array = _as_numpy([real_array(value, argument) for value in values], argument)
-    else:
-        array = _as_numpy(values, argument)
-    if array.dtype.kind not in "fiu":
-        raise TypeError(_not_real(array, values, argument))
-    return array
-
-
-def _array_of_tensor(tensor, argument):
-    expect_tensor(tensor, argument, "of real numbers")
-    tensor = tensor.detach().cpu().resolve_conj().resolve_neg()
-    known_to_numpy = not tensor.is_floating_point() or tensor.dtype in FLOATS and tensor.dtype != torch.bfloat16
+@contextmanager
+def _quiet():
+    """Without the lines that the hub's client writes about each of its own retries."""
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()
     try:
-        return (tensor if known_to_numpy else tensor.float()).numpy()
-    except (TypeError, RuntimeError):  # packed kinds, several numbers to a byte
-        expected = "a kind of number that numpy knows too (x.float() may make it so)"
-        raise TypeError(f"{argument}: expected {expected}, got {tensor.dtype}") from None
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
 
 
-def _as_numpy(values, argument):
-    """Any container as a plain numpy array of any kind; what numpy would leave out unseen is refused."""
-    if isinstance(values, bytes | bytearray):
-        raise TypeError(f"{argument}: expected real numbers (list(x)), got {type(values).__name__}")
-    try:
-        array = np.asanyarray(values)
-    except ValueError:
-        raise ValueError(f"{argument}: expected rows of one length, got {shown(repr(values))}") from None
-    except Exception as error:  # a container's own, such as cupy's or xarray's
-        expected = "numbers that numpy can read"
-        raise TypeError(f"{argument}: expected {expected}, got {_kind(values)}: {shown(error)}") from None
-    masked = np.count_nonzero(getattr(array, "mask", False))
-    if masked:
-        expected = "numbers without a mask (x.compressed() leaves the masked out, x.filled(0.0) gives them a value)"
-        raise TypeError(f"{argument}: expected {expected}, got {masked} masked of {array.size}")
-    return array
+def _within(seconds, call, *arguments, **settings):
+    """What a call gives or raises, or TimeoutError after so many seconds.
 
-
-def _expect_no_fields(values, argument):
-    """A named tuple's fields are different things, not numbers of a kind."""
-    names = getattr(values, "_fields", None)
-    if names:
-        raise TypeError(f"{argument}: expected one field of it, such as .{names[0]}, got {type(values).__name__}")
-
-
-def _not_real(array, values, argument):
-    """The line on an array that holds something else than real numbers."""
-    if array.dtype.kind != "O":
-        remedy = "take x.real, x.imag or abs(x)" if array.dtype.kind == "c" else AS_FLOAT
-        if array.dtype.names:
-            remedy = f"take one field of x, such as x[{array.dtype.names[0]!r}]"
-        return f"{argument}: expected real numbers ({remedy}), got {array.dtype}"
-    place = next((p for p, item in np.ndenumerate(array) if not isinstance(item, numbers.Number)), None)
-    if place is None:  # Decimal, Fraction, whole numbers beyond 64 bits
-        return f"{argument}: expected real numbers ({AS_FLOAT}), got Python's own {type(array.flat[0]).__name__}"
-    if array.ndim == 0:
-        return f"{argument}: expected real numbers{_bracket(_as_array(values))}, got {_kind(values)}"
-    return f"{argument}: expected real numbers, got {shown(repr(array[place]))} at index {place}"
-
-
-def finite_range(array, argument, source=None):
-    """The least and the greatest of at least one number, or one line on one that is not finite.
-
-    source: what the array was made of, where that may know a missing number by another name.
+    In a thread of its own, because looking up the hub's name, or an answer that comes byte by byte, can outlast any
+    timeout given to the request.
     """
-    low, high = array.min(), array.max()  # NaN where any entry is
-    if not (np.isfinite(low) and np.isfinite(high)):
-        place = tuple(np.argwhere(~np.isfinite(array))[0].tolist())
-        remedy = _bracket(_without_missing(source, array[place]))
-        raise ValueError(f"{argument}: expected finite numbers{remedy}, got {array[place]} at index {place}")
-    low, high = float(low), float(high)  # of longdouble, perhaps infinite only now
-    largest = max(-low, high)
-    expect(largest <= LARGEST, argument, f"numbers up to {LARGEST:.0e} in size", f"{largest:.3g}")
-    return low, high
+    outcome = Future()
+
+    def run():
+        try:
+            outcome.set_result(call(*arguments, **settings))
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    Thread(target=run, daemon=True).start()
+    try:
+        return outcome.result(seconds)
+    except TimeoutError:
+        if outcome.done():
+            raise
+        raise TooSlow(f"no answer within {seconds:g} seconds") from None
 
 
-def _without_missing(source, number):
-    """What leaves out a number that is not finite."""
-    if number == -math.inf:
-        return "take the causal entries only"
-    methods = ("dropna", "drop_nulls", "drop_null")  # of pandas and xarray, of polars, of pyarrow
-    return next((f"x.{name}() leaves missing ones out" for name in methods if hasattr(source, name)), "")
+def _revision(repo):
+    return PINS[repo].revision if repo in PINS else "main"
+
+
+def _sha256(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _offer(repo, seconds):
+    """What the hub says of a model's weights, checked, and the token that it wanted (False: none).
+
+    OpenAI's models are public. A token is sent only where the hub refuses without one: it answers 401 to an old one.
+    """
+    url = hf_hub_url(repo, WEIGHTS, revision=_revision(repo))
+    token = False
+    try:
+        metadata = _within(seconds, get_hf_file_metadata, url, token=token, timeout=seconds)
+    except HfHubHTTPError as error:
+        token = get_token()
+        if not token or repo.startswith(f"{OWNER}/") or error.response.status_code not in (401, 403, 404):
+            raise
+        metadata = _within(seconds, get_hf_file_metadata, url, token=token, timeout=seconds)
+    if metadata.commit_hash is None:  # which every answer of the hub has
+        raise NotTheModel(*PAGE)
+    pin = PINS.get(repo)
+    if pin and (metadata.size, metadata.etag) != (pin.size, pin.sha256):
+        found = f"{metadata.size} bytes with tag {metadata.etag}, not the pinned weights"
+        raise NotTheModel(found, "unset HF_ENDPOINT, if it is set")
+    if not re.fullmatch("[0-9a-f]{64}", metadata.etag or ""):
+        raise NotTheModel(f"no SHA-256 for {WEIGHTS}, so a damaged file could not be told", "choose another model")
+    return metadata, token
+
+
+def _small_file(repo, name, token):
+    """Path of a file in the hub's cache, fetched where need be; None where it is optional and not there."""
+    try:
+        return _within(SMALL_FILE, hf_hub_download, repo, name, revision=_revision(repo), token=token)
+    except EntryNotFoundError as error:
+        # The client gives a broken connection the same class.
+        if name in OPTIONAL and isinstance(error, HfHubHTTPError):
+            return None
+        raise
+
+
+def _download_weights(repo, metadata, token):
+    """The weights as a blob of the hub's cache, where its own client then finds them.
+
+    The hub's client starts again from nothing after an interruption, hence this part file of our own.
+    """
+    blob = Path(constants.HF_HUB_CACHE, repo_folder_name(repo_id=repo, repo_type="model"), "blobs", metadata.etag)
+    part = blob.with_name(blob.name + ".headlab-part")
+    blob.parent.mkdir(parents=True, exist_ok=True)
+    with _alone(f"{part}.lock", repo):  # A second notebook waits here, then finds the file.
+        if blob.exists() or find(repo):
+            return
+        with open(part, "ab") as file:
+            _fill(file, metadata, token, f"{repo} {WEIGHTS}")
+        if _sha256(part) != metadata.etag:
+            part.unlink()
+            raise NotTheModel("a damaged file, which is deleted", "run again")
+        os.replace(part, blob)
+
+
+@contextmanager
+def _alone(path, repo):
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=1)
+    except Timeout:
+        print(f"Another program is downloading {repo}; waiting for it.")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _fill(file, metadata, token, title):
+    """Append to a file what it lacks, in as many goes as bring something."""
+    if file.tell() > metadata.size:
+        file.truncate(0)
+    attempts = 0
+    with tqdm(desc=title[-40:], total=metadata.size, initial=file.tell(), unit="B", unit_scale=True) as bar:
+        while file.tell() < metadata.size:
+            before = file.tell()
+            try:
+                _append(file, metadata, token, bar)
+            except HTTPError as error:
+                attempts = 1 if file.tell() >= before + PROGRESS else attempts + 1
+                if isinstance(error, HfHubHTTPError) or attempts >= ATTEMPTS:
+                    raise
+                time.sleep(1)
+
+
+def _append(file, metadata, token, bar):
+    """One go: what the hub sends from the file's end on."""
+    headers = {"Range": f"bytes={file.tell()}-", "Accept-Encoding": "identity"}
+    if token and metadata.location.startswith(f"{constants.ENDPOINT}/"):  # the hub itself, not where it stores files
+        headers["Authorization"] = f"Bearer {token}"
+    with get_session().stream("GET", metadata.location, headers=headers, timeout=SILENCE) as answer:
+        hf_raise_for_status(answer)
+        if answer.status_code != 206:  # everything from its start, or a page in its place
+            if answer.headers.get("Content-Length") != str(metadata.size):
+                raise NotTheModel(*PAGE)
+            file.truncate(0)
+            bar.reset()
+        since, came = time.monotonic(), 0
+        for block in answer.iter_raw():
+            file.write(block)
+            bar.update(len(block))
+            came += len(block)
+            seconds = time.monotonic() - since
+            if seconds >= PACED:
+                if came < PACE * seconds:
+                    raise TooSlow(f"only {came / seconds:,.0f} bytes a second")
+                since, came = time.monotonic(), 0
+            if file.tell() > metadata.size:  # _sha256 will find it wrong
+                return
