@@ -4,20 +4,18 @@ import base64
 import html
 import json
 import threading
-from functools import lru_cache
+from functools import lru_cache, wraps
 from io import BytesIO
 from pathlib import Path
 
 import anywidget
 import ipywidgets as widgets
-import matplotlib
 import numpy as np
 import torch
 import traitlets
 from IPython.display import Image
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
-from matplotlib.figure import Figure
 from matplotlib.image import imsave
 from matplotlib.patches import Rectangle
 
@@ -27,7 +25,7 @@ from headlab.contrast import ScoreTerms, effective_tokens
 from headlab.density import EVERYWHERE, choose_bandwidth, kde
 from headlab.masking import causal_mask, mask_scores, softmax
 from headlab.models import model_name, token_strings
-from headlab.plots import as_label, plot_pattern, plot_scores
+from headlab.plots import COLOURS, MAPS, HouseFigure, as_label, house_style, masked_future, plot_pattern, plot_scores
 from headlab.profiles import laminar_profile, layer_densities
 from headlab.scores import attention_pattern
 from headlab.shift import shift_stats
@@ -68,6 +66,17 @@ def still(png, model, lines):
     return Image(png, alt=" ".join(lines))
 
 
+def in_house_style(method):
+    """A method that draws as headlab's figures are drawn, whatever the reader's settings."""
+
+    @wraps(method)
+    def styled(*args):
+        with house_style():
+            return method(*args)
+
+    return styled
+
+
 def one_line(error):
     """An exception as one line for the reader; headlab's own complaints already are one."""
     name = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
@@ -82,9 +91,9 @@ def fit_labels(*axes, most=26):
         axis.set_ticks(places[::every], texts[::every], fontsize=min(10, 190 / len(places[::every])))
 
 
-def show_square(image, values):
+def show_square(image, values, masked):
     """Let a heatmap of tokens by tokens show these values, which may be of fewer tokens than its axes have."""
-    image.set_data(values.numpy())
+    image.set_data(np.ma.masked_array(values.numpy(), masked.numpy()))
     image.set_extent((-0.5, len(values) - 0.5, len(values) - 0.5, -0.5))
 
 
@@ -122,7 +131,7 @@ class Explorer(widgets.VBox):
         self.controls = {"text": text_box, **controls}
         for control in self.controls.values():
             control.style.description_width = "90px"
-        self.figure = Figure(figsize=self.size, dpi=100, layout="constrained")
+        self.figure = HouseFigure(figsize=self.size, dpi=100, layout="constrained")
         FigureCanvasAgg(self.figure)
         width, height = (f"{100 * side:.0f}px" for side in self.size)
         self.image = widgets.Image(layout={"width": width, "height": height, "max_width": "100%"})
@@ -166,6 +175,7 @@ class Explorer(widgets.VBox):
                 self._present(self._good)  # so that it still follows the other controls
             raise
 
+    @in_house_style
     def _present(self, reading):
         if reading is not self._drawn:
             self._drawn = None
@@ -244,7 +254,9 @@ class MaskExplorer(Explorer):
         self.controls["n_tokens"].max = n_tokens
         self.controls["n_tokens"].value = n_tokens
         left, right = self.figure.subplots(1, 2)
-        plot_scores(torch.zeros(n_tokens, n_tokens), labels, left, label="scaled score over temperature (grey: -inf)")
+        plot_scores(
+            torch.zeros(n_tokens, n_tokens), labels, left, label="scaled score over temperature (hatched: -inf)"
+        )
         plot_pattern(torch.eye(n_tokens), labels, right)
         for ax in (left, right):
             ax.autoscale(False)  # the axes stay as they are while fewer tokens are read
@@ -262,10 +274,10 @@ class MaskExplorer(Explorer):
         masked = mask_scores(scores) if mask else scores
         pattern = softmax(masked)
 
-        show_square(self.scores_image, masked)
+        show_square(self.scores_image, masked, masked.isneginf())
         limit = scores.abs().max().item() or 1.0
         self.scores_image.set_clim(-limit, limit)
-        show_square(self.pattern_image, pattern)
+        show_square(self.pattern_image, pattern, masked_future(pattern))
         for cover, corner in zip(self.covers, [(n_tokens, 0), (0, n_tokens)] * 2, strict=True):
             cover.set(x=corner[0] - 0.5, y=corner[1] - 0.5, width=len(labels), height=len(labels))
         self.name.set_text(f"scores of L{layer}H{head}")
@@ -298,7 +310,7 @@ class SplittingExplorer(Explorer):
         axes = self.figure.subplot_mosaic([["fused"] * 3, ["query", "key", "value"]])
         # One scale for all layers, so that they can be compared.
         limit = np.quantile(np.abs([capture.q.numpy(), capture.k.numpy(), capture.v.numpy()]), 0.99)
-        style = {"cmap": "PuOr", "vmin": -limit, "vmax": limit, "aspect": "auto", "interpolation": "nearest"}
+        style = {"cmap": MAPS["score"], "vmin": -limit, "vmax": limit, "aspect": "auto", "interpolation": "nearest"}
         self.images = {
             # Edges at whole numbers, so that a band's edges are its column numbers.
             name: ax.imshow(np.zeros((n_tokens, width)), extent=(0, width, n_tokens, 0), **style)
@@ -375,18 +387,21 @@ class ShiftExplorer(Explorer):
         axes = self.figure.subplot_mosaic(
             [["scores", "pattern", "tokens"], ["scores", "pattern", "share"]], width_ratios=(3, 3, 2)
         )
-        plot_scores(torch.zeros(n_tokens, n_tokens), labels, axes["scores"], label="raw score (grey: masked)")
+        plot_scores(torch.zeros(n_tokens, n_tokens), labels, axes["scores"], label="raw score (hatched: masked)")
         plot_pattern(torch.eye(n_tokens), labels, axes["pattern"])
         for name in ("scores", "pattern"):
             fit_labels(axes[name].xaxis, axes[name].yaxis)
             axes[name].images[0].colorbar.remove()
-        axes["pattern"].set(title="pattern\n(dark: 0, bright: 1)", ylabel="")
+        axes["pattern"].set(title="pattern\n(white: 0, dark green: 1)", ylabel="")
         axes["tokens"].set(ylim=(0, n_tokens + 1), ylabel="effective tokens", xticklabels=[])
         axes["share"].set(ylim=(0, 1.05), ylabel="first token's share", xlabel="query")
         self.curves = {}
         for name in ("tokens", "share"):
             axes[name].set_xlim(-0.5, n_tokens - 0.5)
-            style = {"unchanged": {"color": "0.6", "lw": 4}, "changed": {"color": "#0072B2", "marker": "o", "ms": 3}}
+            style = {
+                "unchanged": {"color": "0.6", "lw": 4},
+                "changed": {"color": COLOURS["loaded model"], "marker": "o", "ms": 3},
+            }
             for state, look in style.items():
                 self.curves[name, state] = axes[name].plot(range(n_tokens), np.zeros(n_tokens), label=state, **look)[0]
         axes["tokens"].legend(loc="upper left", fontsize=8, frameon=False)
@@ -405,10 +420,11 @@ class ShiftExplorer(Explorer):
         for state, pattern in patterns.items():
             self.curves["tokens", state].set_ydata(effective_tokens(pattern))
             self.curves["share", state].set_ydata(pattern[:, 0].numpy())
-        self.scores_image.set_data(mask_scores(raw).numpy())
-        limit = raw[causal_mask(len(labels))].abs().max().item() or 1.0
+        future = ~causal_mask(len(labels))
+        show_square(self.scores_image, raw, future)
+        limit = raw[~future].abs().max().item() or 1.0
         self.scores_image.set_clim(-limit, limit)
-        self.pattern_image.set_data(patterns["changed"].numpy())
+        show_square(self.pattern_image, patterns["changed"], future)
         self.name.set_text(f"raw scores of L{layer}H{head}\n(colours from −{limit:.0f} to {limit:.0f})")
         dropped = " and ".join(name.replace("_", " ") for name in four if not kept[name])
         left = f"without {dropped}" if dropped else "all four terms"
@@ -460,9 +476,9 @@ class DensityExplorer(Explorer):
             right.axvline(edge, color="0.6", ls=":", lw=1)
         for ax in self.axes:
             ax.locator_params(nbins=4)  # the axes are drawn at each change: fewer labels, faster
-        self.sums = [ax.plot([], [], color="#0072B2", lw=2)[0] for ax in self.axes]
+        self.sums = [ax.plot([], [], color=COLOURS["loaded model"], lw=2)[0] for ax in self.axes]
         self.rugs = [ax.plot([], [], "|", color="black", ms=9)[0] for ax in self.axes]
-        self.kernels = [ax.add_collection(LineCollection([], color="#D55E00", lw=0.7)) for ax in self.axes]
+        self.kernels = [ax.add_collection(LineCollection([], color="#E69F00", lw=0.7)) for ax in self.axes]
         return list(self.axes)
 
     def show(self, capture, labels, layer, head, n_samples, width, kernels, mend):
@@ -532,8 +548,10 @@ class ProfileExplorer(Explorer):
         step = grid[1] - grid[0]
         n_layers, n_heads = self.profile.median.shape
         extent = (grid[0] - step / 2, grid[-1] + step / 2, n_layers - 0.5, -0.5)
-        self.densities = left.imshow(densities, extent=extent, aspect="auto", cmap="viridis", interpolation="nearest")
-        left.axvline(0, color="white", ls=":", lw=1)
+        self.densities = left.imshow(
+            densities, extent=extent, aspect="auto", cmap=MAPS["amount"], interpolation="nearest"
+        )
+        left.axvline(0, color="0.45", ls="--", lw=1)
         left.set(xlabel="raw score q·k", ylabel="layer", title="colour: density per unit of q·k")
         self.figure.colorbar(self.densities, ax=left)  # a label would be taken for that of the right panel
         right.set_ylabel("layer")
@@ -541,7 +559,7 @@ class ProfileExplorer(Explorer):
         rows = np.repeat(np.arange(n_layers), n_heads)
         self.points = right.scatter(np.zeros(rows.size), rows, s=14, color="0.6", label="each head")
         self.middle = right.plot(np.zeros(n_layers), range(n_layers), color="black", label="median of the heads")[0]
-        track = {"color": "#D55E00", "ms": 5, "lw": 1, "label": "chosen head"}
+        track = {"color": COLOURS["loaded model"], "ms": 5, "lw": 1, "label": "chosen head"}
         self.track = right.plot(np.zeros(n_layers), range(n_layers), "o-", **track)[0]
         self.figure.legend(loc="outside lower center", ncols=3)
         return [self.densities, *left.lines, left.yaxis, right]
@@ -604,7 +622,7 @@ class HeadExplorer(anywidget.AnyWidget):
     def __init__(self, model, tokenizer, text, layer=0, head=0):
         self._name = model_name(model)
         self._read = text_reader(model, tokenizer)
-        colours = [matplotlib.colormaps[name](range(256), bytes=True).tobytes() for name in ("PuOr", "viridis")]
+        colours = [MAPS[name](range(256), bytes=True).tobytes() for name in ("score", "share")]
         super().__init__(text=text, layer=layer, head=head, shown=self._all_heads(text), palettes=b"".join(colours))
         self.observe(self._follow_text, "text")
 
@@ -640,16 +658,18 @@ class HeadExplorer(anywidget.AnyWidget):
         expect(0 <= value <= last, name, f"a {name} from 0 to {last}", value)
         return value
 
+    @in_house_style
     def still(self):
         """The chosen head's four stages as a picture, for a page that runs nothing, with the summary of the head."""
         capture, labels = self._reading
         raw = capture.scores(self.layer, self.head)
         scaled = raw / capture.divisors[self.layer]
-        figure = Figure(figsize=(9.6, 8.4), layout="constrained")
+        figure = HouseFigure(figsize=(9.6, 8.4), layout="constrained")
         axes = figure.subplots(2, 2).flat
+        limit = scaled.abs().max().item() or None  # one scale for the scaled scores, masked or not
         plot_scores(raw, labels, axes[0], label="raw score q·k").set_title(f"raw scores of L{self.layer}H{self.head}")
-        plot_scores(scaled, labels, axes[1], label="scaled score").set_title("scaled")
-        plot_scores(mask_scores(scaled), labels, axes[2], label="masked score (grey: -inf)").set_title("masked")
+        plot_scores(scaled, labels, axes[1], "scaled score", limit).set_title("scaled")
+        plot_scores(mask_scores(scaled), labels, axes[2], "masked score (hatched: -inf)", limit).set_title("masked")
         plot_pattern(capture.pattern(self.layer, self.head), labels, axes[3]).set_title("pattern")
         for ax in axes:
             fit_labels(ax.xaxis, ax.yaxis)

@@ -6,7 +6,7 @@ const GAP = 16; // pixels between two panels
 const LABELS = 96; // pixels at most for a token's label
 const TITLE = 46; // pixels above a panel: its name and its colour scale
 const MARGIN = 24; // pixels for the names of the layers and heads in the overview
-const GREY = 0xffd9d9d9;
+const MASKED = ["#d9d9d9", "#a6a6a6"]; // a masked cell and its hatching, as in plots.py
 const FONT = "system-ui, sans-serif";
 const PANELS = ["raw scores", "scaled", "masked", "pattern"];
 
@@ -25,16 +25,31 @@ export function stages(raw, nTokens, divisor) {
   return [raw, scaled, masked, pattern];
 }
 
-/** The colours of values between `low` and `high`, `width` of them in a line; what is masked is grey. */
-function colours(values, low, high, palette, width) {
+/** The colours of values between `low` and `high`, `width` of them in a line; what is masked is left out. */
+function colours(values, low, high, palette, width, isMasked = () => false) {
   const image = new ImageData(width, values.length / width);
   const target = new Uint32Array(image.data.buffer);
   const steps = 256 / (high - low);
   for (let cell = 0; cell < values.length; cell++) {
     const step = Math.max(0, Math.min(255, Math.floor(steps * (values[cell] - low))));
-    target[cell] = values[cell] === -Infinity ? GREY : palette[step];
+    if (!isMasked(cell)) target[cell] = palette[step];
   }
   return image;
+}
+
+/** One tile of the hatching of masked cells. */
+function hatching() {
+  const tile = new OffscreenCanvas(6, 6);
+  const lines = tile.getContext("2d");
+  lines.fillStyle = MASKED[0];
+  lines.fillRect(0, 0, 6, 6);
+  lines.strokeStyle = MASKED[1];
+  for (const start of [-6, 0, 6]) {
+    lines.moveTo(start - 1, 7);
+    lines.lineTo(start + 7, -1);
+  }
+  lines.stroke();
+  return tile;
 }
 
 /** A canvas of its own with these pixels, to be drawn at any size. */
@@ -81,6 +96,7 @@ class Explorer {
     this.model = model;
     const palettes = new Uint32Array(bytes(model.get("palettes")).buffer); // 256 colours for scores, 256 for patterns
     this.palettes = [0, 0, 0, 256].map((start) => palettes.subarray(start, start + 256));
+    this.hatching = hatching();
     this.build(root, live);
     this.listen();
     this.fill();
@@ -189,6 +205,7 @@ class Explorer {
     const { model_name, tokens, n_layers, n_heads, divisors, scores } = this.model.get("shown");
     this.tokens = tokens;
     this.nTokens = tokens.length;
+    this.inFuture = (cell) => cell % this.nTokens > Math.floor(cell / this.nTokens);
     [this.nLayers, this.nHeads, this.divisors] = [n_layers, n_heads, divisors];
     this.scores = new Float32Array(bytes(scores).buffer);
     this.cell = [this.nTokens - 1, 0];
@@ -222,7 +239,7 @@ class Explorer {
     const image = new ImageData(this.nHeads * n, this.nLayers * n);
     for (let layer = 0; layer < this.nLayers; layer++) {
       for (let head = 0; head < this.nHeads; head++) {
-        const tile = colours(this.stagesOf(layer, head)[3], 0, 1, this.palettes[3], n);
+        const tile = colours(this.stagesOf(layer, head)[3], 0, 1, this.palettes[3], n, this.inFuture);
         for (let row = 0; row < n; row++) {
           const line = tile.data.subarray(4 * row * n, 4 * (row + 1) * n);
           image.data.set(line, 4 * ((layer * n + row) * image.width + head * n));
@@ -252,7 +269,7 @@ class Explorer {
     const limits = this.stages.slice(0, 2).map((values) => Math.max(...values.map(Math.abs)) || 1);
     this.ranges = [limits[0], limits[1], limits[1]].map((limit) => [-limit, limit]).concat([[0, 1]]);
     this.heatmaps = this.stages.map((values, i) =>
-      picture(colours(values, ...this.ranges[i], this.palettes[i], this.nTokens)),
+      picture(colours(values, ...this.ranges[i], this.palettes[i], this.nTokens, i < 2 ? undefined : this.inFuture)),
     );
     this.sliders[0].value = layer;
     this.sliders[1].value = head;
@@ -274,9 +291,11 @@ class Explorer {
     for (let i = 0; i < this.nLayers; i++) context.fillText(`L${i}`, MARGIN / 2, MARGIN + thumb * (i + 0.5));
     for (let j = 0; j < this.nHeads; j++) context.fillText(`H${j}`, MARGIN + thumb * (j + 0.5), MARGIN / 2);
     const n = this.nTokens;
+    context.fillStyle = context.createPattern(this.hatching, "repeat"); // what is masked is left out of the pictures
     for (let i = 0; i < this.nLayers; i++) {
       for (let j = 0; j < this.nHeads; j++) {
         const place = [MARGIN + j * thumb + 1, MARGIN + i * thumb + 1, thumb - 2, thumb - 2];
+        context.fillRect(...place);
         context.drawImage(this.thumbnails, j * n, i * n, n, n, ...place);
       }
     }
@@ -300,10 +319,12 @@ class Explorer {
     const ink = getComputedStyle(this.root).color;
     const size = side / nTokens;
     const every = Math.ceil(10 / size); // labels that would overlap are left out
-    context.fillStyle = ink;
+    const ground = context.createPattern(this.hatching, "repeat");
     this.heatmaps.forEach((heatmap, panel) => {
       const left = label + panel * (side + GAP);
       context.imageSmoothingEnabled = false;
+      context.fillStyle = ground;
+      context.fillRect(left, TITLE, side, side);
       context.drawImage(heatmap, left, TITLE, side, side);
       this.drawScale(context, panel, left, ink);
     });

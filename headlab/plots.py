@@ -1,10 +1,36 @@
-"""One figure per function; each draws on the axes it is given, or on new ones, and returns them."""
+"""One figure per function; each draws on the axes it is given, or on new ones, and returns them.
 
+**One meaning, one colour.** `MAPS` has a colour map for each kind of number that fills cells, `COLOURS` and `MARKERS`
+a colour and a marker for what a line or a group of points stands for. Lessons and explorers take theirs from here.
+
+- "score": signed, orange below zero, white at zero, blue above.
+- "share" of attention, and what is measured in such shares: from white, none, to dark green, all.
+- "fraction" that turns at one half: purple below, grey at one half, yellow above; lighter is more.
+- "amount", such as a density or a count: from white to black.
+- "layer": from pink, the first, to nearly black, the last.
+- What is masked is grey and hatched, in every figure.
+
+Readers with any colour vision tell these maps and their ends apart; each but "score" gets steadily lighter or darker.
+
+**The reader's settings.** A figure that a function makes itself is drawn in matplotlib's default style, whatever the
+reader's rcParams, styles and themes: the same picture everywhere. Only a letter that DejaVu Sans lacks is taken from
+the reader's `font.family`. On axes of the reader's own, their style rules what stands around the data (fonts, ground,
+ticks, legend, colour bar), and the data are drawn the same as ever. `house_style` and `HouseFigure` do this.
+"""
+
+import inspect
+from contextlib import contextmanager
+from functools import wraps
+from types import MappingProxyType
+
+import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from IPython.display import display
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap, ListedColormap, to_rgb
+from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 
 from headlab._expect import (
@@ -23,31 +49,117 @@ from headlab._expect import (
 from headlab.density import ScoreHistogram
 from headlab.profiles import bootstrap_mean
 
+MAPS = MappingProxyType(
+    {
+        name: LinearSegmentedColormap.from_list(f"headlab_{name}", colours.split())
+        for name, colours in {
+            "score": "#a84b00 #d9761c #f3ab62 #fbd9b4 #fbfbfb #bcd6ee #6aa3d8 #2464ad #0a2a66",
+            "share": "#ffffff #d3eddb #93d2aa #4db27f #13895a #046240 #013a27 #001c14",
+            "fraction": "#330a45 #552069 #74437f #8a6592 #98938f #c2a03c #dcb92c #f4d64f #fff7b8",
+            "amount": "#ffffff #000000",
+            "layer": "#f7a8c4 #e0559a #b0127b #6b0155 #2c0026",
+        }.items()
+    }
+)
+SEEN = ListedColormap(["white"])  # of a mask's cells
+MASKED, HATCH = "#d9d9d9", "#a6a6a6"  # the colours of a masked cell and of its hatching
 # Okabe and Ito's colours, which readers with any colour vision tell apart, each with a marker of its own.
-TERM_STYLES = (("o", "#0072B2"), ("s", "#D55E00"), ("^", "#009E73"), ("x", "#555555"))
+COLOURS = MappingProxyType(
+    {
+        "loaded model": "#0072B2",
+        "random control": "#555555",
+        "real GPT-2": "#D55E00",
+        "first key": "#CC79A7",
+        "other keys": "#009E73",
+    }
+)
+MARKERS = MappingProxyType(dict(zip(COLOURS, "oxs^v", strict=True)))
+IN_TURN = (("D", "#000000"), ("P", "#E69F00"), ("p", "#56B4E9"), ("*", "#7A4B12"))  # for what has no such name
+VALUE_MAPS = ("score", "share", "fraction", "amount")  # of MAPS, those for a head's number
+MIDDLES = {"score": 0.0, "fraction": 0.5}  # where a map turns
 ABOVE_0 = "a number above 0"
 PAIRS = "(grid, density) pairs"
 MEDIANS = "medians of layers"  # how plot_by_layer knows its own lines again
+REFERENCE_LINE = {"color": "0.45", "lw": 1, "ls": "--"}  # seen on a light ground and on a dark one
+
+# What of matplotlib's settings decides how data are drawn, also on axes of the reader's own.
+DATA_GROUPS = ("image", "lines", "markers", "patch", "scatter", "hatch", "path", "pcolor", "pcolormesh")
+DATA_SETTINGS = ("axes.prop_cycle", "text.usetex", "text.parse_math")
+DATA_STYLE = {
+    name: value
+    for name, value in mpl.rcParamsDefault.items()
+    if name.split(".")[0] in DATA_GROUPS or name in DATA_SETTINGS
+}
+FONTS = tuple(name for name in mpl.rcParamsDefault if name in ("font.serif", "font.sans-serif", "font.monospace"))
 
 
+@contextmanager
+def house_style():
+    """matplotlib's default style, as headlab's own figures are drawn, whatever the reader has set.
+
+    The reader's fonts stay, behind matplotlib's own, so that scripts which this one lacks can be read.
+    Introduced in lesson 1.
+    """
+    families = [name for name in plt.rcParams["font.family"] if name != "DejaVu Sans"]
+    fonts = {"font.family": ["DejaVu Sans", *families]} | {name: plt.rcParams[name] for name in FONTS}
+    with plt.style.context(["default", fonts]):
+        yield
+
+
+class HouseFigure(Figure):
+    """A figure that is drawn and saved in headlab's style, though the reader's settings may differ by then."""
+
+    def draw(self, renderer):
+        """As Figure.draw."""
+        with house_style():
+            super().draw(renderer)
+
+    def get_tightbbox(self, *args, **kwargs):
+        """As Figure.get_tightbbox."""
+        with house_style():
+            return super().get_tightbbox(*args, **kwargs)
+
+    def savefig(self, *args, **kwargs):
+        """As Figure.savefig."""
+        with house_style():
+            super().savefig(*args, **kwargs)
+
+
+def _styled(plot):
+    """A plot that is drawn in headlab's style on its own figures, and whose data are, on the reader's axes."""
+    signature = inspect.signature(plot)
+
+    @wraps(plot)
+    def styled(*args, **kwargs):
+        ax = signature.bind(*args, **kwargs).arguments.get("ax")
+        of_the_reader = isinstance(ax, Axes) and not isinstance(ax.figure, HouseFigure)
+        with plt.style.context(DATA_STYLE) if of_the_reader else house_style():
+            return plot(*args, **kwargs)
+
+    return styled
+
+
+@_styled
 def plot_mask(mask, tokens, ax=None):
-    """Which keys (columns) each query (row) may see: bool (T, T) and its T token labels.
+    """Which keys (columns) each query (row) may see: bool (T, T) and its T token labels; the others look masked.
 
     Introduced in lesson 1.
     """
     if not isinstance(mask, torch.Tensor) or mask.dtype != torch.bool:
         raise TypeError(f"mask: expected a tensor of True and False (T, T), got {shown(repr(mask))}")
     _expect_one_square(mask.float(), "mask")
-    ax = _heatmap(mask.float(), tokens, ax, cmap="cividis", vmin=0, vmax=1, colorbar=False)
-    for i, j in np.ndindex(*mask.shape):
-        ax.text(j, i, "yes" if mask[i, j] else "no", ha="center", va="center", color="black" if mask[i, j] else "white")
+    ax = _heatmap(mask.float(), ~mask, tokens, ax, cmap=SEEN, vmin=0, vmax=1, colorbar=False)
+    for i, j in mask.nonzero().tolist():
+        ax.text(j, i, "yes", ha="center", va="center", color="black")
     return ax
 
 
+@_styled
 def plot_scores(scores, tokens, ax=None, label="raw score q·k", limit=None):
-    """Scores (query, key) on a diverging map centred on zero; masked entries (-inf) are left grey.
+    """Scores (query, key) on a diverging map centred on zero; masked entries (-inf) look masked.
 
-    limit: the largest absolute score of the colour scale, by default that of these scores.
+    limit: the largest absolute score of the colour scale, by default that of these scores. Give panels that are to be
+    compared the same one.
     Introduced in lesson 1.
     """
     _expect_one_square(scores, "scores")
@@ -57,12 +169,12 @@ def plot_scores(scores, tokens, ax=None, label="raw score q·k", limit=None):
         largest = np.abs(visible).max().item()
         limit = largest if largest >= 1 / LARGEST else 1.0  # a scale narrower than that cannot be drawn
     limit = _checked_number(limit, "limit", ABOVE_0, 1 / LARGEST)
-    values = scores.masked_fill(masked, torch.nan)
-    return _heatmap(values, tokens, ax, cmap="PuOr", vmin=-limit, vmax=limit, label=label)
+    return _heatmap(scores, masked, tokens, ax, label, cmap=MAPS["score"], vmin=-limit, vmax=limit)
 
 
+@_styled
 def plot_pattern(pattern, tokens, ax=None):
-    """An attention pattern (query, key): each row's shares of one, from 0 to 1.
+    """An attention pattern (query, key): each row's shares of one, from 0 to 1; the future looks masked where it is.
 
     Introduced in lesson 1.
     """
@@ -70,31 +182,44 @@ def plot_pattern(pattern, tokens, ax=None):
     expect_finite(pattern, "pattern")
     low, high = pattern.min().item(), pattern.max().item()
     expect(low >= 0 and high <= 1.01, "pattern", "shares from 0 to 1", f"{low:.3g} to {high:.3g}")
-    return _heatmap(pattern, tokens, ax, cmap="viridis", vmin=0, vmax=1, label="share of attention (row sums to 1)")
+    label = "share of attention (row sums to 1)"
+    return _heatmap(pattern, masked_future(pattern), tokens, ax, label, cmap=MAPS["share"], vmin=0, vmax=1)
 
 
-def plot_head_grid(values, ax=None, label="", vmin=None, vmax=None):
-    """One number for each head, (layer, head), as a grid of layers by heads.
+def masked_future(pattern):
+    """Which cells of a pattern (T, T) look masked: the future's, where it gets exactly nothing, and none otherwise.
 
     Introduced in lesson 1.
     """
+    future = torch.ones_like(pattern, dtype=torch.bool).triu(1)
+    return future & (pattern[future] == 0).all()
+
+
+@_styled
+def plot_head_grid(values, ax=None, label="", vmin=None, vmax=None, meaning="amount"):
+    """One number for each head, (layer, head), as a grid of layers by heads.
+
+    meaning: "score", "share", "fraction" or "amount", which says in which of MAPS; vmin, vmax: the ends of the colour
+    scale, by default 0 and 1 for shares and fractions, those of the values for others, and as far below zero as above
+    for scores. Introduced in lesson 1.
+    """
     values = _checked_heads(values)
-    low, high = _checked_range(values, vmin, vmax)
+    low, high = _checked_range(values, vmin, vmax, meaning)
     ax = _axes(ax, (6.4, 1.2 + 0.45 * len(values)))
-    image = ax.imshow(values, cmap="viridis", vmin=low, vmax=high, aspect="auto")
+    image = _image(ax, values, cmap=MAPS[meaning], vmin=low, vmax=high, aspect="auto")
     for (i, j), value in np.ndenumerate(values):
-        dark = image.norm(value) < 0.6
-        ax.text(j, i, f"{value:.2f}", ha="center", va="center", fontsize=8, color="white" if dark else "black")
+        ax.text(j, i, f"{value:.2f}", ha="center", va="center", fontsize=8, color=_ink(image.to_rgba(value)))
     ax.set(xlabel="head", ylabel="layer", xticks=range(values.shape[1]), yticks=range(values.shape[0]))
-    ax.figure.colorbar(image, ax=ax, label=label)
+    _colour_bar(ax, image, label, meaning)
     return ax
 
 
-def plot_fused(matrix, n_heads, head, ax=None, ylabel="input channel", label="weight"):
+@_styled
+def plot_fused(matrix, n_heads, head, ax=None, ylabel="input channel", label="weight", limit=None):
     """A fused matrix (rows, 3 * d_model) with the three bands of columns that belong to one head in full colour.
 
-    matrix: the weight of c_attn, or its output for a text (tokens, 3 * d_model). The colour scale ends at the 99th
-    percentile of the absolute values. Introduced in lesson 2.
+    matrix: the weight of c_attn, or its output for a text (tokens, 3 * d_model); limit: where the colour scale ends, by
+    default at the 99th percentile of the absolute values. Introduced in lesson 2.
     """
     expected = "(rows, 3 x d_model), d_model a multiple of n_heads"
     expect_float_tensor(matrix, "matrix", expected)
@@ -106,11 +231,13 @@ def plot_fused(matrix, n_heads, head, ax=None, ylabel="input channel", label="we
     expect(0 <= head < n_heads, "head", f"a head from 0 to {n_heads - 1}", head)
     columns = matrix.shape[1]
     values = finite_array(matrix, "matrix")
-    limit = np.quantile(np.abs(values), 0.99) or 1.0
+    if limit is None:
+        limit = np.quantile(np.abs(values), 0.99) or 1.0
+    limit = _checked_number(limit, "limit", ABOVE_0, 1 / LARGEST)
     ax = _axes(ax, (11, 4))
-    style = {"cmap": "PuOr", "vmin": -limit, "vmax": limit, "aspect": "auto", "interpolation": "nearest"}
+    style = {"cmap": MAPS["score"], "vmin": -limit, "vmax": limit, "aspect": "auto", "interpolation": "nearest"}
     # Pixel edges at whole numbers, so that a band's edges are its column numbers.
-    image = ax.imshow(values, extent=(0, columns, len(values), 0), **style)
+    image = _image(ax, values, extent=(0, columns, len(values), 0), **style)
     d_model, d_head = columns // 3, columns // 3 // n_heads
     starts = [third * d_model + head * d_head for third in range(3)]
     for left, right in zip([0, *(start + d_head for start in starts)], [*starts, columns], strict=True):
@@ -167,6 +294,7 @@ def show_figure(alt):
     plt.close(figure)
 
 
+@_styled
 def write_numbers(values, ax, digits=0):
     """Write each number of values (row, column) into its cell of the heatmap on `ax`; what is not finite stays empty.
 
@@ -178,13 +306,13 @@ def write_numbers(values, ax, digits=0):
     expect(fits, "ax", f"axes with one heatmap of shape {values.shape}", [i.get_array().shape for i in image])
     for (row, column), value in np.ndenumerate(values):
         if np.isfinite(value):
-            red, green, blue, _ = image[0].to_rgba(np.ma.masked_invalid([[value]]))[0, 0]
-            dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
+            ink = _ink(image[0].to_rgba(value))
             text = f"{round(value, digits) + 0.0:.{digits}f}"  # -0.0 + 0.0 is 0.0
-            ax.text(column, row, text, ha="center", va="center", color="white" if dark else "black")
+            ax.text(column, row, text, ha="center", va="center", color=ink)
     return ax
 
 
+@_styled
 def plot_vectors(vectors, tokens, ax=None, **style):
     """Vectors of two channels, (T, 2), as arrows from the origin, each named by its token; `style` is the arrows'.
 
@@ -213,6 +341,7 @@ def plot_vectors(vectors, tokens, ax=None, **style):
     return ax
 
 
+@_styled
 def plot_distances(distances, ax=None):
     """How far apart each two heads' patterns are, (head, head), from 0 (the same) to 1 (no key in common).
 
@@ -223,16 +352,18 @@ def plot_distances(distances, ax=None):
     expect(square, "distances", "(head, head)", f"shape {distances.shape}")
     heads = range(len(distances))
     ax = _axes(ax, (5.6, 4.6))
-    image = ax.imshow(distances.astype(float), cmap="cividis", vmin=0, vmax=1)
+    image = _image(ax, distances.astype(float), cmap=MAPS["amount"], vmin=0, vmax=1)
     ax.set(xlabel="head", ylabel="head", xticks=heads, yticks=heads)
     ax.figure.colorbar(image, ax=ax, label="share of attention that would have to move", shrink=0.85)
     return ax
 
 
-def plot_score_histogram(counts, edges, ax=None, label=None):
+@_styled
+def plot_score_histogram(counts, edges, ax=None, label=None, meaning=None):
     """Scores counted in bins, counts (bins,) between edges (bins + 1,), as shares so that samples compare.
 
-    Call it again with the same `ax` to lay another sample over it. Introduced in lesson 4.
+    Call it again with the same `ax` to lay another sample over it. meaning: one of COLOURS; without it, the samples get
+    other colours in turn. Introduced in lesson 4.
     """
     counts, edges = (finite_array(x, name).astype(float) for x, name in ((counts, "counts"), (edges, "edges")))
     fits = counts.ndim == 1 and counts.size > 0 and counts.min() >= 0 and counts.max() > 0
@@ -240,15 +371,17 @@ def plot_score_histogram(counts, edges, ax=None, label=None):
     expect(edges.shape == (len(counts) + 1,), "edges", f"({len(counts) + 1},), one more than counts", edges.shape)
     expect((np.diff(edges) > 0).all(), "edges", "rising numbers", edges)
     ax = _axes(ax, (7, 3.4))
-    ax.stairs(counts / counts.sum() / np.diff(edges), edges, fill=True, alpha=0.45, label=label)
     if not ax.lines:
-        ax.axvline(0, color="black", lw=1, ls="--")
+        ax.axvline(0, **REFERENCE_LINE)
+    colour = _look(meaning, len(ax.patches))["color"]
+    ax.stairs(counts / counts.sum() / np.diff(edges), edges, fill=True, alpha=0.45, color=colour, lw=0, label=label)
     ax.set(xlabel="raw score q·k", ylabel="share of the scores per unit")
     if label:
         ax.legend(frameon=False)
     return ax
 
 
+@_styled
 def plot_terms(means, names, ax=None):
     """The mean of each term of the raw scores, layer by layer: means (layer, 4) and the names of ScoreTerms.
 
@@ -261,19 +394,21 @@ def plot_terms(means, names, ax=None):
     kept = all(name and not name.startswith("_") for name in names)  # matplotlib leaves the others out of a legend
     expect(kept, "names", "names that are not empty and do not begin with _", names)
     ax = _axes(ax, (7, 3.8))
-    ax.axhline(0, color="black", lw=1, ls="--")
-    for column, name, (marker, colour) in zip(means.T, names, TERM_STYLES, strict=True):
+    ax.axhline(0, **REFERENCE_LINE)
+    for column, name, (marker, colour) in zip(means.T, names, IN_TURN, strict=True):
         ax.plot(column, marker=marker, color=colour, label=name.replace("_", " "))
     ax.set(xlabel="layer", ylabel="mean of the term (raw score, q·k)", xticks=range(len(means)))
     ax.legend(frameon=False)
     return ax
 
 
-def plot_strips(groups, names, ax=None, size=4.0, alpha=1.0, jitter=0.0):
+@_styled
+def plot_strips(groups, names, ax=None, size=4.0, alpha=1.0, jitter=0.0, meaning="loaded model"):
     """Scores as points, one column for each group of them, such as a head or a layer; the title says how many.
 
     groups: arrays of any length; names: one for each; size: of a point, in points; jitter: how far, in columns, a point
-    may stray sideways by chance, the same on every call. Introduced in lesson 6.
+    may stray sideways by chance, the same on every call; meaning: whose scores they are, one of COLOURS.
+    Introduced in lesson 6.
     """
     scores = [finite_array(group, "groups").ravel() for group in expect_list(groups, "groups", "arrays of scores")]
     names = _checked_labels(names, "names", len(scores), "group")
@@ -284,19 +419,24 @@ def plot_strips(groups, names, ax=None, size=4.0, alpha=1.0, jitter=0.0):
     strays = np.random.default_rng(0).uniform(-jitter, jitter, len(columns))
     ax = _axes(ax, (7, 3.8))
     # As a picture, not as shapes: a saved figure with a million shapes takes minutes to open.
-    ax.scatter(columns + strays, np.concatenate(scores), s=size**2, alpha=alpha, lw=0, color="#0072B2", rasterized=True)
+    points = {"s": size**2, "alpha": alpha, "lw": 0, "color": _look(meaning)["color"], "marker": "o"}
+    ax.scatter(columns + strays, np.concatenate(scores), rasterized=True, **points)
     ax.set(xlim=(-0.6, len(scores) - 0.4), ylabel="raw score q·k", title=f"{len(columns):,} points")
     ax.set_xticks(range(len(scores)), names)
     return ax
 
 
-def plot_density(grid, density, ax=None, label=None, fill=True, **style):
+@_styled
+def plot_density(grid, density, ax=None, label=None, fill=True, meaning=None, **style):
     """A density (points,) over its grid (points,); `style` is that of the line.
 
-    Call it again with the same `ax` to lay another density over it. Introduced in lesson 6.
+    Call it again with the same `ax` to lay another density over it. meaning: one of COLOURS; without it, and without a
+    colour in `style`, the densities get other colours in turn. Introduced in lesson 6.
     """
     grid, density = _checked_curve(grid, density)
     ax = _axes(ax, (7, 3.4))
+    if not {"color", "c"} & set(style):
+        style["color"] = _look(meaning, len(ax.lines))["color"]
     (line,) = ax.plot(grid, density, label=label, **style)
     if fill:
         ax.fill_between(grid, density, color=line.get_color(), alpha=0.2, lw=0)
@@ -307,11 +447,13 @@ def plot_density(grid, density, ax=None, label=None, fill=True, **style):
     return ax
 
 
-def plot_ridgelines(curves, names, ax=None):
+@_styled
+def plot_ridgelines(curves, names, ax=None, meaning="loaded model"):
     """Densities one below the other, each over a line of its own, with a dashed line at zero.
 
-    curves: (grid, density) pairs, the first at the top; names: one for each. All heights are on one scale, so that
-    equal areas are equal shares; a peak may reach into the rows above. Introduced in lesson 6.
+    curves: (grid, density) pairs, the first at the top; names: one for each; meaning: whose they are, one of COLOURS.
+    All heights are on one scale, so that equal areas are equal shares; a peak may reach into the rows above.
+    Introduced in lesson 6.
     """
     pairs = [expect_list(curve, "curves", PAIRS) for curve in expect_list(curves, "curves", PAIRS)]
     expect(all(len(pair) == 2 for pair in pairs), "curves", PAIRS, f"lengths {[len(pair) for pair in pairs]}")
@@ -321,10 +463,10 @@ def plot_ridgelines(curves, names, ax=None):
     expect(highest > 0, "curves", "densities above 0", highest)
     height = 2.0 / highest  # the highest peak reaches over two rows
     ax = _axes(ax, (6.4, 1.4 + 0.4 * len(curves)))
-    ax.axvline(0, color="black", lw=1, ls="--")
+    ax.axvline(0, **REFERENCE_LINE)
+    colour = _look(meaning)["color"]
     for row, (grid, density) in enumerate(curves):
         top = height * density - row
-        colour = plt.cm.viridis(0.85 * row / len(curves))
         ax.fill_between(grid, -row, top, color=colour, alpha=0.75, lw=0, zorder=2 + row)
         ax.plot(grid, top, color="white", lw=1, zorder=2 + row)
     ax.set_yticks(-np.arange(len(curves)), names)
@@ -334,11 +476,12 @@ def plot_ridgelines(curves, names, ax=None):
     return ax
 
 
-def plot_layers(histogram, bandwidth="scott", n_grid=512):
+@_styled
+def plot_layers(histogram, bandwidth="scott", n_grid=512, meaning="loaded model"):
     """The density of every head of a ScoreHistogram: one panel of ridgelines for each layer. Returns its Axes (layer,).
 
     The panels share one axis of scores, which covers the middle 99 % of all heads' together; each panel has its own
-    scale of heights. bandwidth and n_grid as in `fast_kde`. Introduced in lesson 6.
+    scale of heights. bandwidth and n_grid as in `fast_kde`; meaning as in `plot_ridgelines`. Introduced in lesson 6.
     """
     if not isinstance(histogram, ScoreHistogram):
         raise TypeError(f"histogram: expected a ScoreHistogram, got {shown(repr(histogram))}")
@@ -348,12 +491,12 @@ def plot_layers(histogram, bandwidth="scott", n_grid=512):
     columns = min(4, n_layers)
     rows = -(-n_layers // columns)
     size = (3.7 * columns, rows * (1.0 + 0.22 * len(heads)))
-    axes = plt.subplots(rows, columns, figsize=size, sharex=True, squeeze=False, layout="constrained")[1].ravel()
+    axes = _figure(size).subplots(rows, columns, sharex=True, squeeze=False).ravel()
     for ax in axes[n_layers:]:
         ax.remove()
     axes = axes[:n_layers]
     for place, (ax, layer) in enumerate(zip(axes, histogram.layers, strict=True)):
-        plot_ridgelines(curves[place], heads, ax)
+        plot_ridgelines(curves[place], heads, ax, meaning)
         lowest = place + columns >= n_layers
         ax.set(title=f"layer {layer}", ylabel="" if place % columns else "head")
         ax.set_xlabel(ax.get_xlabel() if lowest else "")
@@ -362,30 +505,37 @@ def plot_layers(histogram, bandwidth="scott", n_grid=512):
     return axes
 
 
-def plot_layer_densities(grid, densities, ax=None):
+@_styled
+def plot_layer_densities(grid, densities, ax=None, vmax=None):
     """The density of each layer's raw scores as a heatmap: grid (n,), densities (layer, n), as `layer_densities` gives.
 
+    vmax: where the colour scale ends, by default at the highest density; give panels that are to be compared the same.
     Introduced in lesson 7.
     """
     grid, densities = _checked_densities(grid, densities)
     n_layers = len(densities)
+    top = None if vmax is None else _checked_number(vmax, "vmax", ABOVE_0, 1 / LARGEST)
     ax = _axes(ax, (7, 1.4 + 0.3 * n_layers))
-    image = ax.pcolormesh(grid, range(n_layers), densities, cmap="viridis", vmin=0, shading="nearest")
-    ax.axvline(0, color="white", lw=1, ls="--")
+    ax.grid(False)
+    style = {"cmap": MAPS["amount"], "vmin": 0, "vmax": top, "shading": "nearest"}
+    image = ax.pcolormesh(grid, range(n_layers), densities, **style)
+    ax.axvline(0, **REFERENCE_LINE)
     ax.set(xlabel="raw score q·k", ylabel="layer", yticks=range(n_layers))
     ax.invert_yaxis()
     ax.figure.colorbar(image, ax=ax, label="share of the scores per unit")
     return ax
 
 
-def plot_head_densities(grid, densities, values, ax=None, label="", vmin=None, vmax=None):
+@_styled
+def plot_head_densities(grid, densities, values, ax=None, label="", vmin=None, vmax=None, meaning="amount"):
     """All heads at a glance: in each cell (layer, head) the density of its scores, in the colour of its value.
 
-    grid (n,); densities (layer, head, n), each drawn to its own peak; values (layer, head) for the colour. A tick under
-    each curve marks the score 0. Introduced in lesson 7.
+    grid (n,); densities (layer, head, n), each drawn to its own peak; values (layer, head) for the colour, which has
+    the meaning and the ends that it has in `plot_head_grid`. A tick under each curve marks the score 0.
+    Introduced in lesson 7.
     """
     values = _checked_heads(values)
-    low, high = _checked_range(values, vmin, vmax)
+    low, high = _checked_range(values, vmin, vmax, meaning)
     densities = finite_array(densities, "densities")
     heads = densities.shape[:-1]
     expect(heads == values.shape, "densities", f"{values.shape} heads, as values", heads)
@@ -393,27 +543,29 @@ def plot_head_densities(grid, densities, values, ax=None, label="", vmin=None, v
     grid, curves = _checked_densities(grid, densities.reshape(n_layers * n_heads, -1))
     expect((curves.max(1) > 0).all(), "densities", "each above 0 somewhere", "one that is nowhere")
     ax = _axes(ax, (1.8 + 0.75 * n_heads, 1 + 0.55 * n_layers))
-    norm = plt.Normalize(low, high)
-    colours = plt.cm.ScalarMappable(norm, "viridis")
+    colours = plt.cm.ScalarMappable(plt.Normalize(low, high), MAPS[meaning])
     across = np.interp(np.append(grid, 0.0), grid[[0, -1]], [-0.45, 0.45])  # from scores to places in a cell; last, 0
     for (layer, head), value in np.ndenumerate(values):
         curve = curves[layer * n_heads + head]
         foot = layer + 0.4
         colour = colours.to_rgba(value)
-        ax.fill_between(head + across[:-1], foot, foot - 0.8 * curve / curve.max(), color=colour, lw=0)
-        ax.vlines(head + across[-1], foot, foot + 0.1, color="black", lw=1)
+        outline = {"facecolor": colour, "edgecolor": "0.45", "lw": 0.5}  # a curve may be as white as the ground
+        ax.fill_between(head + across[:-1], foot, foot - 0.8 * curve / curve.max(), **outline)
+        ax.vlines(head + across[-1], foot, foot + 0.1, color="0.45", lw=1)
     ax.set(xlabel=f"head (each cell: raw scores from {grid[0]:.0f} to {grid[-1]:.0f}, tick at 0)", ylabel="layer")
     ax.set(xticks=range(n_heads), yticks=range(n_layers), xlim=(-0.6, n_heads - 0.4), ylim=(n_layers - 0.4, -0.6))
-    ax.figure.colorbar(colours, ax=ax, label=label)
+    _colour_bar(ax, colours, label, meaning)
     return ax
 
 
-def plot_by_layer(values, ax=None, ylabel="", label=None):
+@_styled
+def plot_by_layer(values, ax=None, ylabel="", label=None, meaning=None):
     """A statistic by layer: every head a point, and their median, the robust middle, as a line.
 
     values (layer, head) of one text or (text, layer, head) of several: then the points and the line are means over the
     texts, and two dashes are the line's 95 % interval over texts. Call it again with the same `ax` to lay up to three
-    more samples beside it. Introduced in lesson 7.
+    more samples beside it. meaning: one of COLOURS; without it, the samples get other colours in turn.
+    Introduced in lesson 7.
     """
     values = finite_array(values, "values").astype(float)
     fits = values.ndim in (2, 3) and values.size > 0
@@ -421,20 +573,44 @@ def plot_by_layer(values, ax=None, ylabel="", label=None):
     ax = _axes(ax, (8, 3.6))
     texts = values if values.ndim == 3 else values[None]
     place = len(_samples_of(ax))
-    expect(place < len(TERM_STYLES), "ax", f"at most {len(TERM_STYLES)} samples", place + 1)
-    marker, colour = TERM_STYLES[place]
+    expect(place < len(IN_TURN), "ax", f"at most {len(IN_TURN)} samples", place + 1)
+    look = _look(meaning, place)
     layers = np.arange(texts.shape[1]) + 0.15 * place
     points = np.repeat(layers, texts.shape[2]), texts.mean(0)
-    ax.scatter(*points, color=colour, marker=marker, s=14, alpha=0.35, linewidths=0.6)
+    ax.scatter(*points, s=14, alpha=0.35, linewidths=0.6, **look)
     middles = np.median(texts, -1)  # (text, layer)
-    ax.plot(layers, middles.mean(0), color=colour, marker=marker, label=label, gid=MEDIANS)
+    ax.plot(layers, middles.mean(0), label=label, gid=MEDIANS, **look)
     if len(texts) > 1:
         for end in bootstrap_mean(middles):
-            ax.scatter(layers, end, color=colour, marker="_", s=110, zorder=3)
+            ax.scatter(layers, end, color=look["color"], marker="_", s=110, zorder=3)
     ax.set(xlabel="layer", ylabel=ylabel or ax.get_ylabel())
     ax.set_xticks(range(max(len(line.get_xdata()) for line in _samples_of(ax))))
     if label:
         ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+    return ax
+
+
+@_styled
+def plot_heads(x, y, ax=None, xlabel="", ylabel="", named=()):
+    """One statistic of every head against another: a point for each head, in the colour of its layer.
+
+    x and y (layer, head); named: the heads (layer, head) that are named beside their points.
+    Introduced in lesson 5.
+    """
+    x, y = (_checked_heads(values, name) for values, name in ((x, "x"), (y, "y")))
+    expect(x.shape == y.shape, "y", f"one value for each of {x.shape} heads, as x", y.shape)
+    named = _checked_places(named, *x.shape)
+    ax = _axes(ax, (6, 4.4))
+    layers = np.repeat(np.arange(len(x)), x.shape[1])
+    style = {"c": layers, "cmap": MAPS["layer"], "vmin": 0, "vmax": max(1, len(x) - 1)}
+    points = ax.scatter(x.ravel(), y.ravel(), s=22, marker="o", edgecolor="0.45", lw=0.3, **style)
+    for place in named:
+        beside = {"xytext": (8, 8), "textcoords": "offset points", "arrowprops": {"arrowstyle": "-", "color": "0.45"}}
+        ax.annotate("L{}H{}".format(*place), (x[place], y[place]), fontsize=9, color=_text_colour(ax), **beside)
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    bar = ax.figure.colorbar(points, ax=ax, label="layer")
+    bar.locator = mpl.ticker.MaxNLocator(integer=True)
+    bar.update_ticks()
     return ax
 
 
@@ -443,10 +619,15 @@ def _samples_of(ax):
     return [line for line in ax.lines if line.get_gid() == MEDIANS]
 
 
+def _figure(size):
+    """A new figure of this size in inches, drawn in headlab's style."""
+    return plt.figure(figsize=size, layout="constrained", FigureClass=HouseFigure)
+
+
 def _axes(ax, size):
     """The axes to draw on: those given, or new ones on a figure of this size in inches."""
     if ax is None:
-        return plt.subplots(figsize=size, layout="constrained")[1]
+        return _figure(size).subplots()
     if not isinstance(ax, Axes):
         raise TypeError(f"ax: expected Axes of matplotlib, or None for new ones, got {shown(repr(ax))}")
     return ax
@@ -476,18 +657,41 @@ def _checked_densities(grid, densities):
     return grid, densities
 
 
-def _checked_heads(values):
+def _checked_heads(values, argument="values"):
     """One number for each head as an array (layer, head)."""
-    values = finite_array(values, "values")
-    expect(values.ndim == 2 and values.size > 0, "values", "(layer, head)", f"shape {values.shape}")
+    values = finite_array(values, argument)
+    expect(values.ndim == 2 and values.size > 0, argument, "(layer, head)", f"shape {values.shape}")
     return values.astype(float)
 
 
-def _checked_range(values, vmin, vmax):
-    """The ends of a colour scale: those given, or those of the values."""
-    low = float(values.min()) if vmin is None else _checked_number(vmin, "vmin", "a number")
-    high = float(values.max()) if vmax is None else _checked_number(vmax, "vmax", "a number")
+def _checked_places(named, n_layers, n_heads):
+    """The heads to be named as a list of (layer, head), or one line on one that is not there."""
+    expected = f"(layer, head) pairs of {n_layers} layers and {n_heads} heads"
+    try:
+        pairs = [tuple(expect_whole(number, "named", expected) for number in pair) for pair in named]
+    except TypeError:
+        raise TypeError(f"named: expected {expected}, got {shown(repr(named))}") from None
+    there = all(len(pair) == 2 and 0 <= pair[0] < n_layers and 0 <= pair[1] < n_heads for pair in pairs)
+    expect(there, "named", expected, pairs)
+    return pairs
+
+
+def _checked_range(values, vmin, vmax, meaning):
+    """The ends of a colour scale: those given, or those that numbers of this meaning have."""
+    expect(meaning in VALUE_MAPS, "meaning", f"one of {', '.join(VALUE_MAPS)}", repr(meaning))
+    low, high = float(values.min()), float(values.max())
+    if meaning in ("share", "fraction"):
+        expect(low >= -0.01 and high <= 1.01, "values", f"{meaning}s from 0 to 1", f"{low:.3g} to {high:.3g}")
+        low, high = 0.0, 1.0
+    elif meaning == "score":
+        low, high = -max(-low, high), max(-low, high)
+    low = low if vmin is None else _checked_number(vmin, "vmin", "a number")
+    high = high if vmax is None else _checked_number(vmax, "vmax", "a number")
     expect(low <= high, "vmin", "an end of the scale that is not above the other", f"{low:.3g} and {high:.3g}")
+    if meaning in MIDDLES:
+        even = np.isclose(low + high, 2 * MIDDLES[meaning])
+        ends = f"ends as far below {MIDDLES[meaning]} as above, where a {meaning} turns"
+        expect(even, "vmin", ends, f"{low:.3g} and {high:.3g}")
     return low, high
 
 
@@ -525,13 +729,49 @@ def _expect_one_square(values, argument):
     expect(values.ndim == 2, argument, "one head's (T, T)", tuple(values.shape))
 
 
-def _heatmap(values, tokens, ax, label="", colorbar=True, **style):
-    """Queries down, keys across, both labelled with their tokens."""
+def _look(meaning, place=0):
+    """The colour and marker of a meaning, or, without one, those of the place among samples that have none."""
+    if meaning is None:
+        marker, colour = IN_TURN[place % len(IN_TURN)]
+        return {"color": colour, "marker": marker}
+    known = isinstance(meaning, str) and meaning in COLOURS
+    expect(known, "meaning", f"one of {', '.join(COLOURS)}", repr(meaning))
+    return {"color": COLOURS[meaning], "marker": MARKERS[meaning]}
+
+
+def _ink(colour):
+    """Black or white, whichever can be read on this colour."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
+    return "black" if np.dot(linear, (0.2126, 0.7152, 0.0722)) > 0.18 else "white"  # equal contrast (WCAG 2)
+
+
+def _text_colour(ax):
+    """The colour of text on these axes, which is the reader's where the axes are."""
+    return ax.xaxis.label.get_color()
+
+
+def _image(ax, values, **style):
+    """A picture of the values, the first row at the top, without a grid over it."""
+    ax.grid(False)
+    return ax.imshow(values, **style)
+
+
+def _colour_bar(ax, image, label, meaning=None):
+    """A colour bar, with the half marked where the colours turn there."""
+    bar = ax.figure.colorbar(image, ax=ax, label=label)
+    if meaning == "fraction":
+        bar.ax.axhline(0.5, color="black", lw=1)
+
+
+def _heatmap(values, masked, tokens, ax, label="", colorbar=True, **style):
+    """Queries down, keys across, both labelled with their tokens; what is masked (T, T) shows the hatched ground."""
     n_tokens = len(values)
     labels = _checked_labels(tokens, "tokens", n_tokens, "token")
     ax = _axes(ax, (5.6, 4.6))
-    ax.set_facecolor("0.85")
-    image = ax.imshow(np.asarray(values.detach().cpu().double()), **style)
+    ax.set_facecolor(MASKED)
+    ax.patch.set(hatch="////", edgecolor=HATCH, linewidth=0)
+    values, masked = (x.detach().cpu().numpy() for x in (values.double(), masked))
+    image = _image(ax, np.ma.masked_array(values, masked), **style)
     ax.set_xticks(range(n_tokens), labels, rotation=90 if n_tokens > 6 else 0)
     ax.set_yticks(range(n_tokens), labels)
     ax.set(xlabel="key (the token looked at)", ylabel="query (the token that looks)")

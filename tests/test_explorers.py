@@ -7,7 +7,6 @@ import re
 from io import BytesIO
 from types import SimpleNamespace
 
-import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -27,6 +26,7 @@ from headlab.explorers import (
     head_summary,
 )
 from headlab.models import model_name, token_strings
+from headlab.plots import MAPS
 
 TEXT = "The old man looked at the little white house by the sea."
 OTHER = "A small boat came home, and nobody saw it."
@@ -101,7 +101,8 @@ def test_the_mask_explorer_shows_every_head(mini, truth):
         go(explorer, layer=layer, head=head)
         scaled = np.where(future, -np.inf, raw_of(truth, layer, head).numpy() / 8)
         assert_shows(explorer, explorer.scores_image, scaled, [(5, 3)])
-        assert_shows(explorer, explorer.pattern_image, truth[1][layer][head].numpy(), [(0, 0), (7, 6)])
+        pattern = np.where(future, -np.inf, truth[1][layer][head].numpy())
+        assert_shows(explorer, explorer.pattern_image, pattern, [(0, 0), (7, 6)])
         low, high = explorer.scores_image.get_clim()
         assert low == -high and high >= np.abs(scaled[~future]).max() - 1e-4
         assert explorer.lines[0] == f"L{layer}H{head}, {n_tokens} of {n_tokens} tokens read, mask on, temperature 1.0."
@@ -119,7 +120,8 @@ def test_the_mask_explorer_follows_length_mask_and_temperature(mini, truth, n_to
         scores[torch.triu(torch.ones(n_tokens, n_tokens), 1) == 1] = -torch.inf
     pattern = scores.softmax(-1)
     assert_shows(explorer, explorer.scores_image, scores.numpy(), [(n_tokens - 1, 0)])
-    assert_shows(explorer, explorer.pattern_image, pattern.numpy(), [(n_tokens - 1, n_tokens - 1)])
+    shown = torch.where(scores.isneginf(), scores, pattern)
+    assert_shows(explorer, explorer.pattern_image, shown.numpy(), [(n_tokens - 1, n_tokens - 1)])
     future = pattern.triu(1).sum() / n_tokens
     assert explorer.lines[1].startswith(f"The future gets {future:.0%} of the attention.")
     axes, last = explorer.scores_image.axes, len(truth[0][0]) - 0.5
@@ -163,7 +165,7 @@ def test_the_shift_explorer_shows_every_head(mini, truth):
     for layer, head in PLACES:
         go(explorer, layer=layer, head=head)
         raw, pattern = raw_of(truth, layer, head).numpy(), truth[1][layer][head]
-        assert_shows(explorer, explorer.pattern_image, pattern.numpy(), [(6, 2)])
+        assert_shows(explorer, explorer.pattern_image, np.where(visible, pattern, -np.inf), [(6, 2)])
         assert np.allclose(
             explorer.scores_image.get_array().filled(-np.inf), np.where(visible, raw, -np.inf), atol=1e-3
         )
@@ -499,9 +501,9 @@ def test_the_head_explorer_sends_every_head_of_a_text(mini, truth):
         assert np.allclose(scores[layer, head], raw_of(truth, layer, head), rtol=1e-4, atol=1e-3)
     assert (shown["n_layers"], shown["n_heads"], shown["divisors"]) == (4, 12, [8.0] * 4)
     assert "".join(shown["tokens"]).replace("·", " ") == TEXT
-    for name, start in (("PuOr", 0), ("viridis", 1024)):
+    for name, start in (("score", 0), ("share", 1024)):
         colours = np.frombuffer(explorer.palettes[start : start + 1024], np.uint8).reshape(256, 4)
-        assert np.abs(colours / 255 - matplotlib.colormaps[name](np.arange(256))).max() < 0.01
+        assert np.abs(colours / 255 - MAPS[name](np.arange(256))).max() < 0.01
 
 
 def test_the_head_explorer_follows_a_text_and_tells_what_is_wrong_with_another(mini):

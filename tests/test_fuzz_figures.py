@@ -66,7 +66,7 @@ def drawn(function, values, also=()):
 
 
 def heatmap(ax):
-    """What a heatmap shows, NaN where it is left grey."""
+    """What a heatmap shows, NaN where it looks masked."""
     return np.ma.filled(ax.images[0].get_array().astype(float), np.nan)
 
 
@@ -113,8 +113,11 @@ def with_labels(name, make):
 def test_plot_mask(values):
     ax = drawn(plot_mask, values)
     if ax is not REFUSED:
-        np.testing.assert_array_equal(heatmap(ax), array(values["mask"]))
-        assert [text.get_text() == "yes" for text in ax.texts] == values["mask"].flatten().tolist()
+        mask = array(values["mask"])
+        np.testing.assert_array_equal(heatmap(ax), np.where(mask, 1.0, np.nan))
+        assert [(text.get_text(), *text.get_position()) for text in ax.texts] == [
+            ("yes", j, i) for i, j in np.argwhere(mask)
+        ]
         assert written(ax.get_xticklabels()) == written(ax.get_yticklabels()) == in_font(values["tokens"])
 
 
@@ -142,7 +145,10 @@ def test_the_colours_of_scores_reach_as_far_as_they_do(largest, limit):
 def test_plot_pattern(values):
     ax = drawn(plot_pattern, values)
     if ax is not REFUSED:
-        np.testing.assert_array_equal(heatmap(ax), array(values["pattern"]))
+        pattern = array(values["pattern"])
+        future = np.triu(np.ones(pattern.shape, dtype=bool), 1)
+        hidden = future & (pattern[future] == 0).all()
+        np.testing.assert_array_equal(heatmap(ax), np.where(hidden, np.nan, pattern))
         assert ax.images[0].get_clim() == (0, 1)
 
 

@@ -20,7 +20,7 @@ from transformers import GPT2Tokenizer
 from headlab.capture import capture_heads
 from headlab.density import fast_kde
 from headlab.masking import causal_mask
-from headlab.plots import plot_by_layer, plot_head_densities, plot_layer_densities
+from headlab.plots import MAPS, plot_by_layer, plot_head_densities, plot_layer_densities
 from headlab.profiles import (
     Profile,
     bootstrap_mean,
@@ -301,7 +301,7 @@ def test_the_heatmap_has_a_row_for_each_layer_from_the_first_down():
 def test_each_head_has_its_curve_and_its_colour():
     grid, densities = curves()
     values = np.array([[0.0, 0.5, 1.0], [0.2, 0.4, 0.6]])
-    ax = plot_head_densities(grid, densities.reshape(2, 3, -1), values, label="share", vmin=0, vmax=1)
+    ax = plot_head_densities(grid, densities.reshape(2, 3, -1), values, label="share", meaning="share")
     fills = ax.collections[::2]
     assert len(fills) == 6
     for place, fill in enumerate(fills):
@@ -313,14 +313,14 @@ def test_each_head_has_its_curve_and_its_colour():
         assert peak == pytest.approx(
             head - 0.45 + 0.9 * (grid[densities[place].argmax()] - grid[0]) / (grid[-1] - grid[0]), abs=1e-6
         )
-        assert fill.get_facecolor()[0] == pytest.approx(plt.cm.viridis(values[layer, head]), abs=1e-6)
+        assert fill.get_facecolor()[0] == pytest.approx(MAPS["share"](values[layer, head]), abs=1e-6)
 
 
 def test_a_statistic_by_layer_shows_heads_their_median_and_the_interval_over_texts():
     values = np.random.default_rng(0).normal(size=(4, 3, 5)) ** 3
     ax = plot_by_layer(values, ylabel="y", label="one")
     assert plot_by_layer(values[0, :2], ax, label="two") is ax
-    assert [line.get_marker() for line in ax.lines] == ["o", "s"]
+    assert [line.get_marker() for line in ax.lines] == ["D", "P"]
     middles = np.median(values, -1)
     assert np.allclose(ax.lines[0].get_ydata(), middles.mean(0))
     assert np.allclose(ax.lines[1].get_ydata(), np.median(values[0, :2], -1))

@@ -16,6 +16,6 @@ PICTURE = Path(__file__).parents[1] / "lessons" / "gpt2_fraction_negative.png"
 
 if __name__ == "__main__":
     gpt2 = gpt2_reference()
-    ax = plot_head_grid(gpt2["fraction_negative"], label="fraction of the raw scores below zero", vmin=0, vmax=1)
+    ax = plot_head_grid(gpt2["fraction_negative"], label="fraction of the raw scores below zero", meaning="fraction")
     ax.set_title(f"Real GPT-2 small: {gpt2['n'].sum():,} causal raw scores of five recorded prompts")
     ax.figure.savefig(PICTURE, dpi=110, metadata={"Software": None})
