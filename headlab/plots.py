@@ -362,8 +362,8 @@ def plot_distances(distances, ax=None):
 def plot_score_histogram(counts, edges, ax=None, label=None, meaning=None):
     """Scores counted in bins, counts (bins,) between edges (bins + 1,), as shares so that samples compare.
 
-    Call it again with the same `ax` to lay another sample over it. meaning: one of COLOURS; without it, the samples get
-    other colours in turn. Introduced in lesson 4.
+    Call it again with the same `ax` to lay another sample over it. meaning: one of COLOURS, by default the one that the
+    label begins with; samples without any get other colours in turn. Introduced in lesson 4.
     """
     counts, edges = (finite_array(x, name).astype(float) for x, name in ((counts, "counts"), (edges, "edges")))
     fits = counts.ndim == 1 and counts.size > 0 and counts.min() >= 0 and counts.max() > 0
@@ -373,7 +373,7 @@ def plot_score_histogram(counts, edges, ax=None, label=None, meaning=None):
     ax = _axes(ax, (7, 3.4))
     if not ax.lines:
         ax.axvline(0, **REFERENCE_LINE)
-    colour = _look(meaning, len(ax.patches))["color"]
+    colour = _look(meaning, len(ax.patches), label)["color"]
     ax.stairs(counts / counts.sum() / np.diff(edges), edges, fill=True, alpha=0.45, color=colour, lw=0, label=label)
     ax.set(xlabel="raw score q·k", ylabel="share of the scores per unit")
     if label:
@@ -430,13 +430,14 @@ def plot_strips(groups, names, ax=None, size=4.0, alpha=1.0, jitter=0.0, meaning
 def plot_density(grid, density, ax=None, label=None, fill=True, meaning=None, **style):
     """A density (points,) over its grid (points,); `style` is that of the line.
 
-    Call it again with the same `ax` to lay another density over it. meaning: one of COLOURS; without it, and without a
-    colour in `style`, the densities get other colours in turn. Introduced in lesson 6.
+    Call it again with the same `ax` to lay another density over it. meaning: one of COLOURS, by default the one that
+    the label begins with; densities without any, and without a colour in `style`, get other colours in turn.
+    Introduced in lesson 6.
     """
     grid, density = _checked_curve(grid, density)
     ax = _axes(ax, (7, 3.4))
     if not {"color", "c"} & set(style):
-        style["color"] = _look(meaning, len(ax.lines))["color"]
+        style["color"] = _look(meaning, len(ax.lines), label)["color"]
     (line,) = ax.plot(grid, density, label=label, **style)
     if fill:
         ax.fill_between(grid, density, color=line.get_color(), alpha=0.2, lw=0)
@@ -564,7 +565,8 @@ def plot_by_layer(values, ax=None, ylabel="", label=None, meaning=None):
 
     values (layer, head) of one text or (text, layer, head) of several: then the points and the line are means over the
     texts, and two dashes are the line's 95 % interval over texts. Call it again with the same `ax` to lay up to three
-    more samples beside it. meaning: one of COLOURS; without it, the samples get other colours in turn.
+    more samples beside it. meaning: one of COLOURS, by default the one that the label begins with; samples without any
+    get other colours in turn.
     Introduced in lesson 7.
     """
     values = finite_array(values, "values").astype(float)
@@ -574,7 +576,7 @@ def plot_by_layer(values, ax=None, ylabel="", label=None, meaning=None):
     texts = values if values.ndim == 3 else values[None]
     place = len(_samples_of(ax))
     expect(place < len(IN_TURN), "ax", f"at most {len(IN_TURN)} samples", place + 1)
-    look = _look(meaning, place)
+    look = _look(meaning, place, label)
     layers = np.arange(texts.shape[1]) + 0.15 * place
     points = np.repeat(layers, texts.shape[2]), texts.mean(0)
     ax.scatter(*points, s=14, alpha=0.35, linewidths=0.6, **look)
@@ -729,8 +731,10 @@ def _expect_one_square(values, argument):
     expect(values.ndim == 2, argument, "one head's (T, T)", tuple(values.shape))
 
 
-def _look(meaning, place=0):
-    """The colour and marker of a meaning, or, without one, those of the place among samples that have none."""
+def _look(meaning, place=0, label=None):
+    """The colour and marker of a meaning, or of that which the label begins with, or else of a place among samples."""
+    if meaning is None:
+        meaning = next((name for name in COLOURS if str(label).startswith(name)), None)
     if meaning is None:
         marker, colour = IN_TURN[place % len(IN_TURN)]
         return {"color": colour, "marker": marker}

@@ -517,7 +517,7 @@ guess = predict(
 
 # %%
 collected = patterns[..., 1:, 0].mean(-1)  # (layer, head)
-ax = plot_head_grid(collected, label="mean share on the first token", vmin=0, vmax=1)
+ax = plot_head_grid(collected, label="mean share on the first token", meaning="share")
 ax.set_title(f"What the first token collects, {who(model)}")
 show_figure(
     f"One number for each head: the mean share that it gives the first token, from {collected.min():.2f} to "

@@ -26,7 +26,7 @@ from headlab.exercises import check
 from headlab.explorers import HeadExplorer
 from headlab.masking import causal_mask, mask_scores, softmax
 from headlab.models import load_model, token_strings
-from headlab.plots import plot_distances, plot_head_grid, plot_mask, plot_pattern, plot_scores
+from headlab.plots import COLOURS, MARKERS, plot_distances, plot_head_grid, plot_mask, plot_pattern, plot_scores
 from headlab.scores import (
     attention_pattern,
     head_outputs,
@@ -122,8 +122,8 @@ random_model, random_tokenizer = load_model("random")
 random_capture = capture_heads(random_model, random_tokenizer(text, return_tensors="pt").input_ids)
 lines = {
     "random vectors": (random_variance, "o", "black"),
-    "trained model": (variance_by_channels(capture), "s", "tab:blue"),
-    "untrained control": (variance_by_channels(random_capture), "^", "tab:orange"),
+    "trained model": (variance_by_channels(capture), MARKERS["loaded model"], COLOURS["loaded model"]),
+    "untrained control": (variance_by_channels(random_capture), MARKERS["random control"], COLOURS["random control"]),
 }
 
 # %%
@@ -199,8 +199,11 @@ pattern = softmax(masked_scores)
 
 fig, axes = plt.subplots(2, 2, figsize=(12, 10.4), layout="constrained")
 plot_scores(raw, labels, axes[0, 0]).set_title("raw_scores: q·k")
-plot_scores(attn_scores, labels, axes[0, 1], label="score").set_title("attn_scores: over the root of d_head")
-plot_scores(masked_scores, labels, axes[1, 0], label="score (grey: -inf)").set_title(
+limit = attn_scores.abs().max().item()  # one scale for the scores before the mask and after it
+plot_scores(attn_scores, labels, axes[0, 1], label="score", limit=limit).set_title(
+    "attn_scores: over the root of d_head"
+)
+plot_scores(masked_scores, labels, axes[1, 0], label="score (hatched: -inf)", limit=limit).set_title(
     "masked_scores: the future at -inf"
 )
 plot_pattern(pattern, labels, axes[1, 1]).set_title("pattern: after softmax")
@@ -213,7 +216,7 @@ assert torch.equal(masked_scores.argmax(-1), pattern.argmax(-1))
 # %% [markdown]
 # *The figure says:* scaling changes the colour bar and nothing else; the mask takes the upper triangle away; the softmax
 # compares the scores **within each row**. So a colour alone tells no share. Where a whole row is orange, its palest cell gets the
-# largest share, negative as it is; where it has purple, the darkest purple does.
+# largest share, negative as it is; where it has blue, the darkest blue does.
 #
 # `attention_pattern(raw, d_head)` does the last three steps in one.
 
@@ -244,7 +247,7 @@ explorer.still()
 
 # %% [markdown]
 # **Predict.** The overview shows all patterns at once. Which kinds of picture will come back again and again: a line beside the diagonal, a
-# bright first column, single bright cells?
+# dark first column, single dark cells?
 
 # %%
 explorer
@@ -252,8 +255,8 @@ explorer
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# All three, and they have names: a line beside the diagonal is a previous-token head, a bright first column a head that sends its
-# attention to the first token, single bright cells are links between particular tokens. The next section counts them.
+# All three, and they have names: a line beside the diagonal is a previous-token head, a dark first column a head that sends its
+# attention to the first token, single dark cells are links between particular tokens. The next section counts them.
 # </details>
 
 # %% [markdown]
@@ -342,12 +345,12 @@ shares = {name: mean_share(patterns, marked) for name, marked in pairs.items()} 
 # %%
 fig, axes = plt.subplots(2, 2, figsize=(15, 2 * (1.2 + 0.45 * n_layers)), layout="constrained")
 for (name, values), ax in zip(shares.items(), axes.flat, strict=True):
-    plot_head_grid(values, ax, label="mean share", vmin=0, vmax=1).set_title(name)
+    plot_head_grid(values, ax, label="mean share", meaning="share").set_title(name)
 plt.show()
 
 # %% [markdown]
-# *The figure says:* heads differ, and in kind. Read across the grids: a head that is bright in one of the upper two must be
-# dim in the other, for its shares sum to 1. The first-token grid may be bright in many heads at once: to the sink a head
+# *The figure says:* heads differ, and in kind. Read across the grids: a head that is dark in one of the upper two must be
+# pale in the other, for its shares sum to 1. The first-token grid may be dark in many heads at once: to the sink a head
 # sends the attention that it does not need.
 
 # %% [markdown]

@@ -33,7 +33,7 @@ from headlab.exercises import check
 from headlab.explorers import ShiftExplorer
 from headlab.masking import causal_mask
 from headlab.models import MINI, load_model, token_strings
-from headlab.plots import plot_head_grid, plot_score_histogram, plot_scores, plot_terms
+from headlab.plots import MAPS, plot_head_grid, plot_score_histogram, plot_scores, plot_terms
 from headlab.scores import attention_pattern, raw_scores
 from headlab.shift import (
     bootstrap_fraction,
@@ -110,7 +110,7 @@ print(f"below zero: {control.fraction_negative.mean():.1%}")
 # **Predict.** Is every head of the control symmetric too?
 
 # %%
-ax = plot_head_grid(control.fraction_negative, label="fraction of the scores below zero", vmin=0, vmax=1)
+ax = plot_head_grid(control.fraction_negative, label="fraction of the scores below zero", meaning="fraction")
 ax.set_title(f"Random control: {control.n[0, 0]} causal scores in each head")
 plt.show()
 scatter = control.fraction_negative.std(1)
@@ -226,7 +226,7 @@ assert (n_scores, round(fraction * 100, 1)) == (16128, 69.8)
 # %%
 fig, axes = plt.subplots(1, 2, figsize=(15, 6), layout="constrained")
 for ax, name, title in zip(axes, ("", "_no_first_key"), ("all keys", "without the first key"), strict=True):
-    plot_head_grid(gpt2[f"fraction_negative{name}"], ax, "fraction of the scores below zero", 0, 1)
+    plot_head_grid(gpt2[f"fraction_negative{name}"], ax, "fraction of the scores below zero", meaning="fraction")
     ax.set_title(f"Real GPT-2, five prompts, {title}: {gpt2[f'n{name}'][0, 0]} scores in each head")
 plt.show()
 
@@ -312,7 +312,7 @@ for drop, title in ((False, "all keys"), (True, "without the first key")):
     print(f"loaded model, {title}: {over_heads(stats.fraction_negative, stats.n)}")
 
 # %%
-ax = plot_head_grid(loaded.fraction_negative, label="fraction of the scores below zero", vmin=0, vmax=1)
+ax = plot_head_grid(loaded.fraction_negative, label="fraction of the scores below zero", meaning="fraction")
 ax.set_title(f"Loaded model: {loaded.n[0, 0]:,} causal scores in each head")
 plt.show()
 
@@ -350,7 +350,7 @@ columns = {
 for ax, (column, label) in zip(axes, columns.items(), strict=True):
     for layer, marker in zip(layers, "osv^", strict=True):
         rows = training[training["layer"] == layer]
-        colour = plt.cm.viridis(layer / len(layers))
+        colour = MAPS["layer"](layer / layers.max())
         ax.plot(rows["tokens"] / 1e6, rows[column], marker=marker, ms=4, color=colour, label=f"layer {layer}")
     ax.set(xlabel="training text seen (million tokens)", ylabel=label)
 axes[1].axhline(0, color="black", lw=1, ls="--")
@@ -494,7 +494,13 @@ fig, axes = plt.subplots(1, 3, figsize=(14, 4), sharey=True, layout="constrained
 for ax, (name, values) in zip(axes, measures.items(), strict=True):
     for_colour = np.repeat(np.arange(12), 12)
     points = ax.scatter(
-        values.ravel(), gpt2["effective_tokens"].ravel(), c=for_colour, cmap="viridis", s=22, edgecolor="black", lw=0.3
+        values.ravel(),
+        gpt2["effective_tokens"].ravel(),
+        c=for_colour,
+        cmap=MAPS["layer"],
+        s=22,
+        edgecolor="black",
+        lw=0.3,
     )
     ax.set(
         xlabel=name,

@@ -36,7 +36,7 @@ from headlab.exercises import check
 from headlab.explorers import DensityExplorer
 from headlab.masking import causal_mask
 from headlab.models import load_model
-from headlab.plots import plot_density, plot_layers, plot_ridgelines, plot_score_histogram, plot_strips
+from headlab.plots import MAPS, plot_density, plot_layers, plot_ridgelines, plot_score_histogram, plot_strips
 from headlab.shift import causal_scores, gpt2_reference
 
 # %% [markdown]
@@ -113,14 +113,14 @@ plot_strips(scores, range(n_layers), axes[0, 0], alpha=0.01).set_xlabel("layer")
 axes[0, 0].set_title(f"transparent (alpha 0.01): {scores.size:,} points")
 plot_strips(scores, range(n_layers), axes[0, 1], size=0.8, alpha=0.1, jitter=0.4).set_xlabel("layer")
 axes[0, 1].set_title(f"jitter and small points: {scores.size:,} points")
-hexagons = axes[1, 0].hexbin(all_layers[0] + strays, all_layers[1], gridsize=(60, 40), bins="log", cmap="viridis")
+hexagons = axes[1, 0].hexbin(all_layers[0] + strays, all_layers[1], gridsize=(60, 40), bins="log", cmap=MAPS["amount"])
 fig.colorbar(hexagons, ax=axes[1, 0], label="scores in a hexagon")
 axes[1, 0].set(
     xlabel="layer", ylabel="raw score q·k", xticks=range(n_layers), title=f"hexagons: {scores.size:,} points"
 )
 extent = (-0.5, n_layers * n_heads - 0.5, edges[0], edges[-1])
 pixels = axes[1, 1].imshow(
-    by_head, cmap="viridis", aspect="auto", origin="lower", extent=extent, interpolation="nearest"
+    by_head, cmap=MAPS["amount"], aspect="auto", origin="lower", extent=extent, interpolation="nearest"
 )
 fig.colorbar(pixels, ax=axes[1, 1], label="scores in a pixel")
 ticks = np.arange(n_layers) * n_heads
@@ -665,7 +665,7 @@ plt.show()
 gpt2_histogram = ScoreHistogram(range(12), 12, model="gpt2")
 for layer in range(12):
     gpt2_histogram.update(layer, torch.from_numpy(gpt2_scores[layer]))
-axes = plot_layers(gpt2_histogram)
+axes = plot_layers(gpt2_histogram, meaning="real GPT-2")
 axes[0].figure.suptitle("Real GPT-2, five short prompts: 112 scores in each head, Scott's bandwidth")
 plt.show()
 

@@ -28,7 +28,7 @@ from headlab.exercises import check
 from headlab.explorers import ProfileExplorer
 from headlab.masking import causal_mask
 from headlab.models import load_model, token_strings
-from headlab.plots import plot_by_layer, plot_head_densities, plot_layer_densities, plot_ridgelines
+from headlab.plots import MAPS, plot_by_layer, plot_head_densities, plot_layer_densities, plot_ridgelines
 from headlab.profiles import (
     Profile,
     bootstrap_mean,
@@ -157,7 +157,8 @@ centres = (gpt2["edges"][1:] + gpt2["edges"][:-1]) / 2
 gpt2_grid, gpt2_densities = layer_densities([np.repeat(centres, counts) for counts in gpt2["histogram"].sum(1)])
 fig, axes = plt.subplots(1, 2, figsize=(14, 5.5), layout="constrained")
 plot_layer_densities(gpt2_grid, gpt2_densities, axes[0])
-plot_ridgelines([(gpt2_grid, density) for density in gpt2_densities], [f"layer {n}" for n in range(12)], axes[1])
+names = [f"layer {n}" for n in range(12)]
+plot_ridgelines([(gpt2_grid, density) for density in gpt2_densities], names, axes[1], meaning="real GPT-2")
 for ax in axes:
     ax.set(xlim=(-90, 60))
 fig.suptitle(f"Real GPT-2, five prompts: {gpt2['n'][0].sum():,} causal scores of 12 heads in each layer")
@@ -210,7 +211,7 @@ head_grid, head_curves = layer_densities(head_scores.reshape(n_layers * n_heads,
 inside = (head_grid >= limits[0]) & (head_grid <= limits[1])
 head_curves = head_curves[:, inside].reshape(n_layers, n_heads, -1)
 ax = plot_head_densities(
-    head_grid[inside], head_curves, one.first_share, label="share on the first token", vmin=0, vmax=1
+    head_grid[inside], head_curves, one.first_share, label="share on the first token", meaning="share"
 )
 ax.set_title(f"Loaded model, one text: {head_scores.shape[-1]:,} causal scores in each head")
 plt.show()
@@ -223,14 +224,13 @@ ax = plot_head_densities(
     gpt2_curves[:, inside].reshape(12, 12, -1),
     gpt2["first_share"],
     label="share on the first token",
-    vmin=0,
-    vmax=1,
+    meaning="share",
 )
 ax.set_title("Real GPT-2, five prompts: 112 causal scores in each head")
 plt.show()
 
 # %% [markdown]
-# *The figure says:* in GPT-2 the colours brighten downwards, and heads with a second hill, to the right of zero, are the bright ones: the sink. But no layer is of one kind. Some
+# *The figure says:* in GPT-2 the colours darken downwards, and heads with a second hill, to the right of zero, are the dark ones: the sink. But no layer is of one kind. Some
 # heads stand quite apart, with scores far wider than their neighbours'.
 #
 # **Predict.** Such heads are few. Can they move the *mean* of a layer? Take the medians of GPT-2's heads in layer 0.
@@ -572,7 +572,7 @@ for ax, name in zip(axes, ("effective_tokens", "first_share"), strict=True):
         # Averaged over eight neighbouring queries, since single ones jump.
         values = getattr(query, name).mean(0)
         smooth = np.convolve(values, np.ones(8) / 8, "valid")
-        colour = plt.cm.viridis(0.85 * layer / max(1, n_layers - 1))
+        colour = MAPS["layer"](layer / max(1, n_layers - 1))
         ax.plot(np.convolve(position, np.ones(8) / 8, "valid"), smooth, color=colour, label=f"layer {layer}")
 axes[0].plot(position, position + 1, color="black", ls=":", label="even shares")
 axes[1].plot(position, 1 / (position + 1), color="black", ls=":")
