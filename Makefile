@@ -20,7 +20,7 @@ ALLOW_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 # Each file of tests, and each notebook, in one of two processes; the browser's file, the longest, is the first but one.
 TWO_AT_A_TIME := -n 2 --no-loadscope-reorder
 
-.PHONY: lab test wheels ready-lab ready-test ready-wheels notebooks bench fuzz stress audit lowest lock clean
+.PHONY: lab test nbval handout offline-class wheels ready-lab ready-test ready-wheels notebooks bench fuzz stress audit lowest lock clean
 
 lab: ready-lab
 	@test -n "$$HEADLAB_MODEL" || $(BIN)/python -m headlab download gpt2 --if-reachable
@@ -31,10 +31,22 @@ lab: ready-lab
 test: ready-test
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
-	$(BIN)/python tools/build_notebooks.py --check
+	$(if $(wildcard tools/build_notebooks.py),$(BIN)/python tools/build_notebooks.py --check)
 	$(BIN)/python -m pytest $(TWO_AT_A_TIME) --dist loadfile --durations=10
+	@$(MAKE) --no-print-directory nbval
+
+# Every cell of every notebook, its output compared with the saved one.
+nbval: ready-test
 	$(OFFLINE) $(BIN)/python -m pytest $(TWO_AT_A_TIME) --dist loadscope \
 		--nbval -p no:cacheprovider -o addopts= -o filterwarnings= -o timeout=600 notebooks
+
+# The course as students get it: handout/headlab.zip.
+handout: ready-test
+	$(BIN)/python tools/handout.py
+
+# A class without a network, with README's commands as they stand: a quarter of an hour. Linux only.
+offline-class: handout wheels
+	$(BIN)/python tools/offline_class.py handout/headlab wheels
 
 # The packages as files, for machines without a network: in wheels/, or the folder that WHEELS names.
 wheels: ready-wheels

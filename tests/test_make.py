@@ -26,6 +26,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
 
 import environment  # noqa: E402
+import offline_class  # noqa: E402
 
 PROJECT = """[build-system]
 requires = []
@@ -496,3 +497,61 @@ def test_nothing_of_the_readers_settings_sends_the_packages_elsewhere(monkeypatc
     monkeypatch.setenv("PIP_INDEX_URL", "https://a.mirror/simple")
     assert not {"PYTHONHOME", "PYTHONPATH", "PIP_TARGET", "PIP_PREFIX", "PIP_USER"} & set(environment.environment())
     assert environment.environment()["PIP_INDEX_URL"] == "https://a.mirror/simple"
+
+
+# A class without a network, as README has it
+
+SERVER = """
+import http.server, json, os, pathlib, sys
+class Lab(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        assert self.headers["Authorization"] == "token secret"
+        lesson = pathlib.Path("my-lessons", self.path.split("contents/")[1].split("?")[0])
+        self.send_response(200 if lesson.exists() else 404)
+        self.end_headers()
+        self.wfile.write(json.dumps({"path": lesson.name}).encode())
+    def log_message(self, *arguments):
+        pass
+if not any(option.startswith("--ServerApp.ip") for option in sys.argv):
+    raise SystemExit("not as make lab starts it")
+server = http.server.HTTPServer(("127.0.0.1", 0), Lab)
+runtime = pathlib.Path(os.environ["JUPYTER_RUNTIME_DIR"])
+runtime.mkdir(exist_ok=True)
+info = {"url": f"http://127.0.0.1:{server.server_port}/", "token": "secret"}
+(runtime / "jpserver-1.json").write_text(json.dumps(info))
+server.serve_forever()
+"""
+PYTEST = "import os, sys\nprint('pytest', os.environ['HEADLAB_MODEL'], *sys.argv[1:])"
+
+
+def no_network():
+    """Whether a program can be given a network of its own here."""
+    alone = ["unshare", "--net", *([] if os.geteuid() == 0 else ["--map-root-user"]), "true"]
+    return shutil.which("unshare") and subprocess.run(alone, capture_output=True).returncode == 0
+
+
+@pytest.mark.skipif(not no_network(), reason="no network can be taken away here")
+def test_readmes_commands_for_a_class_run_as_they_stand_without_a_network(tmp_path, monkeypatch, capfd):
+    course = make_project(tmp_path / "course")
+    shutil.copy(ROOT / "README.md", course)
+    wheels = (course / "wheels").rename(tmp_path / "wheels")
+    write_wheel(wheels, "jupyterlab", "4.6.6", {"jupyterlab/__init__.py": "", "jupyterlab/__main__.py": SERVER})
+    write_wheel(wheels, "pytest", "1.0", {"pytest.py": PYTEST})
+    for name in [name for name in os.environ if name.startswith(("PIP_", "MAKE"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("HEADLAB_MODEL", "mini")
+    assert offline_class.play(course, wheels) == 0
+    said = capfd.readouterr().out
+    assert "pytest mini -n 2" in said and "--nbval" in said
+    assert "JupyterLab serves 01_causal_masking.ipynb" in said
+    with_network, on_each = offline_class.commands((ROOT / "README.md").read_text(encoding="utf-8"))
+    assert with_network[0] == "make wheels" and on_each[-1] == "make lab WHEELS=wheels"
+    assert all(f"without a network: {command}: done" in said for command in on_each)
+    (wheels / "torch-2.13.0-py3-none-any.whl").unlink()
+    assert offline_class.play(course, wheels) != 0, "a class without PyTorch went well"
+
+
+def test_a_network_that_is_not_off_is_noticed():
+    with pytest.raises(SystemExit, match="expected none but the loopback"):
+        offline_class.raise_loopback()

@@ -25,7 +25,7 @@ FILES = """
 """.split()
 # Tests of what is not handed out.
 TEACHERS = re.compile(
-    r"build_notebooks|lesson_cells|own_copies|small_wheels|handout|\"lessons\"|\"tools\"|\"benchmarks\""
+    r"build_notebooks|lesson_cells|own_copies|small_wheels|handout|offline_class|\"lessons\"|\"tools\"|\"benchmarks\""
 )
 SENTENCE = re.compile(r"[A-Z][^.`]*`solutions/[^`]+`[^.]*\.")
 ONLY_TEACHERS = re.compile(r"<!-- for teachers -->\n.*?<!-- end -->\n", re.DOTALL)
@@ -48,12 +48,11 @@ def make():
 
 def copy(folder):
     """Copy what students get."""
-    answers = solutions()
+    stays = teachers_tests()
     for path in sorted({path for pattern in FILES for path in ROOT.glob(pattern) if path.is_file()}):
         name = path.relative_to(ROOT)
-        if "__pycache__" in name.parts or any(part.startswith(".") for part in name.parts[:-1]):
-            continue
-        if name.parts[0] == "tests" and (TEACHERS.search(path.read_text(encoding="utf-8")) or held(path, answers)):
+        hidden = "__pycache__" in name.parts or any(part.startswith(".") for part in name.parts[:-1])
+        if hidden or path in stays:
             continue
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, folder / name)
@@ -61,6 +60,19 @@ def copy(folder):
             without_pointers(folder / name)
     readme = folder / "README.md"
     readme.write_text(ONLY_TEACHERS.sub("", readme.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def teachers_tests():
+    """The files of tests that students do not get: they try what is not handed out, hold a solution or import such."""
+    answers = solutions()
+    tests = {path: path.name + path.read_text(encoding="utf-8") for path in ROOT.glob("tests/*.py")}
+    stays = {path for path, text in tests.items() if TEACHERS.search(text) or held(path, answers)}
+    while True:
+        imports = re.compile(rf"^(?:from|import) (?:{'|'.join(path.stem for path in stays)})\b", re.MULTILINE)
+        more = {path for path in tests.keys() - stays if stays and imports.search(tests[path])}
+        if not more:
+            return stays
+        stays |= more
 
 
 def without_pointers(path):
@@ -81,7 +93,7 @@ def solutions():
         cells = [cell.source for cell in jupytext.read(master).cells if "solution" in cell.metadata.get("tags", [])]
         for text in map(plain, [*blocks, *cells]):
             found[f"{master.stem}: {text[:40]}"] = text
-    return found
+    return {name: text for name, text in found.items() if text}
 
 
 def plain(text):
