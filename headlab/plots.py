@@ -257,6 +257,7 @@ def plot_fused(matrix, n_heads, head, ax=None, ylabel="input channel", label="we
     return ax
 
 
+@_styled
 def plot_bands(d_model, n_heads, head, ax=None):
     """The columns of a fused matrix as a strip: three thirds cut into heads, with the bands of one head marked.
 
@@ -270,13 +271,14 @@ def plot_bands(d_model, n_heads, head, ax=None):
     expect(0 <= head < n_heads, "head", f"a head from 0 to {n_heads - 1}", head)
     d_head = d_model // n_heads
     ax = _axes(ax, (11, 1.9))
-    for third, (name, (_, colour)) in enumerate(zip(("queries", "keys", "values"), TERM_STYLES, strict=False)):
+    for third, (name, (_, colour)) in enumerate(zip(("queries", "keys", "values"), IN_TURN[1:], strict=True)):
         for h in range(n_heads):
             start = third * d_model + h * d_head
             ax.barh(0, d_head, left=start, height=1, color=colour, alpha=1 if h == head else 0.25, edgecolor="white")
         start = third * d_model + head * d_head
-        ax.text(start + d_head / 2, 0.62, f"{start}–{start + d_head - 1}", ha="center", va="bottom")
-        ax.text((third + 0.5) * d_model, 1.15, f"all {name}", ha="center", va="bottom", color=colour, weight="bold")
+        ink = _text_colour(ax)
+        ax.text(start + d_head / 2, 0.62, f"{start}–{start + d_head - 1}", ha="center", va="bottom", color=ink)
+        ax.text((third + 0.5) * d_model, 1.15, f"all {name}", ha="center", va="bottom", color=ink, weight="bold")
     ax.set(xlim=(0, 3 * d_model), ylim=(-0.5, 1.7), yticks=[], xticks=range(0, 3 * d_model + 1, d_model))
     ax.set_xlabel(f"column of the fused matrix; in full colour: the {d_head} columns of head {head} in each third")
     ax.spines[["left", "right", "top"]].set_visible(False)
