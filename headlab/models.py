@@ -1,6 +1,5 @@
 """Where a model comes from: GPT-2 from the hub, the mini that ships with headlab, or an untrained control."""
 
-import json
 import os
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,9 +10,11 @@ from transformers.utils import logging
 
 from headlab import download
 from headlab._expect import expect, finite_array, shown
+from headlab.model_folder import check_folder, is_other_head, refuse
 
 MINI = Path(__file__).parent / "data" / "mini"
 RANDOM_SEED = 0
+WRAPPERS = r"^(module\.|_orig_mod\.|pretrained_model\.)+"  # before the names: DDP, torch.compile, trl
 
 
 def load_model(name="auto"):
@@ -35,7 +36,10 @@ def load_model(name="auto"):
     if name == "random":
         return _random_model(), _load_tokenizer(MINI)
     folder = _folder(name)
-    return _load_weights(folder), _load_tokenizer(folder)
+    _check_folder(folder)
+    model, tokenizer = _load_weights(folder), _load_tokenizer(folder)
+    _check_pair(folder, model, tokenizer)
+    return model, tokenizer
 
 
 def token_strings(tokenizer, input_ids):
@@ -116,14 +120,40 @@ def _folder(name):
     """The folder that holds a model's files, downloaded first where need be."""
     if name == "mini":
         return MINI
-    if name not in download.SHORT_NAMES and os.path.isdir(name):  # False, too, for names that no file can have
-        return Path(name)
+    path = os.path.expanduser(name)
+    if name not in download.SHORT_NAMES and os.path.isdir(path):  # False, too, for names that no file can have
+        return Path(path)
+    _check_name(name, path)
     repo = download.repo_of(name)
-    return download.find(repo) or download.download(repo)
+    try:
+        return download.find(repo) or download.download(repo)
+    except OSError as error:
+        if name in download.SHORT_NAMES:
+            raise
+        raise type(error)(f"{error} (nor is there a folder {name} in {os.getcwd()})") from error
+
+
+def _check_name(name, path):
+    """Raise ValueError where a name can only be a slip."""
+    known = {known.lower(): known for known in ("mini", "random", "auto", *download.SHORT_NAMES)}
+    meant = known.get(name.strip().lower())
+    expect(meant in (None, name), "name", f"{meant!r}, in small letters and without spaces", repr(name))
+    expect(not os.path.isfile(path), "name", f"a model's folder, {str(Path(path).parent)!r}", f"a file in it, {name!r}")
+
+
+def _check_folder(folder):
+    """Raise ValueError in one line unless the folder holds a GPT-2 as safetensors, and the right one where pinned."""
+    check_folder(folder)
+    if folder == MINI:
+        size, digest = (MINI / "weights.sha256").read_text().split()
+        download.check_weights(MINI / download.WEIGHTS, download.Pin("", int(size), digest), "install headlab again")
+    for pin in download.PINS.values():
+        if folder.name == pin.revision:
+            remedy = "delete this file, then run `headlab download gpt2`"
+            download.check_weights((folder / download.WEIGHTS).resolve(), pin, remedy)
 
 
 def _load_weights(folder):
-    _check_folder(folder)
     with _quiet():
         try:
             model, report = GPT2LMHeadModel.from_pretrained(
@@ -134,38 +164,44 @@ def _load_weights(folder):
                 local_files_only=True,
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,  # reported below, where the weight is named
+                key_mapping={WRAPPERS: ""},
             )
         except Exception as error:  # A wrong config.json alone makes transformers raise some ten kinds.
             reason = " ".join(str(error).split())[:120]
             raise ValueError(f"{folder}: expected whole GPT-2 weights, got: {reason}; download it again") from error
-    # transformers would fill what a file lacks with random numbers, leave out what is too much, and only warn.
-    for problem in ("missing_keys", "mismatched_keys", "unexpected_keys"):
-        # Old files hold the causal mask too, under the name of a bias.
-        wrong = sorted(
-            str(key) for key in report[problem] if not str(key).endswith((".attn.bias", ".attn.masked_bias"))
-        )
-        expect(not wrong, folder, "weights for every part of the model", f"{problem}: {', '.join(wrong)[:120]}")
+    _check_report(folder, report)
     for name, weight in model.named_parameters():
         expect(weight.isfinite().all(), folder, "finite weights", f"NaN or infinity in {name}; download it again")
     return model.eval()
 
 
-def _check_folder(folder):
-    """Raise ValueError in one line unless the folder holds a GPT-2 as safetensors, and the right one where pinned."""
-    weights, config = folder / download.WEIGHTS, folder / "config.json"
-    try:
-        model_type = json.loads(config.read_text(encoding="utf-8")).get("model_type")
-    except (OSError, ValueError, AttributeError):
-        model_type = "no readable config.json"
-    expect(model_type == "gpt2", folder, "a GPT-2, with model_type gpt2 in config.json", model_type)
-    expect(weights.is_file(), folder, f"{download.WEIGHTS} (headlab opens no pickle files)", "none")
-    if folder == MINI:
-        size, digest = (MINI / "weights.sha256").read_text().split()
-        download.check_weights(weights, download.Pin("", int(size), digest), "install headlab again")
-    for pin in download.PINS.values():
-        if folder.name == pin.revision:
-            remedy = "delete this file, then run `headlab download gpt2`"
-            download.check_weights(weights.resolve(), pin, remedy)
+def _check_report(folder, report):
+    """Refuse what transformers would only warn of: it fills what a file lacks with random numbers."""
+    keys = {problem: sorted(map(str, report[problem])) for problem in ("missing_keys", "mismatched_keys")}
+    # Old files hold the causal mask too, under the name of a bias.
+    masks = (".attn.bias", ".attn.masked_bias")
+    extra = sorted(key for key in map(str, report["unexpected_keys"]) if not key.endswith(masks))
+    keys["unexpected_keys"] = [key for key in extra if not is_other_head(key)]
+    if any("lora_" in key for key in keys["unexpected_keys"]):
+        remedy = "merge it: peft's model.merge_and_unload().save_pretrained(...)"
+        refuse(folder, "weights for every part of the model", "an adapter (LoRA) beside them", remedy)
+    for problem, wrong in keys.items():
+        expect(not wrong, folder, "weights for every part of the model", f"{problem}: {', '.join(wrong)[:120]}")
+    others = list(filter(is_other_head, extra))
+    if others:
+        print(
+            f"{folder}: trained for another task, whose own weights are left out ({shown(', '.join(others))}); "
+            "the attention heads are whole, but the next tokens that it predicts mean little."
+        )
+
+
+def _check_pair(folder, model, tokenizer):
+    """Refuse a tokenizer that gives ids for which the model has no embedding."""
+    highest, rows = max(tokenizer.get_vocab().values(), default=-1), model.config.vocab_size
+    if highest < 0 or highest >= rows:
+        got = f"one with ids up to {highest}" if highest >= 0 else "one without tokens"
+        remedy = "save the model's own there, or call model.resize_token_embeddings(len(tokenizer)) and save both"
+        refuse(folder, f"a tokenizer whose ids the model's {rows} embeddings have", got, remedy)
 
 
 def _load_tokenizer(folder):

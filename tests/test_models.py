@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,14 @@ import time
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import (
+    GPT2DoubleHeadsModel,
+    GPT2ForQuestionAnswering,
+    GPT2ForSequenceClassification,
+    GPT2ForTokenClassification,
+    GPT2LMHeadModel,  # noqa: F401  for what a line advises
+    GPT2Tokenizer,
+)
 
 from headlab import models
 from headlab.capture import capture_heads
@@ -207,7 +216,10 @@ def a_pickle_under_another_name(folder):
         (no_config, "expected a GPT-2, with model_type gpt2 in config.json, got no readable config.json"),
         (broken_config, "got no readable config.json"),
         (broken_tokenizer, "expected a tokenizer.json of GPT-2's kind, got: "),
-        (only_a_pickle, "expected model.safetensors (headlab opens no pickle files), got none"),
+        (
+            only_a_pickle,
+            "expected model.safetensors (headlab opens no pickle files), got pytorch_model.bin (pickles, wh",
+        ),
         (a_pickle_under_another_name, "expected whole GPT-2 weights, got: "),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
@@ -220,6 +232,264 @@ def test_a_folder_that_is_no_whole_gpt2_is_refused_in_one_line(folder, spoil, sa
     assert said in str(caught.value) and "\n" not in str(caught.value)
     assert not (folder / "sprung").exists()
     assert capfd.readouterr() == ("", "")
+
+
+def in_shards(folder):
+    """The weights in several files, as save_pretrained writes large ones."""
+    model, _ = load_model(str(folder))
+    (folder / "model.safetensors").unlink()
+    model.save_pretrained(folder, max_shard_size="20MB")
+
+
+def without_shard(folder):
+    in_shards(folder)
+    (folder / "model-00003-of-00005.safetensors").unlink()
+
+
+def with_broken_shard(folder):
+    in_shards(folder)
+    (folder / "model-00003-of-00005.safetensors").write_bytes(b"")
+
+
+def with_broken_index(folder):
+    in_shards(folder)
+    (folder / "model.safetensors.index.json").write_text("{")
+
+
+def with_shards_elsewhere(folder):
+    in_shards(folder)
+    index = json.loads((folder / "model.safetensors.index.json").read_text())
+    index["weight_map"]["transformer.wte.weight"] = "../model.safetensors"
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+def no_tokenizer(folder):
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (folder / name).unlink()
+
+
+def old_tokenizer(folder):
+    """vocab.json and merges.txt in place of tokenizer.json."""
+    model = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["model"]
+    no_tokenizer(folder)
+    (folder / "vocab.json").write_text(json.dumps(model["vocab"]), encoding="utf-8")
+    merges = [pair if isinstance(pair, str) else " ".join(pair) for pair in model["merges"]]
+    (folder / "merges.txt").write_text("#version: 0.2\n" + "\n".join(merges) + "\n", encoding="utf-8")
+
+
+def no_merges(folder):
+    old_tokenizer(folder)
+    (folder / "merges.txt").unlink()
+
+
+def half_of_the_merges(folder):
+    old_tokenizer(folder)
+    lines = (folder / "merges.txt").read_text(encoding="utf-8").splitlines()
+    (folder / "merges.txt").write_text("\n".join(lines[: len(lines) // 2]), encoding="utf-8")
+
+
+def a_token_more(folder):
+    _, tokenizer = load_model(str(folder))
+    tokenizer.add_tokens(["[PAD]"])
+    tokenizer.save_pretrained(folder)
+
+
+def of_another_model(folder):
+    no_tokenizer(folder)
+    GPT2Tokenizer(vocab={f"w{i}": i for i in range(3000)}, merges=[]).save_pretrained(folder)
+
+
+def only(*names):
+    """A function that leaves files of these names in place of the weights."""
+
+    def spoil(folder):
+        (folder / "model.safetensors").unlink()
+        for name in names:
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_bytes(b"{}")
+
+    return spoil
+
+
+def an_adapter(folder):
+    only("adapter_config.json", "adapter_model.safetensors")(folder)
+    (folder / "config.json").unlink()
+
+
+def checkpoints_of_a_training(folder):
+    inner = folder / "checkpoint-500"
+    inner.mkdir()
+    for path in folder.iterdir():
+        if path.is_file():
+            path.rename(inner / path.name)
+
+
+def an_adapter_beside_the_weights(folder):
+    weights = load_file(folder / "model.safetensors")
+    weights["transformer.h.0.attn.c_attn.lora_A.default.weight"] = torch.zeros(8, 768)
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+
+
+def nothing(folder):
+    for path in folder.iterdir():
+        path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (
+            without_shard,
+            "all 5 files of the weights that .* names, got no model-00003-of-00005.safetensors; copy",
+        ),
+        (with_broken_shard, "whole GPT-2 weights, got: .*; download it again"),
+        (
+            with_broken_index,
+            "the names of the weights' files in .*index.json, got none that can be read; copy",
+        ),
+        (
+            with_shards_elsewhere,
+            "the names of the weights' files in .*index.json, got none that can be read; c",
+        ),
+        (no_tokenizer, r"got no tokenizer.json; save it beside the model: tokenizer.save_pretrained\(...\)"),
+        (no_merges, r"got no merges.txt; save it beside the model: tokenizer.save_pretrained\(...\)"),
+        (
+            half_of_the_merges,
+            "a merge in merges.txt for each longer token of vocab.json, got none for [0-9]+ of",
+        ),
+        (a_token_more, "whose ids the model's 2000 embeddings have, got one with ids up to 2000; .*resize_token_embed"),
+        (
+            of_another_model,
+            "whose ids the model's 2000 embeddings have, got one with ids up to [0-9]+; save the model's",
+        ),
+        (
+            only("pytorch_model.bin"),
+            r"got pytorch_model.bin \(pickles.*\); if you trust them: GPT2LMHeadModel.from_pre",
+        ),
+        (only("gpt2.ckpt", "training_args.bin"), r"got gpt2.ckpt \(pickles, which can run any code\); if you trust"),
+        (
+            only("gpt2-q4.gguf"),
+            r"got gpt2-q4.gguf \(GGUF\); convert it: .*, gguf_file='gpt2-q4.gguf'\).save_pretrained",
+        ),
+        (only("onnx/model.onnx"), r"got onnx/model.onnx \(an ONNX export\); take the model that it was exported from"),
+        (only("tf_model.h5"), r"got tf_model.h5 \(weights of TensorFlow or Flax\); transformers 4 converts them: "),
+        (only("gpt2.safetensors"), r"got gpt2.safetensors \(safetensors under another name\); rename it to model.safe"),
+        (only(), r"got none; save the model there: model.save_pretrained\(...\)"),
+        (
+            an_adapter,
+            r"no readable config.json but adapter_config.json.* \(an adapter alone\); merge it into its model: ",
+        ),
+        (
+            an_adapter_beside_the_weights,
+            r"got an adapter \(LoRA\) beside them; merge it: peft's model.merge_and_unload",
+        ),
+        (checkpoints_of_a_training, "got no readable config.json; name the folder that has it: .*checkpoint-500"),
+        (nothing, r"got no readable config.json; save the model there: model.save_pretrained\(...\)"),
+        (configured(model_type="llama"), "got llama; headlab takes apart GPT-2s only"),
+        (configured(quantization_config={"bits": 4}), "got quantised ones; save it unquantised: model.dequantize"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_of_what_is_refused_the_line_says_what_can_be_done(folder, spoil, said, capfd):
+    spoil(folder)
+    capfd.readouterr()
+    with pytest.raises(ValueError, match=f"^{re.escape(str(folder))}: expected .*{said}") as caught:
+        load_model(str(folder))
+    assert "\n" not in str(caught.value)
+    assert capfd.readouterr() == ("", "")
+
+
+def attention_of(model, tokenizer):
+    return capture_heads(model, tokenizer(TEXT, return_tensors="pt").input_ids).q
+
+
+@pytest.mark.parametrize("form", [in_shards, old_tokenizer])
+def test_other_forms_of_a_whole_model_are_the_same_model(folder, form, mini):
+    form(folder)
+    assert torch.equal(attention_of(*load_model(str(folder))), attention_of(*mini))
+
+
+def test_what_the_line_advises_makes_a_folder_that_loads(folder, mini):
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(ValueError) as caught:
+        load_model(str(folder))
+    exec(str(caught.value).partition("if you trust them: ")[2])
+    mini[1].save_pretrained(f"{folder}-safetensors")
+    assert torch.equal(attention_of(*load_model(f"{folder}-safetensors")), attention_of(*mini))
+
+
+TASKS = {
+    GPT2ForSequenceClassification: "score.weight",
+    GPT2ForTokenClassification: "classifier.bias, classifier.weight",
+    GPT2ForQuestionAnswering: "qa_outputs.bias, qa_outputs.weight",
+    GPT2DoubleHeadsModel: "multiple_choice_head.summary.bias, multiple_choice_head.summary.weight",
+}
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_model_trained_for_another_task_has_every_head_whole(folder, task, mini, capfd):
+    model = task(mini[0].config)
+    model.transformer.load_state_dict(mini[0].transformer.state_dict())
+    model.save_pretrained(folder)
+    capfd.readouterr()
+    loaded, tokenizer = load_model(str(folder))
+    assert type(loaded).__name__ == "GPT2LMHeadModel"
+    assert torch.equal(attention_of(loaded, tokenizer), attention_of(*mini))
+    assert capfd.readouterr() == (
+        f"{folder}: trained for another task, whose own weights are left out ({TASKS[task]}); "
+        "the attention heads are whole, but the next tokens that it predicts mean little.\n",
+        "",
+    )
+    weights = load_file(folder / "model.safetensors")
+    del weights["transformer.h.2.attn.c_attn.weight"]
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ValueError, match="got missing_keys: transformer.h.2.attn.c_attn.weight$"):
+        load_model(str(folder))
+
+
+@pytest.mark.parametrize(
+    "prefix", ["", "module.transformer.", "_orig_mod.transformer.", "pretrained_model.transformer."]
+)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_the_transformer_alone_wrapped_or_not_in_any_precision(folder, prefix, dtype, mini, capfd):
+    weights = mini[0].transformer.state_dict()
+    save_file({prefix + key: value.to(dtype) for key, value in weights.items()}, folder / "model.safetensors")
+    model, _ = load_model(str(folder))
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+    for key, value in model.transformer.state_dict().items():
+        assert torch.equal(value, weights[key].to(dtype).float())
+    assert torch.equal(model.lm_head.weight, model.transformer.wte.weight)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_folder_in_the_readers_home(folder, monkeypatch):
+    monkeypatch.setenv("HOME", str(folder.parent))
+    monkeypatch.setenv("USERPROFILE", str(folder.parent))
+    assert load_model("~/model")[0].config.n_layer == 4
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("GPT2", "name: expected 'gpt2', in small letters and without spaces, got 'GPT2'"),
+        ("gpt2 ", "name: expected 'gpt2', in small letters and without spaces, got 'gpt2 '"),
+        ("Mini", "name: expected 'mini', in small letters and without spaces, got 'Mini'"),
+        ("RANDOM", "name: expected 'random', in small letters and without spaces, got 'RANDOM'"),
+        ("model/config.json", "name: expected a model's folder, 'model', got a file in it, 'model/config.json'"),
+    ],
+)
+def test_a_slip_in_a_name_is_told(folder, name, said, monkeypatch):
+    monkeypatch.chdir(folder.parent)
+    with pytest.raises(ValueError) as caught:
+        load_model(name)
+    assert str(caught.value) == said
+
+
+def test_a_folder_that_is_not_there_is_not_only_looked_for_on_the_hub(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OSError, match=rf"^models/x: expected .* \(nor is there a folder models/x in {tmp_path}\)$"):
+        load_model("models/x")
 
 
 def test_code_and_pickles_that_come_with_a_model_stay_shut(folder, mini):
@@ -256,7 +526,7 @@ def test_damaged_mini_is_refused(folder, monkeypatch):
         load_model("mini")
 
 
-@pytest.mark.parametrize("name", ["nonsense", "", "/no/such/folder", "./gone", "a/b/c", "gpt2 ", "../x", "a\nb/c"])
+@pytest.mark.parametrize("name", ["nonsense", "", "/no/such/folder", "./gone", "a/b/c", "../x", "a\nb/c"])
 def test_a_name_that_means_nothing(name):
     with pytest.raises(ValueError, match="^name: expected one of gpt2, .* or a folder that is there, got ") as caught:
         load_model(name)
