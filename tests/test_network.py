@@ -272,7 +272,7 @@ def test_a_socks_proxy_without_its_package_says_what_to_install(monkeypatch, cap
 
 
 def test_a_proxy_that_the_hub_does_not_go_through_is_not_blamed(monkeypatch):
-    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("NO_PROXY", "::1,127.0.0.1")
     with refused(monkeypatch):
         assert download.problem(0.5).startswith("no connection to 127.0.0.1: Connection refused; ")
