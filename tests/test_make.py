@@ -537,9 +537,7 @@ def test_readmes_commands_for_a_class_run_as_they_stand_without_a_network(tmp_pa
     wheels = (course / "wheels").rename(tmp_path / "wheels")
     write_wheel(wheels, "jupyterlab", "4.6.6", {"jupyterlab/__init__.py": "", "jupyterlab/__main__.py": SERVER})
     write_wheel(wheels, "pytest", "1.0", {"pytest.py": PYTEST})
-    for name in [name for name in os.environ if name.startswith(("PIP_", "MAKE"))]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "nowhere"))
     monkeypatch.setenv("HEADLAB_MODEL", "mini")
     assert offline_class.play(course, wheels) == 0
     said = capfd.readouterr().out

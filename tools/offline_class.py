@@ -41,7 +41,10 @@ def play(course, wheels):
         folder = shutil.copytree(course, Path(place, "headlab"), ignore=shutil.ignore_patterns(".venv", "wheels"))
         shutil.copytree(wheels, folder / "wheels")
         alone = ["unshare", "--net", *([] if os.geteuid() == 0 else ["--map-root-user"])]
-        return subprocess.call([*alone, sys.executable, os.path.abspath(__file__), INSIDE, folder])
+        # pip's settings on this machine may name other folders of packages.
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
+        clean["PIP_CONFIG_FILE"] = os.devnull
+        return subprocess.call([*alone, sys.executable, os.path.abspath(__file__), INSIDE, folder], env=clean)
 
 
 def inside(folder):
