@@ -255,9 +255,15 @@ def half_a_package():
     info = site / "torch-2.13.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: torch\nVersion: 2.13.0\n")
-    (info / "RECORD").write_text("torch/__init__.py,,1234\ntorch/lib.so,,9\n")
+    (info / "RECORD").write_text("torch/__init__.py,,1234\n")
     (site / "torch").mkdir()
-    (site / "torch" / "__init__.py").write_text("")
+    (site / "torch" / "__init__.py").write_text("cut off")
+
+
+def half_a_package_of_a_later_installation():
+    half_a_package()
+    next(Path(".venv").rglob("torch/__init__.py")).unlink()
+    Path(environment.STAMP).write_text("{}")
     Path(environment.UNFINISHED).write_text("")
 
 
@@ -278,6 +284,7 @@ def a_package_without_its_list():
         (copied_from_a_folder_with_spaces, "was moved or copied here from another folder"),
         (half_a_pip, "has a pip that does not run"),
         (half_a_package, "was left with half of torch by an installation that broke off"),
+        (half_a_package_of_a_later_installation, "was left with half of torch by an installation that broke off"),
         (a_package_without_its_list, "was left with half of torch by an installation that broke off"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),

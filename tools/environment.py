@@ -225,7 +225,8 @@ def unfinished():
         ask("-m", "pip", "--version")
     except subprocess.CalledProcessError:
         return "has a pip that does not run"
-    damaged = ask("-c", DAMAGED).split() if os.path.exists(UNFINISHED) else []
+    whole = os.path.exists(STAMP) and not os.path.exists(UNFINISHED)
+    damaged = [] if whole else ask("-c", DAMAGED).split()
     return "was left with half of %s by an installation that broke off" % ", ".join(damaged) if damaged else None
 
 
