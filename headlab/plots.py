@@ -372,6 +372,7 @@ def plot_score_histogram(counts, edges, ax=None, label=None, meaning=None):
     expect(fits, "counts", "(bins,), none negative and not all zero", f"{counts} of shape {counts.shape}")
     expect(edges.shape == (len(counts) + 1,), "edges", f"({len(counts) + 1},), one more than counts", edges.shape)
     expect((np.diff(edges) > 0).all(), "edges", "rising numbers", edges)
+    _expect_meaning(meaning)
     ax = _axes(ax, (7, 3.4))
     if not ax.lines:
         ax.axvline(0, **REFERENCE_LINE)
@@ -418,6 +419,7 @@ def plot_strips(groups, names, ax=None, size=4.0, alpha=1.0, jitter=0.0, meaning
     alpha = _checked_number(alpha, "alpha", "a number from 0 to 1", 0, 1)
     jitter = _checked_number(jitter, "jitter", "a number from 0 on", 0)
     columns = np.repeat(np.arange(len(scores)), [len(group) for group in scores])
+    _expect_meaning(meaning)
     strays = np.random.default_rng(0).uniform(-jitter, jitter, len(columns))
     ax = _axes(ax, (7, 3.8))
     # As a picture, not as shapes: a saved figure with a million shapes takes minutes to open.
@@ -437,6 +439,7 @@ def plot_density(grid, density, ax=None, label=None, fill=True, meaning=None, **
     Introduced in lesson 6.
     """
     grid, density = _checked_curve(grid, density)
+    _expect_meaning(meaning)
     ax = _axes(ax, (7, 3.4))
     if not {"color", "c"} & set(style):
         style["color"] = _look(meaning, len(ax.lines), label)["color"]
@@ -462,6 +465,7 @@ def plot_ridgelines(curves, names, ax=None, meaning="loaded model"):
     expect(all(len(pair) == 2 for pair in pairs), "curves", PAIRS, f"lengths {[len(pair) for pair in pairs]}")
     curves = [_checked_curve(*pair) for pair in pairs]
     names = _checked_labels(names, "names", len(curves), "curve")
+    _expect_meaning(meaning)
     highest = max(density.max() for _, density in curves)
     expect(highest > 0, "curves", "densities above 0", highest)
     height = 2.0 / highest  # the highest peak reaches over two rows
@@ -491,6 +495,7 @@ def plot_layers(histogram, bandwidth="scott", n_grid=512, meaning="loaded model"
     n_layers, heads = len(histogram.layers), range(histogram.n_heads)
     curves = [[histogram.density(layer, head, n_grid, bandwidth) for head in heads] for layer in histogram.layers]
     expect(curves, "histogram", "at least one layer", "none")
+    _expect_meaning(meaning)
     columns = min(4, n_layers)
     rows = -(-n_layers // columns)
     size = (3.7 * columns, rows * (1.0 + 0.22 * len(heads)))
@@ -574,6 +579,7 @@ def plot_by_layer(values, ax=None, ylabel="", label=None, meaning=None):
     values = finite_array(values, "values").astype(float)
     fits = values.ndim in (2, 3) and values.size > 0
     expect(fits, "values", "(layer, head) or (text, layer, head)", values.shape)
+    _expect_meaning(meaning)
     ax = _axes(ax, (8, 3.6))
     texts = values if values.ndim == 3 else values[None]
     place = len(_samples_of(ax))
@@ -733,6 +739,12 @@ def _expect_one_square(values, argument):
     expect(values.ndim == 2, argument, "one head's (T, T)", tuple(values.shape))
 
 
+def _expect_meaning(meaning):
+    """Raise unless this is one of COLOURS, or None."""
+    known = meaning is None or (isinstance(meaning, str) and meaning in COLOURS)
+    expect(known, "meaning", f"one of {', '.join(COLOURS)}", repr(meaning))
+
+
 def _look(meaning, place=0, label=None):
     """The colour and marker of a meaning, or of that which the label begins with, or else of a place among samples."""
     if meaning is None:
@@ -740,8 +752,6 @@ def _look(meaning, place=0, label=None):
     if meaning is None:
         marker, colour = IN_TURN[place % len(IN_TURN)]
         return {"color": colour, "marker": marker}
-    known = isinstance(meaning, str) and meaning in COLOURS
-    expect(known, "meaning", f"one of {', '.join(COLOURS)}", repr(meaning))
     return {"color": COLOURS[meaning], "marker": MARKERS[meaning]}
 
 
