@@ -58,7 +58,7 @@ def kde(samples, grid, bandwidth="scott", weights=None, bounds=EVERYWHERE):
     """
     bounds = _checked_bounds(bounds)
     sample = _checked_sample(samples, weights, bounds)
-    grid = finite_array(grid, "grid").astype(np.float64)
+    grid = finite_array(grid, "grid")
     width = _bandwidth(sample, bandwidth)
     _expect_room(width, bounds)
     density = _sum_of_gaussians(sample, grid, width)
@@ -106,7 +106,7 @@ def cross_validation_scores(samples, bandwidths, weights=None):
     Introduced in lesson 6. Source: Rudemo 1982; Bowman 1984; Silverman 1986, section 3.4.3.
     """
     sample = _checked_sample(samples, weights, EVERYWHERE)
-    widths = finite_array(bandwidths, "bandwidths").astype(np.float64)
+    widths = finite_array(bandwidths, "bandwidths")
     extent = sample.high - sample.low
     least, most = extent / FINEST, WIDEST * extent
     expect(_varied(sample), "samples", "at least 2 different scores", f"{sample.low:.6g} throughout")
@@ -193,7 +193,7 @@ class ScoreHistogram:
 
         Raises ValueError where a head has no scores, or has some at the ends.
         """
-        q = finite_array(q, "q").astype(np.float64)
+        q = finite_array(q, "q")
         expect(((q >= 0) & (q <= 1)).all(), "q", "shares from 0 to 1", q)
         values = np.empty((*q.shape, len(self.layers), self.n_heads))
         for layer in self.layers:
@@ -449,15 +449,17 @@ def _chunks(sample, size):
 def _checked_sample(samples, weights, bounds):
     values = real_array(samples, "samples")
     expect(values.size >= 1, "samples", "at least 1 score", "none")
-    low, high = finite_range(values, "samples")
+    low, high = finite_range(values, "samples", samples)
     values = values.ravel()
     inside = bounds[0] <= low and high <= bounds[1]
     expect(inside, "samples", f"numbers within the bounds {bounds}", f"{low:.6g} to {high:.6g}")
     if weights is None:
         return _Sample(values, None, float(values.size), float(values.size), low, high)
-    weights = finite_array(weights, "weights").ravel()
+    given, weights = weights, real_array(weights, "weights")
     expect(weights.size == values.size, "weights", f"one per sample, {values.size}", weights.size)
-    expect(weights.min() >= 0, "weights", "numbers >= 0", weights.min())
+    least, _ = finite_range(weights, "weights", given)
+    expect(least >= 0, "weights", "numbers >= 0", least)
+    weights = weights.ravel()
     total = float(weights.sum(dtype=np.float64))
     expect(total >= 1 / LARGEST, "weights", f"a sum of at least {1 / LARGEST:.0e}", f"{total:.3g}")
     n_effective = total**2 / float(np.square(weights, dtype=np.float64).sum())

@@ -9,7 +9,7 @@ from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 from transformers.utils import logging
 
 from headlab import download
-from headlab._expect import expect, finite_array, shown
+from headlab._expect import expect, real_array, shown
 from headlab.model_folder import check_folder, is_other_head, refuse
 
 MINI = Path(__file__).parent / "data" / "mini"
@@ -48,7 +48,7 @@ def token_strings(tokenizer, input_ids):
     input_ids (T,) or (1, T), whole numbers. Raises where one is no token of the tokenizer's.
     Introduced in lesson 1.
     """
-    ids = finite_array(input_ids, "input_ids")
+    ids = real_array(input_ids, "input_ids")
     if ids.size and ids.dtype.kind not in "iu":
         raise TypeError(f"input_ids: expected whole numbers, got {ids.dtype}")
     fits = ((ids >= 0) & (ids < len(tokenizer))).all()

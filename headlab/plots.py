@@ -41,6 +41,7 @@ from headlab._expect import (
     expect_list,
     expect_number,
     expect_square,
+    expect_tensor,
     expect_whole,
     finite_array,
     real_array,
@@ -145,8 +146,9 @@ def plot_mask(mask, tokens, ax=None):
 
     Introduced in lesson 1.
     """
-    if not isinstance(mask, torch.Tensor) or mask.dtype != torch.bool:
-        raise TypeError(f"mask: expected a tensor of True and False (T, T), got {shown(repr(mask))}")
+    expect_tensor(mask, "mask", "of True and False (T, T)")
+    if mask.dtype != torch.bool:
+        raise TypeError(f"mask: expected True and False (T, T), got {mask.dtype}")
     _expect_one_square(mask.float(), "mask")
     ax = _heatmap(mask.float(), ~mask, tokens, ax, cmap=SEEN, vmin=0, vmax=1, colorbar=False)
     for i, j in mask.nonzero().tolist():
@@ -320,7 +322,7 @@ def plot_vectors(vectors, tokens, ax=None, **style):
 
     Call it again with the same `ax` to lay other vectors over them. Introduced in lesson 1.
     """
-    values = finite_array(vectors, "vectors").astype(float)
+    values = finite_array(vectors, "vectors")
     expect(values.ndim == 2 and values.shape[1] == 2, "vectors", "two channels each (T, 2)", f"shape {values.shape}")
     labels = _checked_labels(tokens, "tokens", len(values), "vector")
     ax = _axes(ax, (5.6, 4.6))
@@ -354,7 +356,7 @@ def plot_distances(distances, ax=None):
     expect(square, "distances", "(head, head)", f"shape {distances.shape}")
     heads = range(len(distances))
     ax = _axes(ax, (5.6, 4.6))
-    image = _image(ax, distances.astype(float), cmap=MAPS["amount"], vmin=0, vmax=1)
+    image = _image(ax, distances, cmap=MAPS["amount"], vmin=0, vmax=1)
     ax.set(xlabel="head", ylabel="head", xticks=heads, yticks=heads)
     ax.figure.colorbar(image, ax=ax, label="share of attention that would have to move", shrink=0.85)
     return ax
@@ -367,7 +369,7 @@ def plot_score_histogram(counts, edges, ax=None, label=None, meaning=None):
     Call it again with the same `ax` to lay another sample over it. meaning: one of COLOURS, by default the one that the
     label begins with; samples without any get other colours in turn. Introduced in lesson 4.
     """
-    counts, edges = (finite_array(x, name).astype(float) for x, name in ((counts, "counts"), (edges, "edges")))
+    counts, edges = (finite_array(x, name) for x, name in ((counts, "counts"), (edges, "edges")))
     fits = counts.ndim == 1 and counts.size > 0 and counts.min() >= 0 and counts.max() > 0
     expect(fits, "counts", "(bins,), none negative and not all zero", f"{counts} of shape {counts.shape}")
     expect(edges.shape == (len(counts) + 1,), "edges", f"({len(counts) + 1},), one more than counts", edges.shape)
@@ -576,7 +578,7 @@ def plot_by_layer(values, ax=None, ylabel="", label=None, meaning=None):
     get other colours in turn.
     Introduced in lesson 7.
     """
-    values = finite_array(values, "values").astype(float)
+    values = finite_array(values, "values")
     fits = values.ndim in (2, 3) and values.size > 0
     expect(fits, "values", "(layer, head) or (text, layer, head)", values.shape)
     _expect_meaning(meaning)
@@ -645,7 +647,7 @@ def _axes(ax, size):
 
 def _checked_grid(grid):
     """The grid (n,) as a rising array of numbers."""
-    grid = finite_array(grid, "grid").astype(float)
+    grid = finite_array(grid, "grid")
     expect(grid.ndim == 1 and grid.size >= 2, "grid", "at least two points (n,)", f"shape {grid.shape}")
     expect((np.diff(grid) > 0).all(), "grid", "rising points", grid)
     return grid
@@ -653,7 +655,7 @@ def _checked_grid(grid):
 
 def _checked_curve(grid, density):
     """The grid (n,) and the density (n,) as arrays that belong together."""
-    grid, density = _checked_grid(grid), finite_array(density, "density").astype(float)
+    grid, density = _checked_grid(grid), finite_array(density, "density")
     fits = density.shape == grid.shape
     expect(fits, "density", f"one value for each of {len(grid)} points", f"shape {density.shape}")
     return grid, density
@@ -661,7 +663,7 @@ def _checked_curve(grid, density):
 
 def _checked_densities(grid, densities):
     """The grid (n,) and the densities (row, n) as arrays that belong together."""
-    grid, densities = _checked_grid(grid), finite_array(densities, "densities").astype(float)
+    grid, densities = _checked_grid(grid), finite_array(densities, "densities")
     fits = densities.ndim == 2 and densities.shape[1] == len(grid) and len(densities) >= 1
     expect(fits, "densities", f"rows of {len(grid)}, one value for each point of the grid", f"shape {densities.shape}")
     return grid, densities
@@ -671,7 +673,7 @@ def _checked_heads(values, argument="values"):
     """One number for each head as an array (layer, head)."""
     values = finite_array(values, argument)
     expect(values.ndim == 2 and values.size > 0, argument, "(layer, head)", f"shape {values.shape}")
-    return values.astype(float)
+    return values
 
 
 def _checked_places(named, n_layers, n_heads):

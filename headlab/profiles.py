@@ -153,7 +153,7 @@ def bootstrap_mean(values, level=0.95, n_resamples=2000, seed=0):
     it is too narrow.
     Introduced in lesson 7. Source: Efron and Tibshirani 1993, chapter 13.
     """
-    values = finite_array(values, "values").astype(np.float64)
+    values = finite_array(values, "values")
     expect(values.ndim >= 1 and len(values) >= 2, "values", "at least two texts (text, ...)", f"shape {values.shape}")
     return bootstrap_ratio(np.moveaxis(values, 0, -1), np.ones(len(values)), level, n_resamples, seed)
 
@@ -166,7 +166,7 @@ def variance_shares(values):
     text but not on another (and chance).
     Introduced in lesson 7. Source: Fisher 1925, analysis of variance (a layout with one value in each cell).
     """
-    values = finite_array(values, "values").astype(np.float64)
+    values = finite_array(values, "values")
     fits = values.ndim == 3 and min(values.shape) >= 2
     expect(fits, "values", "(text, layer, head), at least two of each", f"shape {values.shape}")
     centred = values - values.mean()

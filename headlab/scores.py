@@ -5,12 +5,14 @@ import math
 import torch
 
 from headlab._expect import (
+    LARGEST,
+    WHOLE,
     expect,
     expect_finite,
     expect_float_tensor,
     expect_number,
     expect_square,
-    shown,
+    expect_tensor,
     without_overflow,
 )
 from headlab.masking import mask_scores, softmax
@@ -43,8 +45,8 @@ def attention_pattern(raw, d_head):
     """
     expect_square(raw, "raw")
     expect_finite(raw.detach(), "raw")
-    expect_number(d_head, "d_head", "a number of channels > 0")
-    expect(0 < d_head < math.inf, "d_head", "a number of channels > 0", d_head)
+    d_head = expect_number(d_head, "d_head", "a number of channels > 0")
+    expect(0 < d_head <= LARGEST, "d_head", "a number of channels > 0", d_head)
     return softmax(mask_scores(raw / math.sqrt(d_head)))
 
 
@@ -98,8 +100,9 @@ def token_pairs(input_ids):
     Introduced in lesson 3. Source: Elhage et al. 2021; Olsson et al. 2022, "In-context Learning and Induction Heads".
     """
     expected = "token ids (T,) or (1, T) with T >= 1"
-    if not isinstance(input_ids, torch.Tensor) or input_ids.is_floating_point():
-        raise TypeError(f"input_ids: expected a torch tensor of {expected}, got {shown(repr(input_ids))}")
+    expect_tensor(input_ids, "input_ids", f"of {expected}")
+    if input_ids.dtype not in WHOLE:
+        raise TypeError(f"input_ids: expected whole numbers, {expected}, got {input_ids.dtype}")
     shape = tuple(input_ids.shape)
     expect(len(shape) in (1, 2) and shape[:-1] in ((), (1,)) and shape[-1] >= 1, "input_ids", expected, shape)
     ids = input_ids.flatten()
@@ -123,8 +126,9 @@ def mean_share(pattern, pairs):
     Introduced in lesson 3. Source: Olsson et al. 2022 ("prefix matching score" for the induction pairs).
     """
     _expect_pattern(pattern)
-    if not isinstance(pairs, torch.Tensor) or pairs.dtype != torch.bool:
-        raise TypeError(f"pairs: expected True and False (T, T), got {getattr(pairs, 'dtype', type(pairs).__name__)}")
+    expect_tensor(pairs, "pairs", "of True and False (T, T)")
+    if pairs.dtype != torch.bool:
+        raise TypeError(f"pairs: expected True and False (T, T), got {pairs.dtype}")
     expect(pairs.shape == pattern.shape[-2:], "pairs", tuple(pattern.shape[-2:]), tuple(pairs.shape))
     expect(not pairs.triu(1).any(), "pairs", "no pair whose key lies in the query's future", "some")
     counted = pairs.any(-1)

@@ -47,7 +47,7 @@ def describe_scores(scores):
 
     Introduced in lesson 4.
     """
-    scores = finite_array(scores, "scores").astype(np.float64)
+    scores = finite_array(scores, "scores")
     expect(scores.ndim >= 1 and scores.shape[-1] >= 1, "scores", "at least one score (..., n)", f"shape {scores.shape}")
     return ShiftStats(
         n=np.full(scores.shape[:-1], scores.shape[-1]),
@@ -105,11 +105,11 @@ def bootstrap_ratio(sums, sizes, level=0.95, n_resamples=2000, seed=0):
     (...). Raises where the two do not fit each other or level or n_resamples make no sense.
     Introduced in lesson 4. Source: as bootstrap_fraction.
     """
-    sums, sizes = (finite_array(x, name).astype(np.float64) for x, name in ((sums, "sums"), (sizes, "sizes")))
+    sums, sizes = (finite_array(x, name) for x, name in ((sums, "sums"), (sizes, "sizes")))
     fits = sizes.ndim == 1 and sizes.size >= 2 and sizes.min() >= 1 / LARGEST
     expect(fits, "sizes", "at least two numbers above 0 (units,)", f"{sizes} of shape {sizes.shape}")
     expect(sums.shape[-1:] == sizes.shape, "sums", f"(..., {sizes.size}) units", f"shape {sums.shape}")
-    expect_number(level, "level", "a confidence level between 0 and 1")
+    level = expect_number(level, "level", "a confidence level between 0 and 1")
     expect(0 < level < 1, "level", "a confidence level between 0 and 1", level)
     n_resamples = expect_whole(n_resamples, "n_resamples", "a whole number from 1 to 100000")
     expect(1 <= n_resamples <= 100_000, "n_resamples", "a whole number from 1 to 100000", n_resamples)

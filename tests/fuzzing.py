@@ -153,6 +153,8 @@ def array(value):
     """A tensor or an array as float64."""
     if isinstance(value, torch.Tensor):
         value = _widest(value.detach().cpu()).numpy()
+    if isinstance(value, list):
+        value = [array(part) for part in value]
     return np.asarray(value, dtype=np.complex128 if np.iscomplexobj(value) else np.float64)
 
 

@@ -448,7 +448,7 @@ X, WEIGHT, BIAS = odd_layer()
         (
             lambda: effective_tokens(torch.ones(2, 2, dtype=torch.int64)),
             TypeError,
-            "pattern: expected floating-point numbers (..., query, key), got torch.int64",
+            "pattern: expected floating-point numbers (..., query, key) (x.float() makes them so), got torch.int64",
         ),
         (
             lambda: effective_tokens(torch.tensor([[2.0, -1.0]])),
@@ -508,7 +508,7 @@ X, WEIGHT, BIAS = odd_layer()
         (
             lambda: decompose_scores(X, WEIGHT, BIAS, 3, "layer_norm"),
             TypeError,
-            "ln_bias: expected a torch tensor (12,), got NoneType",
+            "ln_bias: expected a torch tensor (12,), got None",
         ),
         (
             lambda: decompose_scores(X, WEIGHT, BIAS, 3, "layer_norm", BIAS),
@@ -535,7 +535,11 @@ X, WEIGHT, BIAS = odd_layer()
             ValueError,
             "raw: expected finite numbers, got nan at index (1, 0)",
         ),
-        (lambda: centre_rows([[1.0]]), TypeError, "raw: expected a torch tensor (..., T, T), got list"),
+        (
+            lambda: centre_rows([[1.0]]),
+            TypeError,
+            "raw: expected a torch tensor (..., T, T) (torch.as_tensor(x) makes one), got list",
+        ),
     ],
 )
 def test_bad_input_is_told_in_one_line(call, error, line):

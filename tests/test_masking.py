@@ -83,11 +83,15 @@ def test_gradients_pass_through():
         (lambda: causal_mask(-3), ValueError, "n_tokens: expected a whole number of tokens from 1 to 32768, got -3"),
         (lambda: causal_mask(2.0), TypeError, "n_tokens: expected a whole number of tokens from 1 to 32768, got 2.0"),
         (lambda: causal_mask(True), TypeError, "n_tokens: expected a whole number of tokens from 1 to 32768, got True"),
-        (lambda: mask_scores([[1.0]]), TypeError, "scores: expected a torch tensor (..., T, T), got list"),
+        (
+            lambda: mask_scores([[1.0]]),
+            TypeError,
+            "scores: expected a torch tensor (..., T, T) (torch.as_tensor(x) makes one), got list",
+        ),
         (
             lambda: mask_scores(torch.ones(2, 2, dtype=torch.int64)),
             TypeError,
-            "scores: expected floating-point numbers (..., T, T), got torch.int64",
+            "scores: expected floating-point numbers (..., T, T) (x.float() makes them so), got torch.int64",
         ),
         (
             lambda: mask_scores(torch.ones(2, 3)),

@@ -347,7 +347,11 @@ UNEVEN = torch.full((2, 4, 4), 0.25).tril()
 @pytest.mark.parametrize(
     ("call", "error", "line"),
     [
-        (lambda: query_profile([[1.0]]), TypeError, "pattern: expected a torch tensor (..., T, T), got list"),
+        (
+            lambda: query_profile([[1.0]]),
+            TypeError,
+            "pattern: expected a torch tensor (..., T, T) (torch.as_tensor(x) makes one), got list",
+        ),
         (
             lambda: query_profile(torch.eye(2)),
             ValueError,

@@ -352,7 +352,11 @@ NAN_PATTERN = torch.tensor([[1.0, 0.0], [math.nan, 0.5]])
             ValueError,
             "q: expected (..., T, D) with T, D >= 1, got shape (5, 0)",
         ),
-        (lambda: raw_scores([[1.0]], [[1.0]]), TypeError, "q: expected a torch tensor (..., T, D), got list"),
+        (
+            lambda: raw_scores([[1.0]], [[1.0]]),
+            TypeError,
+            "q: expected a torch tensor (..., T, D) (torch.as_tensor(x) makes one), got list",
+        ),
         (
             lambda: attention_pattern(torch.tensor([[0.0, 0.0], [math.nan, 0.0]]), 4),
             ValueError,
@@ -431,7 +435,7 @@ NAN_PATTERN = torch.tensor([[1.0, 0.0], [math.nan, 0.5]])
         (
             lambda: token_pairs(torch.ones(3)),
             TypeError,
-            "input_ids: expected a torch tensor of token ids (T,) or (1, T) with T >= 1, got tensor([1., 1., 1.])",
+            "input_ids: expected whole numbers, token ids (T,) or (1, T) with T >= 1, got torch.float32",
         ),
         (
             lambda: token_pairs(torch.ones(2, 3, dtype=torch.int64)),

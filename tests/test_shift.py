@@ -338,7 +338,11 @@ def test_each_term_is_a_line_of_its_own():
 @pytest.mark.parametrize(
     ("call", "error", "line"),
     [
-        (lambda: shift_stats([[1.0]]), TypeError, "raw: expected a torch tensor (..., T, T), got list"),
+        (
+            lambda: shift_stats([[1.0]]),
+            TypeError,
+            "raw: expected a torch tensor (..., T, T) (torch.as_tensor(x) makes one), got list",
+        ),
         (
             lambda: shift_stats(torch.ones(2, 3)),
             ValueError,

@@ -146,12 +146,12 @@ def test_recorded_gpt2_all_layers_and_heads(reference):
         (
             lambda: split_qkv([1.0, 2.0, 3.0]),
             TypeError,
-            "fused: expected a torch tensor (..., 3 * d_model), got list",
+            "fused: expected a torch tensor (..., 3 * d_model) (torch.as_tensor(x) makes one), got list",
         ),
         (
             lambda: split_qkv(torch.ones(4, 6, dtype=torch.int32)),
             TypeError,
-            "fused: expected floating-point numbers (..., 3 * d_model), got torch.int32",
+            "fused: expected floating-point numbers (..., 3 * d_model) (x.float() makes them so), got torch.int32",
         ),
         (
             lambda: split_heads(torch.ones(5, 768), 7),

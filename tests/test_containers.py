@@ -1,0 +1,677 @@
+"""What users bring as numbers: every kind of container for every public function that takes any.
+
+Each is computed to what the plain numbers give, or refused in one line that names the argument and says what to do.
+A public function that has no row in CALLS, and is not named among those without numbers, fails the first test.
+"""
+
+import array
+import importlib
+import inspect
+import pkgutil
+import re
+import tempfile
+import warnings
+from collections import deque, namedtuple
+from decimal import Decimal
+from functools import cache
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch._subclasses.fake_tensor import FakeTensorMode
+from transformers import GPT2Config, GPT2LMHeadModel
+
+import headlab
+from headlab.capture import capture_heads, count_scores, score_terms
+from headlab.density import ScoreHistogram, choose_bandwidth, cross_validation_scores, fast_kde, kde
+from headlab.masking import causal_mask, mask_scores, softmax
+from headlab.models import token_strings
+from headlab.plots import (
+    plot_by_layer,
+    plot_density,
+    plot_distances,
+    plot_fused,
+    plot_head_densities,
+    plot_head_grid,
+    plot_layer_densities,
+    plot_layers,
+    plot_mask,
+    plot_pattern,
+    plot_ridgelines,
+    plot_score_histogram,
+    plot_scores,
+    plot_strips,
+    plot_terms,
+)
+from headlab.profiles import (
+    bootstrap_mean,
+    head_profile,
+    layer_densities,
+    query_profile,
+    share_above,
+    variance_shares,
+    without_first_key,
+)
+from headlab.scores import (
+    attention_pattern,
+    head_outputs,
+    mean_share,
+    pattern_distances,
+    project_heads,
+    raw_scores,
+    token_pairs,
+)
+from headlab.shift import (
+    bootstrap_fraction,
+    bootstrap_ratio,
+    causal_scores,
+    count_negative,
+    decompose_scores,
+    describe_scores,
+    effective_tokens,
+    row_contrast,
+    shift_stats,
+)
+from headlab.splitting import merge_heads, split_heads, split_qkv
+
+# Numbers that every kind can hold: halves and small whole numbers, and shares that are powers of two.
+RAW = torch.tensor([[[3.0, 0, 0], [-2, 1, 0], [0.5, -4, 2]], [[-1.0, 0, 0], [4, -3, 0], [2, 1, -6]]])  # (head, T, T)
+PATTERN = torch.tensor([[1.0, 0, 0], [0.5, 0.5, 0], [0.5, 0.25, 0.25]])
+PATTERNS = torch.stack([PATTERN, torch.tensor([[1.0, 0, 0], [0.25, 0.75, 0], [0.25, 0.25, 0.5]])])
+Q, K = torch.tensor([[1.0, -2], [0.5, 3], [2, 1]]), torch.tensor([[2.0, 1], [-1, 4], [0.5, -3]])  # (T, channel)
+WEIGHT, BIAS = torch.arange(-6.0, 6).reshape(2, 6), torch.tensor([1.0, 0, -2, 3, 0.5, 1])
+SAMPLES = np.array([-8.0, -3, -3, 0, 1, 2, 2, 5])
+GRID = np.array([-4.0, -2, 0, 2, 4])
+DENSITY = np.array([0.0, 0.5, 2, 1, 0.25])
+HEADS = np.array([[1.0, 4, 2], [0.5, 3, 6]])  # (layer, head)
+TEXTS = np.array([HEADS, 2 * HEADS, HEADS[::-1]])  # (text, layer, head)
+IDS = torch.tensor([3, 7, 7, 1])
+TOKENS = ["a", "b", "c"]
+
+
+def counted(scores):
+    histogram = ScoreHistogram([0], 2)
+    histogram.update(0, scores)
+    return histogram.counts
+
+
+def histogram():
+    histogram = ScoreHistogram([4], 2)
+    histogram.update(4, torch.arange(-9.0, 9).reshape(2, 9))
+    return histogram
+
+
+class Letters:
+    """As much of a tokenizer as token_strings asks for."""
+
+    def __len__(self):
+        return 26
+
+    def decode(self, ids):
+        return chr(97 + ids[0])
+
+
+# The function and its arguments, by its name. Tensors are of those that have to be tensors, arrays stand for whatever
+# holds numbers, Python's numbers for one number. Nothing else is changed.
+CALLS = {
+    "kde": (kde, {"samples": SAMPLES, "grid": GRID, "bandwidth": 0.5, "weights": SAMPLES + 8, "bounds": (-9, 9)}),
+    "fast_kde": (fast_kde, {"samples": SAMPLES, "n_grid": 64, "bandwidth": 0.5, "weights": SAMPLES + 8}),
+    "choose_bandwidth": (choose_bandwidth, {"samples": SAMPLES, "weights": SAMPLES + 8}),
+    "cross_validation_scores": (
+        cross_validation_scores,
+        {"samples": SAMPLES, "bandwidths": np.array([0.5, 1, 2]), "weights": SAMPLES + 8},
+    ),
+    "ScoreHistogram": (
+        lambda layers, n_heads: ScoreHistogram(layers, n_heads).counts,
+        {"layers": [2, 5], "n_heads": 3},
+    ),
+    "ScoreHistogram.update": (counted, {"scores": RAW}),
+    "ScoreHistogram.quantile": (histogram().quantile, {"q": np.array([0, 0.25, 0.5, 1])}),
+    "ScoreHistogram.density": (histogram().density, {"layer": 4, "head": 1, "n_grid": 64, "bandwidth": 0.5}),
+    "causal_mask": (causal_mask, {"n_tokens": 3}),
+    "mask_scores": (mask_scores, {"scores": RAW}),
+    "softmax": (softmax, {"scores": RAW}),
+    "split_qkv": (split_qkv, {"fused": WEIGHT}),
+    "split_heads": (split_heads, {"x": WEIGHT, "n_heads": 3}),
+    "merge_heads": (merge_heads, {"heads": RAW}),
+    "raw_scores": (raw_scores, {"q": Q, "k": K}),
+    "attention_pattern": (attention_pattern, {"raw": RAW, "d_head": 4.0}),
+    "head_outputs": (head_outputs, {"pattern": PATTERN, "v": K}),
+    "project_heads": (project_heads, {"outputs": RAW, "weight": WEIGHT.reshape(6, 2), "bias": BIAS[:2]}),
+    "token_pairs": (token_pairs, {"input_ids": IDS}),
+    "mean_share": (mean_share, {"pattern": PATTERNS, "pairs": token_pairs(IDS[:3])["same"]}),
+    "pattern_distances": (pattern_distances, {"pattern": PATTERNS}),
+    "causal_scores": (causal_scores, {"raw": RAW}),
+    "describe_scores": (describe_scores, {"scores": HEADS}),
+    "shift_stats": (shift_stats, {"raw": RAW}),
+    "count_negative": (count_negative, {"raw": RAW}),
+    "bootstrap_fraction": (
+        bootstrap_fraction,
+        {
+            "n_negative": np.array([0, 1, 2]),
+            "n_scores": np.array([1, 3, 4]),
+            "level": 0.5,
+            "n_resamples": 50,
+            "seed": 1,
+        },
+    ),
+    "bootstrap_ratio": (
+        bootstrap_ratio,
+        {"sums": HEADS, "sizes": np.array([1.0, 3, 4]), "level": 0.5, "n_resamples": 50, "seed": 1},
+    ),
+    "row_contrast": (row_contrast, {"raw": RAW}),
+    "effective_tokens": (effective_tokens, {"pattern": PATTERNS}),
+    "decompose_scores": (decompose_scores, {"x": Q, "weight": WEIGHT, "bias": BIAS, "n_heads": 2}),
+    "query_profile": (query_profile, {"pattern": PATTERNS}),
+    "head_profile": (head_profile, {"raw": RAW, "pattern": PATTERNS}),
+    "without_first_key": (without_first_key, {"pattern": PATTERNS}),
+    "share_above": (share_above, {"pattern": PATTERNS, "levels": np.array([0.25, 0.5])}),
+    "layer_densities": (layer_densities, {"scores": [SAMPLES, SAMPLES + 1], "n_grid": 64, "bandwidth": 0.5}),
+    "bootstrap_mean": (bootstrap_mean, {"values": TEXTS, "level": 0.5, "n_resamples": 50, "seed": 1}),
+    "variance_shares": (variance_shares, {"values": TEXTS}),
+    "token_strings": (lambda input_ids: token_strings(Letters(), input_ids), {"input_ids": np.array([3, 7, 7, 1])}),
+    "plot_mask": (plot_mask, {"mask": causal_mask(3), "tokens": TOKENS}),
+    "plot_scores": (plot_scores, {"scores": RAW[0], "tokens": TOKENS, "limit": 5.0}),
+    "plot_pattern": (plot_pattern, {"pattern": PATTERN, "tokens": TOKENS}),
+    "plot_head_grid": (plot_head_grid, {"values": HEADS, "vmin": 0.0, "vmax": 5.0}),
+    "plot_fused": (plot_fused, {"matrix": WEIGHT, "n_heads": 2, "head": 1}),
+    "plot_distances": (plot_distances, {"distances": np.array([[0, 0.5], [0.5, 0]])}),
+    "plot_score_histogram": (plot_score_histogram, {"counts": DENSITY[1:], "edges": GRID}),
+    "plot_terms": (plot_terms, {"means": np.array([[1.0, 2, -3, 4], [0, 0.5, 2, 1]]), "names": list("abcd")}),
+    "plot_strips": (
+        plot_strips,
+        {"groups": [SAMPLES, GRID], "names": ["a", "b"], "size": 4.0, "alpha": 0.5, "jitter": 0.25},
+    ),
+    "plot_density": (plot_density, {"grid": GRID, "density": DENSITY}),
+    "plot_ridgelines": (plot_ridgelines, {"curves": [(GRID, DENSITY), (GRID, DENSITY)], "names": ["a", "b"]}),
+    "plot_layer_densities": (plot_layer_densities, {"grid": GRID, "densities": np.array([DENSITY, DENSITY[::-1]])}),
+    "plot_head_densities": (
+        plot_head_densities,
+        {"grid": GRID, "densities": np.array([[DENSITY]]), "values": HEADS[:1, :1], "vmin": 0.0, "vmax": 5.0},
+    ),
+    "plot_by_layer": (plot_by_layer, {"values": HEADS}),
+    "plot_layers": (
+        lambda n_grid, bandwidth: plot_layers(histogram(), bandwidth, n_grid),
+        {"n_grid": 64, "bandwidth": 0.5},
+    ),
+    "capture_heads": (
+        lambda input_ids, layers: capture_heads(model(), input_ids, layers).q,
+        {"input_ids": IDS, "layers": [1]},
+    ),
+    "count_scores": (lambda input_ids: count_scores(model(), input_ids).counts, {"input_ids": IDS}),
+    "score_terms": (lambda input_ids: score_terms(model(), input_ids)[1], {"input_ids": IDS}),
+    "HeadCapture.scores": (
+        lambda layer, head: capture_heads(model(), IDS).scores(layer, head),
+        {"layer": 1, "head": 2},
+    ),
+    "HeadCapture.pattern": (
+        lambda layer, head: capture_heads(model(), IDS).pattern(layer, head),
+        {"layer": 1, "head": 2},
+    ),
+}
+# Without numbers from a user: they take a model, a text, a path, or what another function of headlab made.
+WITHOUT_NUMBERS = {
+    *("ScoreHistogram.fraction_negative", "ScoreHistogram.load", "ScoreHistogram.save", "as_label", "gpt2_reference"),
+    *("laminar_profile", "load_model", "model_name", "score_divisor"),
+}
+MODULES_WITHOUT_NUMBERS = {"__main__", "_expect", "cli", "download", "exercises", "explorers", "streaming", "texts"}
+
+
+def public_names():
+    """The names of all public functions of headlab and of the methods of its public classes."""
+    for module in pkgutil.iter_modules(headlab.__path__):
+        if module.name in MODULES_WITHOUT_NUMBERS:
+            continue
+        owner = importlib.import_module(f"headlab.{module.name}")
+        for name, thing in vars(owner).items():
+            if name.startswith("_") or getattr(thing, "__module__", "") != owner.__name__:
+                continue
+            if inspect.isfunction(thing):
+                yield name
+            elif inspect.isclass(thing):
+                methods = [
+                    method
+                    for method, value in vars(thing).items()
+                    if callable(value) or isinstance(value, staticmethod)
+                ]
+                yield from (f"{name}.{method}" for method in methods if not method.startswith("_"))
+
+
+def test_every_public_function_has_a_row():
+    assert set(public_names()) == {*CALLS, *WITHOUT_NUMBERS} - {"ScoreHistogram"}
+
+
+@cache
+def model():
+    torch.manual_seed(7)
+    return GPT2LMHeadModel(GPT2Config(vocab_size=9, n_positions=8, n_layer=2, n_embd=12, n_head=3)).eval()
+
+
+class Bare:
+    """What numpy can read and nothing more, as an array of JAX's."""
+
+    def __init__(self, numbers):
+        self._numbers = numbers
+
+    def __array__(self, dtype=None, copy=None):
+        return self._numbers
+
+
+class Polars(Bare):
+    """A column of Polars': a missing number becomes NaN for numpy."""
+
+    def to_numpy(self):
+        return self._numbers
+
+    def drop_nulls(self):
+        raise NotImplementedError
+
+
+class Xarray(Bare):
+    """A labelled array of xarray's."""
+
+    @property
+    def values(self):
+        return self._numbers
+
+    def dropna(self, dim):
+        raise NotImplementedError
+
+
+class LazyFrame:
+    """A query of Polars'."""
+
+    def collect(self):
+        raise NotImplementedError
+
+
+class Dataset:
+    """Several arrays of xarray's, which numpy may not read."""
+
+    def __array__(self, dtype=None, copy=None):
+        raise TypeError("cannot directly convert an xarray.Dataset\ninto a numpy array")
+
+
+class Sub(torch.Tensor):
+    pass
+
+
+class SubArray(np.ndarray):
+    pass
+
+
+def when(condition, make):
+    """A container of a kind where it can hold such numbers, else None."""
+    return make() if condition else None
+
+
+def whole(x):
+    return (x == np.round(x)).all()
+
+
+def on_disk(x):
+    stored = np.memmap(tempfile.TemporaryFile(), np.float64, "w+", shape=x.shape)
+    stored[:] = x
+    return stored
+
+
+def read_only(x):
+    x = x.copy()
+    x.flags.writeable = False
+    return x
+
+
+# What becomes of an array of float64 x; every one is to give what x gives.
+COMPUTED = {
+    "float16": lambda x: x.astype(np.float16),
+    "float32": lambda x: x.astype(np.float32),
+    "longdouble": lambda x: x.astype(np.longdouble),
+    "int8": lambda x: when(whole(x), lambda: x.astype(np.int8)),
+    "uint16": lambda x: when(whole(x) and x.min() >= 0, lambda: x.astype(np.uint16)),
+    "int64": lambda x: when(whole(x), lambda: x.astype(np.int64)),
+    "big-endian": lambda x: x.astype(">f8"),
+    "big-endian, whole": lambda x: when(whole(x), lambda: x.astype(">i2")),
+    "read-only": read_only,
+    "memmap": on_disk,
+    "backwards": lambda x: x[::-1].copy()[::-1],
+    "Fortran's order": np.asfortranarray,
+    "matrix": lambda x: when(x.ndim == 2, lambda: np.asmatrix(x)),
+    "subclass": lambda x: x.view(SubArray),
+    "masked, none is": lambda x: np.ma.array(x, mask=False),
+    "list": lambda x: x.tolist(),
+    "list of arrays": list,
+    "tuple": lambda x: tuple(x.tolist()),
+    "deque": lambda x: deque(x.tolist()),
+    "array": lambda x: when(x.ndim == 1, lambda: array.array("d", x.tolist())),
+    "memoryview": memoryview,
+    "Series": lambda x: when(x.ndim == 1, lambda: pd.Series(x, index=range(9, 9 - len(x), -1))),
+    "Index": lambda x: when(x.ndim == 1, lambda: pd.Index(x)),
+    "Float64": lambda x: when(x.ndim == 1, lambda: pd.Series(x, dtype="Float64")),
+    "Int64": lambda x: when(x.ndim == 1 and whole(x), lambda: pd.Series(x, dtype="Int64")),
+    "Categorical": lambda x: when(x.ndim == 1, lambda: pd.Series(x).astype("category")),
+    "pandas' sparse": lambda x: when(x.ndim == 1, lambda: pd.Series(x, dtype=pd.SparseDtype(float))),
+    "DataFrame": lambda x: when(x.ndim == 2, lambda: pd.DataFrame(x)),
+    "DataFrame of two dtypes": lambda x: when(x.ndim == 2, lambda: pd.DataFrame(x).astype({0: "float32"})),
+    "Polars": Polars,
+    "xarray": Xarray,
+    "JAX": Bare,
+    "tensor": torch.from_numpy,
+    "float16 tensor": lambda x: torch.from_numpy(x).half(),
+    "bfloat16 tensor": lambda x: torch.from_numpy(x).bfloat16(),
+    "float8 tensor": lambda x: torch.from_numpy(x).to(torch.float8_e4m3fn),
+    "int8 tensor": lambda x: when(whole(x), lambda: torch.from_numpy(x).to(torch.int8)),
+    "tensor with a gradient": lambda x: torch.from_numpy(x.copy()).requires_grad_(),
+    "parameter": lambda x: torch.nn.Parameter(torch.from_numpy(x.copy())),
+    "inference tensor": lambda x: inferred(torch.from_numpy(x)),
+    "tensor subclass": lambda x: torch.from_numpy(x).as_subclass(Sub),
+    "transposed tensor": lambda x: torch.from_numpy(x.T.copy()).permute(*range(x.ndim)[::-1]),
+    "negative view": lambda x: torch.from_numpy(-1j * x).conj().imag,
+    "list of tensors": lambda x: [torch.tensor(row, requires_grad=True) for row in x],
+    "list of bfloat16 tensors": lambda x: [torch.tensor(row).bfloat16() for row in x],
+    "tuple of Series": lambda x: when(x.ndim == 2, lambda: tuple(pd.Series(row) for row in x)),
+}
+
+
+def inferred(tensor):
+    with torch.inference_mode():
+        return tensor.clone()
+
+
+def spoiled(x, number=np.nan):
+    """A copy whose first number is another."""
+    x = x.copy()
+    x.flat[0] = number
+    return x
+
+
+def first_masked(x):
+    return np.ma.array(x, mask=np.arange(x.size).reshape(x.shape) == 0)
+
+
+def objects(x):
+    return np.array([Decimal(number) for number in x.flat], object).reshape(x.shape)
+
+
+Pair = namedtuple("Pair", ["mean", "median"])
+
+# What is refused: how it is made of an array x, and what the line says.
+REFUSED = {
+    "masked": (first_masked, r"without a mask \(x.compressed\(\) .*, x.filled\(0.0\) .*got 1 masked of"),
+    "masked, as JAX gives it": (lambda x: Bare(first_masked(x)), "without a mask"),
+    "list of masked": (lambda x: list(np.ma.atleast_2d(first_masked(x))), "without a mask"),
+    "a masked number in a list": (lambda x: [np.ma.masked, *x[1:]], "without a mask"),
+    "structured": (lambda x: np.rec.fromarrays([x, x], names="a,b"), r"take one field of x, such as x\['a'\]"),
+    "objects": (objects, r"np.asarray\(x, float\) makes them so"),
+    "huge whole numbers": (lambda x: [2**70, *x[1:]], r"np.asarray\(x, float\)"),
+    "None in a list": (lambda x: [None, *x[1:]], "real numbers, got None"),
+    "dates": (lambda x: np.full(x.shape, np.datetime64("2026-01-01")), "real numbers .*datetime64"),
+    "complex": (lambda x: x + 0j, r"x.real, x.imag or abs\(x\)"),
+    "bool": (lambda x: x > 0, r"np.asarray\(x, float\) makes them so\), got bool"),
+    "True in a list": (lambda x: [True, *x[1:]], "got bool"),
+    "strings": (lambda x: x.astype(str), r"np.asarray\(x, float\) makes them so\), got <U"),
+    "new strings": (lambda x: x.astype(np.dtypes.StringDType()), r"np.asarray\(x, float\)"),
+    "NaN": (spoiled, r"finite numbers, got nan at index \(0"),
+    "inf in a list": (lambda x: spoiled(x, np.inf).tolist(), r"finite numbers, got inf at index \(0"),
+    "huge longdouble": (lambda x: spoiled(x.astype(np.longdouble), np.longdouble("1e4000")), "up to 1e\\+100 in size"),
+    "ragged": (lambda x: [[1.0, 2.0], [3.0]], "rows of one length"),
+    "ragged tensors": (lambda x: [torch.ones(2), torch.ones(3)], "rows of one length"),
+    "named tuple": (lambda x: Pair(x, x), "one field of it, such as .mean"),
+    "generator": (lambda x: (number for number in x), r"\(list\(x\)\), got generator"),
+    "set": (lambda x: set(x.flat), r"\(list\(x\)\), got set"),
+    "dict": (lambda x: dict(enumerate(x)), r"\(list\(x.values\(\)\)\), got dict"),
+    "None": (lambda x: None, "real numbers, got None"),
+    "text": (lambda x: "1.0", "got <U3"),
+    "bytes": (lambda x: b"12", "got "),
+    "bytearray": (lambda x: bytearray(b"12"), "got bytearray"),
+    "function": (lambda x: np.mean, "real numbers, got "),
+    "NA in Float64": (lambda x: pd.Series(spoiled(x.ravel()), dtype="Float64"), r"\(x.dropna\(\) leaves .*got nan"),
+    "NA in Int64": (lambda x: pd.Series([None, *range(1, x.size)], dtype="Int64"), r"x.dropna\(\)"),
+    "NA in a Categorical": (lambda x: pd.Series(spoiled(x.ravel())).astype("category"), r"x.dropna\(\)"),
+    "NA in a DataFrame": (lambda x: pd.DataFrame(np.atleast_2d(spoiled(x.ravel()))), r"x.dropna\(\)"),
+    "pandas' strings": (lambda x: pd.Series(["1", "2"]), r"got '1' at index \(0,\)"),
+    "pandas' boolean": (lambda x: pd.Series([True, None], dtype="boolean"), "real numbers.*, got "),
+    "pandas' intervals": (lambda x: pd.interval_range(0, 3), "what is none\\), got Interval"),
+    "table with names": (lambda x: pd.DataFrame({"a": [1.0], "b": ["x"]}), r"got 'x' at index \(0, 1\)"),
+    "null of Polars": (lambda x: Polars(spoiled(x)), r"x.drop_nulls\(\)"),
+    "missing in xarray": (lambda x: Xarray(spoiled(x)), r"x.dropna\(\)"),
+    "query": (lambda x: LazyFrame(), r"real numbers \(x.collect\(\).to_numpy\(\)\), got LazyFrame"),
+    "Dataset": (lambda x: Dataset(), "that numpy can read, got Dataset: cannot directly convert"),
+    "scipy's sparse": (lambda x: scipy.sparse.csr_array(np.atleast_2d(x.ravel())), r"\(x.toarray\(\)\), got csr_array"),
+    "complex tensor": (lambda x: torch.from_numpy(x + 0j), "x.real"),
+    "bool tensor": (lambda x: torch.from_numpy(x > 0), "got bool"),
+    "sparse tensor": (lambda x: torch.from_numpy(x).to_sparse(), r"plain tensor \(x.to_dense\(\)"),
+    "CSR tensor": (lambda x: torch.from_numpy(np.atleast_2d(x.ravel())).to_sparse_csr(), r"x.to_dense\(\)"),
+    "MKL-DNN tensor": (lambda x: torch.from_numpy(x).float().to_mkldnn(), r"x.to_dense\(\)"),
+    "list of sparse tensors": (
+        lambda x: [torch.from_numpy(np.atleast_1d(row)).to_sparse() for row in x],
+        r"x.to_dense\(\)",
+    ),
+    "meta tensor": (lambda x: torch.from_numpy(x).to("meta"), "on the device meta a tensor has a shape and no numbers"),
+    "nested tensor": (lambda x: torch.nested.nested_tensor([torch.from_numpy(x)] * 2), r"those in x.unbind\(\)"),
+    "jagged tensor": (
+        lambda x: torch.nested.nested_tensor([torch.ones(2), torch.ones(3)], layout=torch.jagged),
+        r"x.unbind\(\)",
+    ),
+    "quantised tensor": (
+        lambda x: torch.quantize_per_tensor(torch.from_numpy(x).float(), 0.5, 0, torch.qint8),
+        r"x.dequantize\(\)",
+    ),
+    "masked tensor": (
+        lambda x: torch.masked.masked_tensor(torch.from_numpy(x), torch.from_numpy(x > 0)),
+        r"x.get_data\(\)\[x.get_mask\(\)\]",
+    ),
+    "fake tensor": (lambda x: FakeTensorMode().from_tensor(torch.from_numpy(x)), "tensor of numbers in it"),
+    "parameter without numbers": (lambda x: torch.nn.UninitializedParameter(), "run the model once"),
+    "packed tensor": (lambda x: torch.zeros(2, dtype=torch.uint8).view(torch.int4), "that numpy knows too"),
+}
+# The same of a tensor t where a plain tensor has to be.
+COMPUTED_TENSORS = {
+    "float64": lambda t: t.double(),
+    "float16": lambda t: t.half(),
+    "bfloat16": lambda t: t.bfloat16(),
+    "gradient": lambda t: t.clone().requires_grad_(),
+    "parameter": lambda t: torch.nn.Parameter(t.clone()),
+    "inference": inferred,
+    "subclass": lambda t: t.as_subclass(Sub),
+    "transposed": lambda t: t.permute(*range(t.ndim)[::-1]).contiguous().permute(*range(t.ndim)[::-1]),
+    "negative view": lambda t: (-1j * t).conj().imag,
+}
+OF_ANY_DTYPE = ("inference", "subclass", "transposed")
+REFUSED_TENSORS = {
+    "array": (lambda t: t.numpy(), r"\(torch.as_tensor\(x\) makes one\), got ndarray"),
+    "masked": (lambda t: first_masked(t.numpy()), r"\(torch.as_tensor\(x.filled\(0.0\)\) makes one\), got MaskedArray"),
+    "list": (lambda t: t.tolist(), r"\(torch.as_tensor\(x\) makes one\), got list"),
+    "DataFrame": (lambda t: pd.DataFrame(np.atleast_2d(t.ravel())), r"\(torch.as_tensor\(x.to_numpy\(\)\) makes one\)"),
+    "Polars": (lambda t: Polars(t.numpy()), r"torch.as_tensor\(x.to_numpy\(\)\)"),
+    "xarray": (lambda t: Xarray(t.numpy()), r"torch.as_tensor\(x\)"),
+    "scipy's sparse": (lambda t: scipy.sparse.coo_array(np.eye(3)), r"torch.as_tensor\(x.toarray\(\)\)"),
+    "generator": (lambda t: (row for row in t), r"torch.as_tensor\(list\(x\)\)"),
+    "dict": (lambda t: {0: t}, r"torch.as_tensor\(list\(x.values\(\)\)\)"),
+    "None": (lambda t: None, "got None"),
+    "text": (lambda t: "text", "got 'text'"),
+    "complex": (lambda t: t + 0j, "got torch.complex64"),
+    "float8": (lambda t: t.to(torch.float8_e5m2), "got torch.float8_e5m2"),
+    "wrong kind": (lambda t: t.to(torch.int16 if t.dtype == torch.bool else torch.bool), "got torch.(int16|bool)"),
+    **{
+        kind: (lambda t, make=REFUSED[kind][0]: make(t.numpy()), REFUSED[kind][1])
+        for kind in ("sparse tensor", "CSR tensor", "MKL-DNN tensor", "meta tensor", "nested tensor", "jagged tensor")
+        + ("quantised tensor", "masked tensor", "fake tensor", "parameter without numbers")
+    },
+}
+COMPUTED_SCALARS = {
+    "float32": lambda x: when(isinstance(x, float), lambda: np.float32(x)),
+    "float64": lambda x: when(isinstance(x, float), lambda: np.float64(x)),
+    "longdouble": lambda x: when(isinstance(x, float), lambda: np.longdouble(x)),
+    "array without axes": np.array,
+    "tensor without axes": lambda x: torch.tensor(x, requires_grad=isinstance(x, float)),
+    "inference tensor": lambda x: inferred(torch.tensor(x)),
+    "int16": lambda x: when(isinstance(x, int), lambda: np.int16(x)),
+    "int64 tensor": lambda x: when(isinstance(x, int), lambda: torch.tensor(x)),
+}
+REFUSED_SCALARS = {
+    "True": (lambda x: True, "got True"),
+    "a tensor of True": (lambda x: torch.tensor(True), r"got tensor\(True\)|got True"),
+    "text": (lambda x: "2", "got '2'"),
+    "array of one": (lambda x: np.array([x]), r"got array\(\[|got \["),
+    "masked": (lambda x: np.ma.masked, "got masked"),
+    "NA": (lambda x: pd.NA, "got <NA>"),
+    "Decimal": (lambda x: Decimal(2), "got Decimal"),
+    "complex": (lambda x: 1j, "got 1j"),
+    "meta tensor": (lambda x: torch.tensor(x, device="meta"), "got tensor"),
+    "sparse tensor": (lambda x: torch.tensor(x).to_sparse(), "got tensor"),
+    "NaN": (lambda x: np.nan, "got nan"),
+    "dict": (lambda x: {}, "got {}"),
+}
+
+
+def places(plain):
+    """Each argument that holds numbers: its name, the numbers, the call's arguments with a container in their place."""
+    for argument, value in plain.items():
+        if isinstance(value, np.ndarray | torch.Tensor | int | float):
+            yield argument, value, lambda container, argument=argument: {**plain, argument: container}
+        elif isinstance(value, list) and isinstance(value[0], np.ndarray):  # one of several arrays
+            yield argument, value[0], lambda container, a=argument, rest=value[1:]: {**plain, a: [container, *rest]}
+        elif isinstance(value, list) and isinstance(value[0], tuple):  # half of one of several pairs
+            (first, second), *rest = value
+            yield argument, second, lambda container, a=argument, f=first, r=rest: {**plain, a: [(f, container), *r]}
+
+
+def kinds_of(value):
+    """What is computed and what is refused in the place of such a value."""
+    if isinstance(value, np.ndarray):
+        return COMPUTED, REFUSED
+    return ({}, REFUSED_TENSORS) if isinstance(value, torch.Tensor) else (COMPUTED_SCALARS, REFUSED_SCALARS)
+
+
+def made(make, value):
+    """A container of the value; what its own library warns of is not headlab's."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return make(value.astype(float) if isinstance(value, np.ndarray) else value)
+
+
+def call(function, arguments):
+    """The result, with every warning an error."""
+    if "ax" in inspect.signature(function).parameters:
+        arguments = {**arguments, "ax": Figure().subplots()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return function(**arguments)
+
+
+def numbers_in(result):
+    """All numbers of a result, or of what is drawn on axes, as one list of arrays."""
+    if isinstance(result, Axes):
+        drawn = [line.get_xydata() for line in result.lines]
+        drawn += [image.get_array() for image in result.images]
+        drawn += [patch.get_path().vertices for patch in result.patches]
+        for collection in result.collections:
+            drawn += [collection.get_offsets(), *(path.vertices for path in collection.get_paths())]
+            drawn += [] if collection.get_array() is None else [collection.get_array()]
+        return [np.ma.filled(numbers, 0.0).ravel() for numbers in drawn]
+    if isinstance(result, dict):
+        result = list(result.values())
+    if isinstance(result, list | tuple) or getattr(result, "dtype", None) == np.dtype(object):
+        return [numbers for part in result for numbers in numbers_in(part)]
+    if isinstance(result, str):
+        return [np.array([ord(letter) for letter in result])]
+    return [result.detach().double().numpy() if isinstance(result, torch.Tensor) else np.asarray(result, float)]
+
+
+def assert_agree(result, expected, rounding=1e-6):
+    for ours, theirs in zip(numbers_in(result), numbers_in(expected), strict=True):
+        np.testing.assert_allclose(ours, theirs, rounding, rounding)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_numbers_of_every_kind_are_computed_or_refused_with_a_remedy(name):
+    function, plain = CALLS[name]
+    expected = call(function, plain)
+    assert sum(numbers.size for numbers in numbers_in(expected))
+    for place, (argument, value, put) in enumerate(places(plain)):
+        computed, refused = kinds_of(value)
+        if name.startswith("plot_"):  # a picture takes long: other kinds for each
+            computed = dict(list(computed.items())[(len(name) + place) % 5 :: 5])
+        for kind, make in computed.items():
+            container = made(make, value)
+            if container is None:
+                continue
+            try:
+                result = call(function, put(container))
+            except Exception as error:
+                if name == "token_strings" and "expected whole numbers" in str(error):
+                    continue
+                raise AssertionError(f"{argument} as {kind}") from error
+            assert_agree(result, expected)
+        for kind, (make, remedy) in refused.items():
+            if kind == "None" and argument == "weights":  # its default
+                continue
+            with pytest.raises((TypeError, ValueError)) as caught:
+                call(function, put(made(make, value)))
+            line = str(caught.value)
+            remedy = "whole numbers" if name == "token_strings" and "whole numbers" in line else remedy
+            assert re.search(rf"^({argument}|samples|density): expected .*{remedy}", line), (kind, line)
+            assert len(line.splitlines()) == 1 and len(line) < 300, (kind, line)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, (_, plain) in CALLS.items() if any(map(torch.is_tensor, plain.values()))]
+)
+def test_tensors_of_every_kind_are_computed(name):
+    function, plain = CALLS[name]
+    expected = call(function, plain)
+    for kind, make in COMPUTED_TENSORS.items():
+        others = kind in OF_ANY_DTYPE
+        tensors = {
+            argument: made(make, value)
+            for argument, value in plain.items()
+            if isinstance(value, torch.Tensor) and (others or value.is_floating_point())
+        }
+        assert_agree(call(function, {**plain, **tensors}), expected, 1e-2 if "float16" in kind else 1e-6)
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [
+        {"a": SAMPLES, "b": GRID},
+        {1, 2},
+        pd.DataFrame([SAMPLES, SAMPLES]),  # would give the names of its columns
+        5.0,
+        None,
+    ],
+)
+def test_a_list_of_arrays_is_one_with_an_order(groups):
+    for call in (lambda: plot_strips(groups, ["a", "b"]), lambda: layer_densities(groups)):
+        with pytest.raises(TypeError, match=r"^(groups|scores): expected [^\n]+, got [^\n]+$"):
+            call()
+    with pytest.raises(TypeError, match=r"^tokens: expected 3 labels, [^\n]+ in a list, one after the other, got set$"):
+        plot_pattern(PATTERN, {"a", "b", "c"})
+
+
+def test_a_list_of_arrays_may_be_any_that_has_an_order():
+    for groups in (
+        np.array([SAMPLES, SAMPLES]),
+        iter([SAMPLES, SAMPLES]),
+        torch.from_numpy(np.array([SAMPLES, SAMPLES])),
+    ):
+        assert plot_strips(groups, ["a", "b"]).get_title() == "16 points"
+
+
+def test_scores_behind_a_mask_are_not_counted():
+    """What was found: 16 scores in place of 10, a density beyond 200, -9999 in a picture, a bandwidth of 20.9."""
+    visible = np.tril(np.ones((4, 4), bool))
+    raw = np.full((4, 4), 200.0)
+    raw[visible] = np.arange(10.0)
+    masked = np.ma.masked_where(~visible, raw)
+    for function in (describe_scores, fast_kde, choose_bandwidth, lambda x: kde(x, GRID)):
+        with pytest.raises(TypeError, match=r"^(scores|samples): expected .*x.compressed\(\).*, got 6 masked of 16$"):
+            function(masked)
+    assert describe_scores(masked.compressed()).n == 10
+    assert fast_kde(masked.compressed())[0].max() < 20
+    assert 1 < choose_bandwidth(masked.compressed()) < 2
+    with pytest.raises(TypeError, match="^values: expected .*x.filled.*, got 1 masked of 2$"):
+        plot_head_grid(np.ma.masked_less([[1.0, -9999.0]], 0))
