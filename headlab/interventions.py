@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from headlab._expect import expect, expect_whole, shown
+from headlab._expect import expect, expect_tensor, expect_whole, shown
 from headlab.capture import attention, checked_ids, one_at_a_time
 from headlab.masking import mask_scores, softmax
 from headlab.scores import head_outputs, project_heads, raw_scores
@@ -354,8 +354,10 @@ def _checked_texts(model, input_ids):
     """One text, or each text of a list, as a list of ids (T,) with T >= 2."""
     texts = list(input_ids) if isinstance(input_ids, list | tuple) else [input_ids]
     expect(texts, "input_ids", "a text or a list of texts", "an empty list")
-    shape = tuple(getattr(input_ids, "shape", ()))
-    expect(len(shape) < 2 or shape[0] == 1, "input_ids", "one text (T,) or (1, T), or a list of such texts", shape)
+    if texts[0] is input_ids:
+        expect_tensor(input_ids, "input_ids", "of token ids (T,) or (1, T), or a list of such texts")
+        shape = tuple(input_ids.shape)
+        expect(len(shape) < 2 or shape[0] == 1, "input_ids", "one text (T,) or (1, T), or a list of such texts", shape)
     texts = [checked_ids(model, ids)[0] for ids in texts]
     shortest = min(map(len, texts))
     expect(shortest >= 2, "input_ids", "at least two tokens (nothing predicts the first)", shortest)

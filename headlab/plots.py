@@ -193,6 +193,7 @@ def masked_future(pattern):
 
     Introduced in lesson 1.
     """
+    _expect_one_square(pattern, "pattern")
     future = torch.ones_like(pattern, dtype=torch.bool).triu(1)
     return future & (pattern[future] == 0).all()
 
