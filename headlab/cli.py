@@ -1,16 +1,10 @@
 """The headlab command: `headlab doctor`, `headlab download gpt2` and `headlab profile`."""
 
 import argparse
-import platform
 import signal
 import sys
-from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
-import psutil
-from packaging.requirements import Requirement
-
-MEMORY_NEEDED = {"the lessons": 2, "GPT-2": 3}  # GiB free, measured with room to spare
 MINI_INSTEAD = "Note: the lessons will show mini, which ships with headlab."
 
 
@@ -101,78 +95,11 @@ def profile(name, texts, out, workers=None, scheduler=None):
 
 def doctor():
     """Print what was looked at, one line each, and return 1 where a lesson would not run."""
-    findings = [*_packages(), *_jupyter(), *_models(), *_memory()]
-    for fine, line in findings:
-        print(f"{'ok  ' if fine else 'BAD '} {line}")
-    bad = sum(not fine for fine, _ in findings)
+    from headlab.doctor import findings
+
+    bad = 0
+    for fine, line in findings():
+        print(f"{'ok  ' if fine else 'BAD '} {line}", flush=True)
+        bad += not fine
     print("The lessons will run here." if not bad else f"{bad} thing(s) to mend before the lessons run; see BAD above.")
     return 1 if bad else 0
-
-
-def _packages():
-    """Python and every package headlab needs, each against the range that headlab asks for."""
-    yield (3, 11) <= sys.version_info < (3, 14), f"Python {platform.python_version()} (3.11 to 3.13 wanted)"
-    for text in requires("headlab") or []:
-        wanted = Requirement(text)
-        if wanted.marker and not wanted.marker.evaluate({"extra": ""}):
-            continue
-        try:
-            found = version(wanted.name)
-        except PackageNotFoundError:
-            found = None
-        fine = found is not None and wanted.specifier.contains(found, prereleases=True)
-        remedy = "" if fine else f"; run: {Path(sys.executable).name} -m pip install '{wanted}'"
-        yield fine, f"{wanted.name} {found or 'is missing'} ({wanted.specifier} wanted){remedy}"
-
-
-def _jupyter():
-    """Whether notebooks will start this Python, and whether the widgets' two halves fit each other."""
-    from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
-
-    try:
-        kernel = KernelSpecManager().get_kernel_spec("python3").argv[0]
-        fine = kernel == "python" or Path(kernel).resolve() == Path(sys.executable).resolve()
-        remedy = "" if fine else f"; run: {Path(sys.executable).name} -m ipykernel install --sys-prefix"
-        yield fine, f"the kernel 'python3' starts {'this Python' if fine else kernel}{remedy}"
-    except NoSuchKernel:
-        yield False, "there is no kernel 'python3'; run: python -m ipykernel install --sys-prefix"
-    page, kernel_side = _version("jupyterlab_widgets"), _version("ipywidgets")
-    # ipywidgets 8 speaks to jupyterlab_widgets 3, and nothing else does.
-    fine = kernel_side.split(".")[0] == "8" and page.split(".")[0] == "3"
-    remedy = "" if fine else "; run: pip install --upgrade ipywidgets jupyterlab_widgets, and restart JupyterLab"
-    yield fine, f"widgets: ipywidgets {kernel_side} in the kernel, jupyterlab_widgets {page} in the page{remedy}"
-
-
-def _models():
-    """Which models are here, and whether the one that has to be loads."""
-    from headlab import download
-    from headlab.models import load_model
-
-    try:
-        model, _ = load_model("mini")
-        yield True, f"mini, the model that ships with headlab, loads ({model.config.n_layer} layers)"
-    except (OSError, ValueError) as error:
-        yield False, str(error)
-    folder = download.find(download.GPT2)
-    if not folder:
-        yield True, "gpt2 is not on this machine, so the lessons show mini; to get it: headlab download gpt2"
-        return
-    try:
-        load_model("gpt2")
-        yield True, f"gpt2 loads from {folder}"
-    except (OSError, ValueError) as error:
-        yield False, str(error)
-
-
-def _memory():
-    """Whether enough memory is free for a lesson."""
-    free = psutil.virtual_memory().available / 2**30
-    need = MEMORY_NEEDED["the lessons"]
-    yield free >= need, f"{free:.1f} GiB of memory free ({need} wanted, {MEMORY_NEEDED['GPT-2']} with GPT-2)"
-
-
-def _version(package):
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "missing"

@@ -79,10 +79,10 @@ def find(repo):
     return Path(files[0]).parent if all(isinstance(f, str) for f in files) else None
 
 
-def problem(seconds=3.0):
-    """Why GPT-2 cannot be downloaded now, "cause; remedy"; None where the hub offers it within so many seconds."""
+def problem(repo=GPT2, seconds=3.0):
+    """Why a model cannot be downloaded now, "cause; remedy"; None where the hub offers it within so many seconds."""
     try:
-        _offer(GPT2, seconds)
+        _offer(repo, seconds)
     except Exception as error:  # Whatever keeps the hub from answering, the reader is told.
         return why(error)
     return None

@@ -92,7 +92,7 @@ def _phrase(status):
 def _proxy(causes):
     variable, address = _proxy_in_use() or ("a proxy's variable", "the proxy")
     if "socksio" in str(_first(causes, ImportError)):
-        remedy = f"run: {shlex.quote(sys.executable)} -m pip install socksio, or unset the variable"
+        remedy = f"run: {this_python()} -m pip install socksio, or unset the variable"
         return f"{variable} names a SOCKS proxy, and the package socksio is missing", remedy
     if not _proxy_in_use():
         return None
@@ -154,3 +154,8 @@ def _proxy_in_use():
             variable = next((name for name in names if os.environ.get(name)), "the system's settings")
             return variable, proxies[kind].rpartition("@")[2].rpartition("://")[2].strip("/")
     return None
+
+
+def this_python():
+    """The running Python as a command for the shell, where nothing is activated."""
+    return f'& "{sys.executable}"' if os.name == "nt" else shlex.quote(sys.executable)

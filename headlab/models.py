@@ -116,17 +116,23 @@ def _announce(name, problem):
         print(f"Model: {name}.")
 
 
-def _folder(name):
-    """The folder that holds a model's files, downloaded first where need be."""
+def find_folder(name):
+    """(folder, repo) of a model: its folder on this machine or None, and the hub's id of one that comes from there."""
     if name == "mini":
-        return MINI
+        return MINI, None
     path = os.path.expanduser(name)
     if name not in download.SHORT_NAMES and os.path.isdir(path):  # False, too, for names that no file can have
-        return Path(path)
+        return Path(path), None
     _check_name(name, path)
     repo = download.repo_of(name)
+    return download.find(repo), repo
+
+
+def _folder(name):
+    """The folder that holds a model's files, downloaded first where need be."""
+    folder, repo = find_folder(name)
     try:
-        return download.find(repo) or download.download(repo)
+        return folder or download.download(repo)
     except OSError as error:
         if name in download.SHORT_NAMES:
             raise

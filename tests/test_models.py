@@ -198,30 +198,33 @@ def a_pickle_under_another_name(folder):
     (folder / "model.safetensors").write_bytes(pickle.dumps(Trap(folder / "sprung")))
 
 
+BROKEN = [
+    (truncate, "expected whole GPT-2 weights, got: "),
+    (empty, "expected whole GPT-2 weights, got: "),
+    (drop_a_weight, "expected weights for every part of the model, got missing_keys: transformer.h.2.attn"),
+    (cut_a_weight, "h.2.attn.c_attn.weight"),
+    (not_a_number, "expected finite weights, got NaN or infinity in transformer.h.2.ln_1.weight"),
+    (flip_a_bit_of_the_header, "expected whole GPT-2 weights, got: "),
+    (configured(n_layer=3), "expected weights for every part of the model, got unexpected_keys: transformer.h.3."),
+    (configured(n_layer=5), "expected weights for every part of the model, got missing_keys: transformer.h.4."),
+    (configured(n_layer="many"), "expected whole GPT-2 weights, got: "),
+    (configured(n_head=0), "expected whole GPT-2 weights, got: "),
+    (configured(activation_function="none"), "expected whole GPT-2 weights, got: "),
+    (configured(model_type="llama"), "expected a GPT-2, with model_type gpt2 in config.json, got llama"),
+    (no_config, "expected a GPT-2, with model_type gpt2 in config.json, got no readable config.json"),
+    (broken_config, "got no readable config.json"),
+    (broken_tokenizer, "expected a tokenizer.json of GPT-2's kind, got: "),
+    (
+        only_a_pickle,
+        "expected model.safetensors (headlab opens no pickle files), got pytorch_model.bin (pickles, wh",
+    ),
+    (a_pickle_under_another_name, "expected whole GPT-2 weights, got: "),
+]
+
+
 @pytest.mark.parametrize(
     ("spoil", "said"),
-    [
-        (truncate, "expected whole GPT-2 weights, got: "),
-        (empty, "expected whole GPT-2 weights, got: "),
-        (drop_a_weight, "expected weights for every part of the model, got missing_keys: transformer.h.2.attn"),
-        (cut_a_weight, "h.2.attn.c_attn.weight"),
-        (not_a_number, "expected finite weights, got NaN or infinity in transformer.h.2.ln_1.weight"),
-        (flip_a_bit_of_the_header, "expected whole GPT-2 weights, got: "),
-        (configured(n_layer=3), "expected weights for every part of the model, got unexpected_keys: transformer.h.3."),
-        (configured(n_layer=5), "expected weights for every part of the model, got missing_keys: transformer.h.4."),
-        (configured(n_layer="many"), "expected whole GPT-2 weights, got: "),
-        (configured(n_head=0), "expected whole GPT-2 weights, got: "),
-        (configured(activation_function="none"), "expected whole GPT-2 weights, got: "),
-        (configured(model_type="llama"), "expected a GPT-2, with model_type gpt2 in config.json, got llama"),
-        (no_config, "expected a GPT-2, with model_type gpt2 in config.json, got no readable config.json"),
-        (broken_config, "got no readable config.json"),
-        (broken_tokenizer, "expected a tokenizer.json of GPT-2's kind, got: "),
-        (
-            only_a_pickle,
-            "expected model.safetensors (headlab opens no pickle files), got pytorch_model.bin (pickles, wh",
-        ),
-        (a_pickle_under_another_name, "expected whole GPT-2 weights, got: "),
-    ],
+    BROKEN,
     ids=lambda value: getattr(value, "__name__", ""),
 )
 def test_a_folder_that_is_no_whole_gpt2_is_refused_in_one_line(folder, spoil, said, capfd):
@@ -335,59 +338,62 @@ def nothing(folder):
         path.unlink()
 
 
+REFUSED = [
+    (
+        without_shard,
+        "all 5 files of the weights that .* names, got no model-00003-of-00005.safetensors; copy",
+    ),
+    (with_broken_shard, "whole GPT-2 weights, got: .*; download it again"),
+    (
+        with_broken_index,
+        "the names of the weights' files in .*index.json, got none that can be read; copy",
+    ),
+    (
+        with_shards_elsewhere,
+        "the names of the weights' files in .*index.json, got none that can be read; c",
+    ),
+    (no_tokenizer, r"got no tokenizer.json; save it beside the model: tokenizer.save_pretrained\(...\)"),
+    (no_merges, r"got no merges.txt; save it beside the model: tokenizer.save_pretrained\(...\)"),
+    (
+        half_of_the_merges,
+        "a merge in merges.txt for each longer token of vocab.json, got none for [0-9]+ of",
+    ),
+    (a_token_more, "whose ids the model's 2000 embeddings have, got one with ids up to 2000; .*resize_token_embed"),
+    (
+        of_another_model,
+        "whose ids the model's 2000 embeddings have, got one with ids up to [0-9]+; save the model's",
+    ),
+    (
+        only("pytorch_model.bin"),
+        r"got pytorch_model.bin \(pickles.*\); if you trust them: GPT2LMHeadModel.from_pre",
+    ),
+    (only("gpt2.ckpt", "training_args.bin"), r"got gpt2.ckpt \(pickles, which can run any code\); if you trust"),
+    (
+        only("gpt2-q4.gguf"),
+        r"got gpt2-q4.gguf \(GGUF\); convert it: .*, gguf_file='gpt2-q4.gguf'\).save_pretrained",
+    ),
+    (only("onnx/model.onnx"), r"got onnx/model.onnx \(an ONNX export\); take the model that it was exported from"),
+    (only("tf_model.h5"), r"got tf_model.h5 \(weights of TensorFlow or Flax\); transformers 4 converts them: "),
+    (only("gpt2.safetensors"), r"got gpt2.safetensors \(safetensors under another name\); rename it to model.safe"),
+    (only(), r"got none; save the model there: model.save_pretrained\(...\)"),
+    (
+        an_adapter,
+        r"no readable config.json but adapter_config.json.* \(an adapter alone\); merge it into its model: ",
+    ),
+    (
+        an_adapter_beside_the_weights,
+        r"got an adapter \(LoRA\) beside them; merge it: peft's model.merge_and_unload",
+    ),
+    (checkpoints_of_a_training, "got no readable config.json; name the folder that has it: .*checkpoint-500"),
+    (nothing, r"got no readable config.json; save the model there: model.save_pretrained\(...\)"),
+    (configured(model_type="llama"), "got llama; headlab takes apart GPT-2s only"),
+    (configured(quantization_config={"bits": 4}), "got quantised ones; save it unquantised: model.dequantize"),
+]
+
+
 @pytest.mark.parametrize(
     ("spoil", "said"),
-    [
-        (
-            without_shard,
-            "all 5 files of the weights that .* names, got no model-00003-of-00005.safetensors; copy",
-        ),
-        (with_broken_shard, "whole GPT-2 weights, got: .*; download it again"),
-        (
-            with_broken_index,
-            "the names of the weights' files in .*index.json, got none that can be read; copy",
-        ),
-        (
-            with_shards_elsewhere,
-            "the names of the weights' files in .*index.json, got none that can be read; c",
-        ),
-        (no_tokenizer, r"got no tokenizer.json; save it beside the model: tokenizer.save_pretrained\(...\)"),
-        (no_merges, r"got no merges.txt; save it beside the model: tokenizer.save_pretrained\(...\)"),
-        (
-            half_of_the_merges,
-            "a merge in merges.txt for each longer token of vocab.json, got none for [0-9]+ of",
-        ),
-        (a_token_more, "whose ids the model's 2000 embeddings have, got one with ids up to 2000; .*resize_token_embed"),
-        (
-            of_another_model,
-            "whose ids the model's 2000 embeddings have, got one with ids up to [0-9]+; save the model's",
-        ),
-        (
-            only("pytorch_model.bin"),
-            r"got pytorch_model.bin \(pickles.*\); if you trust them: GPT2LMHeadModel.from_pre",
-        ),
-        (only("gpt2.ckpt", "training_args.bin"), r"got gpt2.ckpt \(pickles, which can run any code\); if you trust"),
-        (
-            only("gpt2-q4.gguf"),
-            r"got gpt2-q4.gguf \(GGUF\); convert it: .*, gguf_file='gpt2-q4.gguf'\).save_pretrained",
-        ),
-        (only("onnx/model.onnx"), r"got onnx/model.onnx \(an ONNX export\); take the model that it was exported from"),
-        (only("tf_model.h5"), r"got tf_model.h5 \(weights of TensorFlow or Flax\); transformers 4 converts them: "),
-        (only("gpt2.safetensors"), r"got gpt2.safetensors \(safetensors under another name\); rename it to model.safe"),
-        (only(), r"got none; save the model there: model.save_pretrained\(...\)"),
-        (
-            an_adapter,
-            r"no readable config.json but adapter_config.json.* \(an adapter alone\); merge it into its model: ",
-        ),
-        (
-            an_adapter_beside_the_weights,
-            r"got an adapter \(LoRA\) beside them; merge it: peft's model.merge_and_unload",
-        ),
-        (checkpoints_of_a_training, "got no readable config.json; name the folder that has it: .*checkpoint-500"),
-        (nothing, r"got no readable config.json; save the model there: model.save_pretrained\(...\)"),
-        (configured(model_type="llama"), "got llama; headlab takes apart GPT-2s only"),
-        (configured(quantization_config={"bits": 4}), "got quantised ones; save it unquantised: model.dequantize"),
-    ],
+    REFUSED,
     ids=lambda value: getattr(value, "__name__", ""),
 )
 def test_of_what_is_refused_the_line_says_what_can_be_done(folder, spoil, said, capfd):

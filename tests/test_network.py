@@ -234,7 +234,7 @@ FAULTS = {
 def test_the_reason_reaches_whoever_asks(fault, monkeypatch, capsys):
     play, reason = FAULTS[fault]
     asked = download.problem
-    monkeypatch.setattr(download, "problem", lambda: asked(0.5))
+    monkeypatch.setattr(download, "problem", lambda: asked(seconds=0.5))
     start = time.monotonic()
     with play(monkeypatch):
         assert main(["download", "gpt2"]) == 1
@@ -266,7 +266,7 @@ def test_a_socks_proxy_without_its_package_says_what_to_install(monkeypatch, cap
     monkeypatch.setitem(sys.modules, "socksio", None)
     monkeypatch.setattr(sys, "executable", "/my course/.venv/bin/python")
     with proxy("ALL_PROXY", "socks5://127.0.0.1:9")(monkeypatch):
-        said = download.problem(0.5)
+        said = download.problem(seconds=0.5)
     remedy = "run: '/my course/.venv/bin/python' -m pip install socksio, or unset the variable"
     assert said == f"ALL_PROXY names a SOCKS proxy, and the package socksio is missing; {remedy}"
 
@@ -275,7 +275,7 @@ def test_a_proxy_that_the_hub_does_not_go_through_is_not_blamed(monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("NO_PROXY", "::1,127.0.0.1")
     with refused(monkeypatch):
-        assert download.problem(0.5).startswith("no connection to 127.0.0.1: Connection refused; ")
+        assert download.problem(seconds=0.5).startswith("no connection to 127.0.0.1: Connection refused; ")
 
 
 @pytest.fixture(scope="module")
