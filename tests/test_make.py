@@ -480,7 +480,8 @@ def test_a_second_make_waits_for_the_first(project):
     with environment.only_one():
         second = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert second.stdout.readline() == "Another make prepares .venv: waiting for it.\n"
-        assert second.poll() is None
+        with pytest.raises(subprocess.TimeoutExpired):
+            second.wait(2)
     assert second.communicate(timeout=60)[0] == "" and second.returncode == 0
 
 
