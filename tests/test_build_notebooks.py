@@ -105,10 +105,10 @@ def test_ids_stay_when_another_cell_changes(course):
 
 def test_a_build_runs_both_and_its_check_passes(course, monkeypatch, capsys):
     assert run_builder(monkeypatch) == 0
-    said = capsys.readouterr().out.splitlines()
-    assert said[0] == "notebooks/01_lesson.ipynb: building (there is none)"
-    assert re.fullmatch(r"notebooks/01_lesson.ipynb: built in \d+ s, ok", said[1])
-    assert re.fullmatch(r"notebooks/solutions/01_lesson.ipynb: built in \d+ s, ok", said[3])
+    said = capsys.readouterr().out
+    assert "notebooks/01_lesson.ipynb: building (there is none)\n" in said
+    assert re.search(r"^notebooks/01_lesson.ipynb: built in \d+ s, ok$", said, re.MULTILINE)
+    assert re.search(r"^notebooks/solutions/01_lesson.ipynb: built in \d+ s, ok$", said, re.MULTILINE)
     notebooks = course.parents[1] / "notebooks"
     student = nbformat.read(notebooks / "01_lesson.ipynb", 4)
     solution = nbformat.read(notebooks / "solutions" / "01_lesson.ipynb", 4)
@@ -205,7 +205,7 @@ def test_the_check_finds(built, monkeypatch, capsys, change, said):
     edit(built, change)
     capsys.readouterr()
     assert run_builder(monkeypatch, "--check") == 1
-    assert capsys.readouterr().out.startswith(f"notebooks/01_lesson.ipynb: {said}")
+    assert f"notebooks/01_lesson.ipynb: {said}" in capsys.readouterr().out
 
 
 def test_the_check_finds_a_changed_master_and_a_missing_notebook(built, monkeypatch, capsys):
@@ -213,7 +213,7 @@ def test_the_check_finds_a_changed_master_and_a_missing_notebook(built, monkeypa
     (built.parents[1] / "notebooks" / "01_lesson.ipynb").unlink()
     capsys.readouterr()
     assert run_builder(monkeypatch, "--check") == 1
-    student, solution = capsys.readouterr().out.splitlines()
+    student, solution = sorted(capsys.readouterr().out.splitlines())
     assert student.endswith("is not built") and solution.endswith("differs from its master")
 
 
@@ -284,8 +284,8 @@ def test_only_what_changed_is_built_again_and_the_reason_is_said(built, monkeypa
     capsys.readouterr()
     run_builder(monkeypatch)
     said = re.findall(r"^(\S+): building \((.*)\)$", capsys.readouterr().out, re.MULTILINE)
-    assert [path for path, _ in said] == list(built_again)
-    assert all(expected in (None, reason) for (_, reason), expected in zip(said, built_again.values(), strict=True))
+    assert sorted(path for path, _ in said) == sorted(built_again)
+    assert all(built_again[path] in (None, reason) for path, reason in said)
 
 
 def test_this_tool_is_an_ingredient_and_compiled_files_are_none(course, monkeypatch, tmp_path):

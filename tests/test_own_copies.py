@@ -18,11 +18,21 @@ import own_copies  # noqa: E402
 
 
 def notebook(*sources, output="1"):
+    """A notebook as it is built."""
+    outputs = [{"output_type": "stream", "text": output}]
     cells = [
-        {"cell_type": "code", "source": [source], "outputs": [{"output_type": "stream", "text": output}]}
+        {"cell_type": "code", "id": source, "metadata": {}, "source": [source], "outputs": outputs}
         for source in sources
     ]
-    return json.dumps({"cells": cells, "metadata": {}})
+    built_from = {"its cells": own_copies.digest(*own_copies.cells_of({"cells": cells}))}
+    return json.dumps({"cells": cells, "metadata": {"headlab": built_from}})
+
+
+def typed(text, source):
+    """The same notebook, its last cell's source another."""
+    changed = json.loads(text)
+    changed["cells"][-1]["source"] = [source]
+    return json.dumps(changed)
 
 
 @pytest.fixture
@@ -102,6 +112,23 @@ def test_a_copy_that_was_deleted_comes_again_and_a_lost_record_costs_nothing(cou
     (line,) = own_copies.lay_out()
     assert "01_a-2.ipynb" in line and "my answer" in (course / "my-lessons" / "01_a.ipynb").read_text()
     assert "02_b-2.ipynb" not in files(course / "my-lessons")
+
+
+def test_what_was_typed_into_the_built_lessons_comes_over_and_stays_when_git_restores_them(course):
+    own_copies.lay_out()
+    (course / "my-lessons" / "01_a.ipynb").write_text(notebook("a", "my answer"))
+    answers = set()
+    for name in ("01_a.ipynb", "02_b.ipynb"):
+        built = (course / "notebooks" / name).read_text()
+        answers.add(typed(built, f"an answer in {name}"))
+        (course / "notebooks" / name).write_text(typed(built, f"an answer in {name}"))
+        own_copies.lay_out()
+        (course / "notebooks" / name).write_text(built)
+    own_copies.lay_out()
+    own = files(course / "my-lessons")
+    assert own["01_a.ipynb"] == notebook("a", "my answer")
+    assert answers <= set(own.values())
+    assert own_copies.lay_out() == []
 
 
 @pytest.mark.parametrize("place", ["the first", "a changed lesson", "the record"])

@@ -13,17 +13,19 @@ data, the lock, this tool or its saved outputs have changed since.
 """
 
 import argparse
+import asyncio
 import hashlib
-import json
 import os
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import jupytext
 import nbformat
 from lesson_cells import fold_predictions, state_time
 from nbclient import NotebookClient
+from own_copies import cells_of, digest
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = ROOT / "notebooks"
@@ -32,7 +34,8 @@ SOLUTION = re.compile(r"^( *)### BEGIN SOLUTION\n(.*?)^ *### END SOLUTION\n?", r
 IMPORT = re.compile(r"^(from|import) headlab\b", re.MULTILINE)
 # A traceback shows the line that failed, so this is what a reader sees whose kernel does not know headlab.
 REMEDY = "import headlab  # not found? Choose the kernel of .venv or start with `make lab`; on Colab see README.md\n\n"
-TOOL = ("build_notebooks.py", "lesson_cells.py")
+TOOL = ("build_notebooks.py", "lesson_cells.py", "own_copies.py")
+AT_A_TIME = 2  # each in a kernel of one thread
 MEASURED = "nbval-ignore-output"  # the tag of a cell that measures this machine at this moment
 ENVIRONMENT = {
     "HEADLAB_MODEL": "mini",
@@ -80,14 +83,15 @@ def notebook_of(master, solutions):
 def run(notebook, folder):
     """Run every cell in its place; the outputs hold nothing of this machine or this moment."""
     metadata = dict(notebook.metadata)
-    NotebookClient(
+    client = NotebookClient(
         notebook,
         timeout=600,
         kernel_name="python3",
         record_timing=False,
         coalesce_streams=True,  # however the prints of a cell were cut into messages
         resources={"metadata": {"path": str(folder)}},
-    ).execute()
+    )
+    asyncio.run(client.async_execute())  # an event loop of its own, closed at the end, in whichever thread
     notebook.metadata = nbformat.from_dict(metadata)
     # A saved widget is but the random number of one that is gone; what it shows in its place is saved beside it.
     for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
@@ -107,18 +111,18 @@ def ingredients():
     package = [path for path in sorted((ROOT / "headlab").rglob("*")) if path.is_file()]
     package = [path for path in package if path.suffix != ".pyc" and not path.name.startswith(".")]
     return {
-        "headlab": _digest(*((path.relative_to(ROOT).as_posix(), _content(path)) for path in package)),
-        "the lock": _digest(_content(ROOT / "constraints.txt")),
-        "the build tool": _digest(*(_content(Path(__file__).with_name(name)) for name in TOOL)),
+        "headlab": digest(*((path.relative_to(ROOT).as_posix(), _content(path)) for path in package)),
+        "the lock": digest(_content(ROOT / "constraints.txt")),
+        "the build tool": digest(*(_content(Path(__file__).with_name(name)) for name in TOOL)),
     }
 
 
 def recipe(notebook, used):
     """{name: digest} of all that a notebook comes from, and of the outputs that came of it."""
     return {
-        "its cells": _digest(*_cells(notebook)),
+        "its cells": digest(*cells_of(notebook)),
         **used,
-        "its outputs": _digest(*((cell.execution_count, cell.outputs) for cell in _code(notebook))),
+        "its outputs": digest(*((cell.execution_count, cell.outputs) for cell in _code(notebook))),
     }
 
 
@@ -128,8 +132,8 @@ def reasons(saved, expected, used):
         return ["there is none"]
     built_from = saved.metadata.get("headlab", {})
     wanted = recipe(expected, used) | {"its outputs": recipe(saved, used)["its outputs"]}
-    changed = [name for name, digest in wanted.items() if built_from.get(name) != digest]
-    if "its cells" not in changed and _cells(saved) != _cells(expected):
+    changed = [name for name, found in wanted.items() if built_from.get(name) != found]
+    if "its cells" not in changed and cells_of(saved) != cells_of(expected):
         changed.insert(0, "the built notebook")
     return changed
 
@@ -137,10 +141,10 @@ def reasons(saved, expected, used):
 def keep_edits(path, saved):
     """Copy a built notebook that somebody has typed into to the reader's own folder, before it is built again."""
     built_from = saved.metadata.get("headlab", {})
-    if not built_from or built_from["its cells"] == _digest(*_cells(saved)):
+    if not built_from or built_from["its cells"] == digest(*cells_of(saved)):
         return
     kept = OWN / path.relative_to(NOTEBOOKS)
-    kept = kept.with_name(f"{kept.stem}-{_digest(*_cells(saved))}.ipynb")
+    kept = kept.with_name(f"{kept.stem}-{digest(*cells_of(saved))}.ipynb")
     kept.parent.mkdir(parents=True, exist_ok=True)
     write(saved, kept)
     print(f"{path.relative_to(ROOT)}: somebody edited it; kept as {kept.relative_to(ROOT)}", flush=True)
@@ -148,7 +152,7 @@ def keep_edits(path, saved):
 
 def build(path, notebook, saved, used):
     """Run a notebook and save it with what it was built from."""
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     run(notebook, path.parent)
     if saved is not None:
         keep_measurements(notebook, saved)
@@ -179,7 +183,7 @@ def faults(saved, expected):
     """What is wrong with a saved notebook: how it differs from its master, or what its outputs should not hold."""
     if saved is None:
         return ["is not built"]
-    found = [] if _cells(saved) == _cells(expected) else ["differs from its master"]
+    found = [] if cells_of(saved) == cells_of(expected) else ["differs from its master"]
     if "widgets" in saved.metadata:
         found.append("holds the state of widgets, which GitHub does not show")
     code = _code(saved)
@@ -198,18 +202,9 @@ def _code(notebook):
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
-def _cells(notebook):
-    """What the master says of each cell. Other metadata comes from the program in which somebody looked at it."""
-    return [(c.cell_type, c.id, c.source, sorted(c.metadata.get("tags", []))) for c in notebook.cells]
-
-
 def _content(path):
     content = path.read_bytes().replace(b"\r\n", b"\n")  # however git writes the ends of lines here
     return hashlib.sha256(content).hexdigest()
-
-
-def _digest(*parts):
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def main():
@@ -226,23 +221,30 @@ def main():
     if not masters:
         raise SystemExit(f"names: expected the start of a file name in lessons/, got {arguments.names}")
     os.environ.update(ENVIRONMENT)
-    used, failed = ingredients(), False
-    for path, notebook in (item for master in masters for item in notebooks_of(master).items()):
-        saved = read(path)
-        done = ""
-        if not arguments.check:
-            why = ["--force"] if arguments.force else reasons(saved, notebook, used)
-            done = "nothing has changed, "
-            if why:
-                print(f"{path.relative_to(ROOT)}: building ({', '.join(why)})", flush=True)
-                start = time.monotonic()
-                build(path, notebook, saved, used)
-                saved = read(path)
-                done = f"built in {time.monotonic() - start:.0f} s, "
-        found = faults(saved, notebook)
-        failed |= bool(found)
-        print(f"{path.relative_to(ROOT)}: {done}{'; '.join(found) or 'ok'}", flush=True)
-    raise SystemExit(failed)
+    used = ingredients()
+    with ThreadPoolExecutor(AT_A_TIME) as pool:
+        tasks = [
+            pool.submit(handle, path, notebook, used, arguments)
+            for master in masters
+            for path, notebook in notebooks_of(master).items()
+        ]
+    raise SystemExit(any(task.result() for task in tasks))
+
+
+def handle(path, notebook, used, arguments):
+    """Build one notebook where that is needed, or only check it; returns its faults, and says what is done and why."""
+    name, saved, done = path.relative_to(ROOT), read(path), ""
+    if not arguments.check:
+        why = ["--force"] if arguments.force else reasons(saved, notebook, used)
+        done = "nothing has changed, "
+        if why:
+            print(f"{name}: building ({', '.join(why)})", flush=True)
+            start = time.monotonic()
+            build(path, notebook, saved, used)
+            saved, done = read(path), f"built in {time.monotonic() - start:.0f} s, "
+    found = faults(saved, notebook)
+    print(f"{name}: {done}{'; '.join(found) or 'ok'}", flush=True)
+    return found
 
 
 if __name__ == "__main__":

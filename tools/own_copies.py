@@ -39,29 +39,45 @@ def give(lesson, name, given):
     """Lay one lesson out unless the reader has it; `given` maps each copy to its lesson and what it was given as."""
     content = lesson.read_bytes()
     try:
-        text = taught(content, lesson)
+        taught, as_built = teaches(content, lesson)
     except ValueError:
         return [f"notebooks/{name} is no notebook any more (a conflict in git?): git checkout notebooks/{name}"]
     copies = {copy: as_given for copy, as_given in given.items() if as_given["lesson"] == name.as_posix()}
     copies = {copy: as_given for copy, as_given in copies.items() if (OWN / copy).exists()}
-    if any(as_given["taught"] == text for as_given in copies.values()):
+    if any(as_given["taught"] == taught for as_given in copies.values()):
         return []
-    untouched = [copy for copy in copies if digest((OWN / copy).read_bytes()) == copies[copy]["bytes"]]
+    untouched = [copy for copy in copies if digest((OWN / copy).read_bytes().hex()) == copies[copy]["bytes"]]
     copy = Path(untouched[-1]) if untouched else free(name, content)
     (OWN / copy).parent.mkdir(exist_ok=True)
     place(content, OWN / copy)
-    given[copy.as_posix()] = {"lesson": name.as_posix(), "taught": text, "bytes": digest(content)}
+    # What somebody typed into the built lesson is an answer too: such a copy never gives way.
+    as_given = digest(content.hex()) if as_built else None
+    given[copy.as_posix()] = {"lesson": name.as_posix(), "taught": taught, "bytes": as_given}
     if copy == name:
         return []
     return [f"my-lessons/{name} is yours and stays; the lesson has changed: the new one is my-lessons/{copy}"]
 
 
-def taught(content, path):
-    """A digest of what a lesson says and asks; how its outputs look does not count. ValueError if it is no notebook."""
+def teaches(content, path):
+    """A digest of what a lesson says and asks, and whether that is as it was built; ValueError if it is no notebook."""
     if path.suffix != ".ipynb":
-        return digest(content)
-    cells = json.loads(content)["cells"]
-    return digest(json.dumps([(cell["cell_type"], "".join(cell["source"])) for cell in cells]).encode())
+        return digest(content.hex()), True
+    notebook = json.loads(content)
+    taught = digest(*cells_of(notebook))
+    return taught, notebook["metadata"].get("headlab", {}).get("its cells") == taught
+
+
+def cells_of(notebook):
+    """What the master says of each cell. Other metadata comes from the program in which somebody looked at it."""
+    return [
+        (cell["cell_type"], cell.get("id"), "".join(cell["source"]), sorted(cell["metadata"].get("tags", [])))
+        for cell in notebook["cells"]
+    ]
+
+
+def digest(*parts):
+    """The first digits of a SHA-256."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def free(name, content):
@@ -81,11 +97,6 @@ def place(content, path):
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
-
-
-def digest(content):
-    """The first digits of bytes' SHA-256."""
-    return hashlib.sha256(content).hexdigest()[:16]
 
 
 if __name__ == "__main__":
