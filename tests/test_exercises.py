@@ -158,6 +158,13 @@ def test_numbers_in_messages_have_four_digits():
     assert judge(yes, lambda x: x < 0)[1] == said
 
 
+def test_random_numbers_of_the_readers_own_are_named():
+    status, message = judge(TOY, lambda x: 2 * x + torch.randn(x.shape, generator=GENERATOR))
+    assert status == "not yet" and message.startswith("your function gives another result each time")
+    assert judge(TOY, lambda x: 2 * x + 1e-9 * torch.randn(x.shape, generator=GENERATOR)) == ("passed", "right")
+
+
+GENERATOR = torch.Generator().manual_seed(0)
 HOOKED = torch.nn.Linear(2, 2)
 HOOKED.register_forward_hook(lambda *arguments: None)
 

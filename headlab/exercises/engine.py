@@ -95,6 +95,8 @@ def _judge(exercise, function):
     for mistake in exercise.mistakes:
         if _matches(results, mistake, exercise):
             return "not yet", mistake.__doc__
+    if _changes(function, results[0], exercise, deadline):
+        return "not yet", "your function gives another result each time: it must draw no random numbers of its own"
     return "not yet", _difference(results, exercise)
 
 
@@ -146,6 +148,15 @@ def _matches(results, function, exercise):
     except Exception:  # A planted mistake may well fail on some case; then it is not this one.
         return False
     return all(_same(r, e, exercise.tolerance) for r, e in zip(results, expected, strict=True))
+
+
+def _changes(function, result, exercise, deadline):
+    """True where a function gives another result when it is called on the first case once more."""
+    try:
+        again = _call(function, _copy(exercise.cases[0]), deadline)
+    except (Exception, SystemExit):
+        return False
+    return not _same(again, result, exercise.tolerance)
 
 
 def _stops_alike(error, results, function, exercise):

@@ -50,6 +50,21 @@ def _one_per_sample(samples, grid, bandwidth):
     return _bumps(samples, grid, bandwidth).mean(0)
 
 
+def _over_one_less(samples, grid, bandwidth):
+    """the sum is divided by n - 1, so that the area is above 1: each of the n Gaussians counts 1/n"""
+    return _bumps(samples, grid, bandwidth).sum(1) / (len(samples) - 1)
+
+
+def _nearest_only(samples, grid, bandwidth):
+    """only the nearest sample counts at each point: take the mean of all the Gaussians, not the maximum"""
+    return _bumps(samples, grid, bandwidth).max(1)
+
+
+def _root_of_pi(samples, grid, bandwidth):
+    """a 2 is missing below the root, so the area is 1.4: a Gaussian's height is 1 / (bandwidth * sqrt(2 pi))"""
+    return math.sqrt(2) * kde(samples, grid, bandwidth)
+
+
 def _scott(samples):
     return choose_bandwidth(samples, "scott")
 
@@ -87,6 +102,17 @@ def _growing(samples):
 def _standard_error(samples):
     """this is the standard error, with n**(-1/2): the exponent is -1/5, so that enough samples lie under a Gaussian"""
     return np.std(samples, ddof=1) * len(samples) ** -0.5
+
+
+def _normal_reference(samples):
+    """this is 1.06 times Scott's bandwidth, the normal reference rule: Scott's rule here has no factor"""
+    return 1.06 * _scott(samples)
+
+
+def _with_quartiles(samples):
+    """this is Silverman's robust rule, with 0.9 and quartiles: Scott's takes the standard deviation alone"""
+    width = np.subtract(*np.quantile(samples, [0.75, 0.25])) / 1.34
+    return 0.9 * min(np.std(samples, ddof=1), width) * len(samples) ** -0.2
 
 
 def _counts_case(n_bins, step, bandwidth):
@@ -135,9 +161,25 @@ def _cut_off(counts, step, bandwidth):
     return _too_long(counts, step, bandwidth)[: len(counts)]
 
 
+def _same(counts, step, bandwidth):
+    """mode="same" gives as many values as the longer of the two, the kernel: mode="valid" gives one for each bin"""
+    return np.convolve(counts / counts.sum(), _kernel(len(counts), step, bandwidth), mode="same")
+
+
+def _kernel_of_height_one(counts, step, bandwidth):
+    """the kernel's height is 1, so the area is not: divide it by bandwidth * sqrt(2 pi)"""
+    return _binned(counts, step, bandwidth) * bandwidth * ROOT
+
+
+def _divided_by_bins(counts, step, bandwidth):
+    """the counts are divided by the number of bins: divide by the number of scores, their sum"""
+    return _binned(counts, step, bandwidth) * counts.sum() / len(counts)
+
+
 def _bounded_case(n, bandwidth):
     samples = np.random.default_rng(n).exponential(0.3, n)
-    return samples, np.linspace(-1.0, 3.0, 2 * n + 1), bandwidth
+    # No point of the grid is 0, where the density jumps: both its values would be right there.
+    return samples, np.linspace(-1.03, 3.0, 2 * n + 1), bandwidth
 
 
 def _reflected(samples, grid, bandwidth):
@@ -145,7 +187,7 @@ def _reflected(samples, grid, bandwidth):
 
 
 def _leaking(samples, grid, bandwidth):
-    """there is density below 0: nothing is mended yet"""
+    """there is density below 0: what leaked there has to be added to what lies above"""
     return kde(samples, grid, bandwidth)
 
 
@@ -168,6 +210,21 @@ def _rescaled(samples, grid, bandwidth):
     """what leaked is spread over the whole density, too little of it near 0: put it back where it leaked, mirrored"""
     leaked = np.array([math.erfc(x / bandwidth / math.sqrt(2)) / 2 for x in samples]).mean()
     return _chopped(samples, grid, bandwidth) / (1 - leaked)
+
+
+def _doubled(samples, grid, bandwidth):
+    """everything above 0 is doubled, but each sample leaks by its own distance from 0: add the mirror image instead"""
+    return 2 * _chopped(samples, grid, bandwidth)
+
+
+def _mirrored_grid(samples, grid, bandwidth):
+    """the density above 0 is drawn once more below it: nothing may be left there, and what leaked belongs above"""
+    return kde(samples, np.abs(grid), bandwidth)
+
+
+def _level_below(samples, grid, bandwidth):
+    """below 0 the density keeps its value at 0: it has to be 0 there, and what leaked belongs above"""
+    return kde(samples, np.maximum(grid, 0.0), bandwidth)
 
 
 def _merge_case(n_texts, n_bins, step):
@@ -203,6 +260,26 @@ def _one_per_text(counts, step):
 def _divided_by_texts(counts, step):
     """the sum of the counts is divided by the number of texts: divide by the number of scores in all of them"""
     return counts.sum(0) / len(counts) / step
+
+
+def _sum_for_each_text(counts, step):
+    """one number for each text: add up over axis 0, the texts, and keep the bins"""
+    return counts.sum(1) / counts.sum() / step
+
+
+def _times_step(counts, step):
+    """the shares are multiplied by the step: a density is the share divided by the width of its bin"""
+    return counts.sum(0) / counts.sum() * step
+
+
+def _peak_of_one(counts, step):
+    """the highest bin is set to 1: it is the area, the sum times the step, that has to be 1"""
+    return counts.sum(0) / counts.sum(0).max()
+
+
+def _cumulated(counts, step):
+    """these are the shares up to each bin, which grow to 1: leave the cumulative sum out, and divide by the step"""
+    return counts.sum(0).cumsum() / counts.sum()
 
 
 def _score(samples, bandwidth):
@@ -244,6 +321,31 @@ def _upside_down(samples, bandwidth):
     return -_score(samples, bandwidth)
 
 
+def _of_the_logarithm(samples, bandwidth):
+    """this is the cross-validated likelihood, with logarithms: the formula asks for squared distances"""
+    _, bumps, n = _parts(samples, bandwidth)
+    return -np.log((bumps.sum(1) - np.diag(bumps)) / (n - 1)).mean()
+
+
+def _second_term_alone(samples, bandwidth):
+    """the integral of the squared density is missing, so the narrowest bandwidth is not held back: add it"""
+    square, _, _ = _parts(samples, bandwidth)
+    return _score(samples, bandwidth) - square
+
+
+def _added(samples, bandwidth):
+    """the two terms are added: what the others predict at a sample lowers the score, so subtract it"""
+    square, _, _ = _parts(samples, bandwidth)
+    return 2 * square - _score(samples, bandwidth)
+
+
+def _pairs_with_others_only(samples, bandwidth):
+    """the first term leaves a sample's pair with itself out: there i = j counts, only in the second term it does not"""
+    square, _, n = _parts(samples, bandwidth)
+    others = (n * square - 1 / (bandwidth * math.sqrt(2) * ROOT)) / (n - 1)
+    return _score(samples, bandwidth) - square + others
+
+
 EXERCISES = {
     "6.1": Exercise(
         answer=kde,
@@ -255,32 +357,84 @@ EXERCISES = {
             _without_half,
             _variance_for_width,
             _one_per_sample,
+            _over_one_less,
+            _nearest_only,
+            _root_of_pi,
         ),
     ),
     "6.2": Exercise(
         answer=_scott,
         cases=((_samples(2),), (_samples(7),), (40 * _samples(60),)),
-        mistakes=(_silverman, _population, _power_alone, _without_brackets, _variance, _growing, _standard_error),
+        mistakes=(
+            _silverman,
+            _population,
+            _power_alone,
+            _without_brackets,
+            _variance,
+            _growing,
+            _standard_error,
+            _normal_reference,
+            _with_quartiles,
+        ),
     ),
     "6.3": Exercise(
         answer=_binned,
         cases=(_counts_case(9, 0.5, 0.7), _counts_case(14, 2.0, 3.0)),
-        mistakes=(_not_shared_out, _kernel_of_sum_one, _width_in_bins, _not_smoothed, _too_long, _cut_off),
+        mistakes=(
+            _not_shared_out,
+            _kernel_of_sum_one,
+            _width_in_bins,
+            _not_smoothed,
+            _too_long,
+            _cut_off,
+            _same,
+            _kernel_of_height_one,
+            _divided_by_bins,
+        ),
     ),
     "6.4": Exercise(
         answer=_reflected,
         cases=(_bounded_case(4, 0.1), _bounded_case(9, 0.3)),
-        mistakes=(_leaking, _chopped, _mirrored_and_halved, _mirrored_not_chopped, _rescaled),
+        mistakes=(
+            _leaking,
+            _chopped,
+            _mirrored_and_halved,
+            _mirrored_not_chopped,
+            _rescaled,
+            _doubled,
+            _mirrored_grid,
+            _level_below,
+        ),
     ),
     "6.5": Exercise(
         answer=_merged,
         cases=(_merge_case(2, 5, 0.5), _merge_case(3, 4, 4.0)),
-        mistakes=(_mean_of_densities, _share_of_each_bin, _counts_only, _one_per_text, _divided_by_texts),
+        mistakes=(
+            _mean_of_densities,
+            _share_of_each_bin,
+            _counts_only,
+            _one_per_text,
+            _divided_by_texts,
+            _sum_for_each_text,
+            _times_step,
+            _peak_of_one,
+            _cumulated,
+        ),
     ),
     "6.6": Exercise(
         answer=_score,
         cases=((_samples(4), 0.5), (_samples(11), 1.2), (_samples(30), 3.0)),
-        mistakes=(_with_itself, _others_over_n, _once, _same_width, _upside_down),
+        mistakes=(
+            _with_itself,
+            _others_over_n,
+            _once,
+            _same_width,
+            _upside_down,
+            _of_the_logarithm,
+            _second_term_alone,
+            _added,
+            _pairs_with_others_only,
+        ),
         tolerance=1e-4,
     ),
 }

@@ -39,7 +39,7 @@ def _from_first_query(pattern):
 
 
 def _key_position(pattern):
-    """this is the mean position of the key: the step is the query's position less the key's"""
+    """this is the mean position of the key: the step is the query's position minus the key's"""
     return (pattern * torch.arange(pattern.shape[-1])).sum(-1)[..., 2:].mean(-1)
 
 
@@ -62,6 +62,16 @@ def _heads_together(pattern):
 def _rows_and_columns(pattern):
     """the sum runs over the queries: a query's shares are a row, so sum over the last axis"""
     return (pattern * _distance(pattern)).sum(-2)[..., 2:].mean(-1)
+
+
+def _second_query_too(pattern):
+    """query 1 is averaged too, which can only go back one step: start with the third query, number 2"""
+    return (pattern * _distance(pattern)).sum(-1)[..., 1:].mean(-1)
+
+
+def _summed_over_queries(pattern):
+    """this is the sum over the queries: take their mean"""
+    return (pattern * _distance(pattern)).sum(-1)[..., 2:].sum(-1)
 
 
 def _share_high(pattern, level):
@@ -90,13 +100,24 @@ def _weight_above(pattern, level):
 
 
 def _share_low(pattern, level):
-    """this is the share of the pairs below the level: 1 less what was asked"""
+    """this is the share of the pairs below the level: 1 minus what was asked"""
     return 1 - _share_high(pattern, level)
 
 
 def _count_high(pattern, level):
     """this is how many pairs there are: divide by the number of causal pairs"""
     return (pattern[..., 2:, :] >= level).double().sum((-2, -1))
+
+
+def _more_than(pattern, level):
+    """a weight that equals the level counts too: at least means >=, not >"""
+    visible = causal_mask(pattern.shape[-1])[2:]
+    return (pattern[..., 2:, :][..., visible] > level).double().mean(-1)
+
+
+def _heads_counted_together(pattern, level):
+    """the heads are counted together: keep every axis but the last two"""
+    return _share_high(pattern, level).mean()
 
 
 def _not_shared_out_again(pattern):
@@ -133,6 +154,17 @@ def _by_column(pattern):
     return pattern[..., 1:, 1:] / pattern[..., 1:, 1:].sum(-2, keepdim=True)
 
 
+def _last_token_dropped(pattern):
+    """the last token is dropped: it is the first that nobody may look at, row 0 and column 0"""
+    others = pattern[..., :-1, :-1]
+    return others / others.sum(-1, keepdim=True)
+
+
+def _row_only(pattern):
+    """only row 0 is dropped: the others still look at the first token, so drop column 0 too and divide by the sum"""
+    return pattern[..., 1:, :]
+
+
 def _middle_and_width(values):
     low, middle, high = np.quantile(values, [0.25, 0.5, 0.75], axis=-1)
     return middle, high - low
@@ -165,8 +197,23 @@ def _over_everything(values):
 
 
 def _half_width(values):
-    """this is half of it: the width is the upper quartile less the lower"""
+    """this is half of it: the width is the upper quartile minus the lower"""
     return np.median(values, -1), _middle_and_width(values)[1] / 2
+
+
+def _middle_and_quartile(values):
+    """the second result is the upper quartile itself: the width is the upper quartile minus the lower"""
+    return np.median(values, -1), np.quantile(values, 0.75, axis=-1)
+
+
+def _middle_and_tenths(values):
+    """these are the outer tenths, 0.1 and 0.9: the quartiles are at 0.25 and 0.75"""
+    return np.median(values, -1), np.quantile(values, 0.9, axis=-1) - np.quantile(values, 0.1, axis=-1)
+
+
+def _width_first(values):
+    """the two results are swapped: first the median, then the width"""
+    return _middle_and_width(values)[::-1]
 
 
 def _interval_case(n_texts, n_layers, n_heads, n_resamples):
@@ -210,6 +257,16 @@ def _normal(values, draws):
     return means.mean(0) - 1.96 * means.std(0), means.mean(0) + 1.96 * means.std(0)
 
 
+def _layers_together(values, draws):
+    """the quantiles are taken over all layers at once: give np.quantile axis=0, the resamples, to keep the layers"""
+    return tuple(np.quantile(np.median(values, -1)[draws].mean(1), [0.025, 0.975]))
+
+
+def _median_over_texts(values, draws):
+    """the median over the drawn texts is taken: median over heads, but mean over texts"""
+    return tuple(np.quantile(np.median(np.median(values, -1)[draws], 1), [0.025, 0.975], axis=0))
+
+
 def _head_share(values):
     heads, texts, total = values.mean(0).var(), values.mean(1).var(), values.var()
     return heads / total, texts / total, 1 - (heads + texts) / total
@@ -251,6 +308,20 @@ def _not_centred(values):
     return heads / total, texts / total, 1 - (heads + texts) / total
 
 
+def _rest_with_texts(values):
+    """the rest still holds the texts' share: take both shares from 1"""
+    heads, texts, _ = _head_share(values)
+    return heads, texts, 1 - heads
+
+
+def _against_the_rest(values):
+    """the heads and the texts are divided by the rest: divide by the variance of all the values"""
+    heads, texts, rest = _head_share(values)
+    return heads / rest, texts / rest, 1.0
+
+
+EVEN = attention_pattern(torch.zeros(4, 4), 1.0)  # the last row is a quarter for each key, exactly
+
 EXERCISES = {
     "7.1": Exercise(
         answer=_mean_step,
@@ -263,6 +334,8 @@ EXERCISES = {
             _unweighted,
             _heads_together,
             _rows_and_columns,
+            _second_query_too,
+            _summed_over_queries,
         ),
     ),
     "7.2": Exercise(
@@ -275,26 +348,65 @@ EXERCISES = {
             _over_layers,
             _over_everything,
             _half_width,
+            _middle_and_quartile,
+            _middle_and_tenths,
+            _width_first,
         ),
     ),
     "7.3": Exercise(
         answer=without_first_key,
         cases=((_pattern(3, 3),), (_pattern(6, 6),), (_pattern(3, 4, 4),)),
-        mistakes=(_not_shared_out_again, _column_only, _emptied, _softmax_again, _shared_evenly, _by_column),
+        mistakes=(
+            _not_shared_out_again,
+            _column_only,
+            _emptied,
+            _softmax_again,
+            _shared_evenly,
+            _by_column,
+            _last_token_dropped,
+            _row_only,
+        ),
     ),
     "7.4": Exercise(
         answer=_share_high,
-        cases=((_pattern(4, 4), 0.1), (_pattern(7, 7), 0.3), (_pattern(3, 5, 5), 0.2)),
-        mistakes=(_of_the_square, _first_queries_too, _queries_with, _weight_above, _share_low, _count_high),
+        cases=((_pattern(4, 4), 0.1), (_pattern(7, 7), 0.3), (_pattern(3, 5, 5), 0.2), (EVEN, 0.25)),
+        mistakes=(
+            _of_the_square,
+            _first_queries_too,
+            _queries_with,
+            _weight_above,
+            _share_low,
+            _count_high,
+            _more_than,
+            _heads_counted_together,
+        ),
     ),
     "7.5": Exercise(
         answer=_interval,
         cases=(_interval_case(4, 2, 5, 30), _interval_case(6, 3, 4, 41)),
-        mistakes=(_not_drawn, _heads_pooled, _median_of_means, _ninety, _over_draws, _normal),
+        mistakes=(
+            _not_drawn,
+            _heads_pooled,
+            _median_of_means,
+            _ninety,
+            _over_draws,
+            _normal,
+            _layers_together,
+            _median_over_texts,
+        ),
     ),
     "7.6": Exercise(
         answer=_head_share,
         cases=((3 + _values(4, 3),), (3 + _values(5, 7),)),
-        mistakes=(_of_deviations, _swapped, _inner_variance, _of_a_sample, _not_divided, _not_centred),
+        mistakes=(
+            _of_deviations,
+            _swapped,
+            _inner_variance,
+            _of_a_sample,
+            _not_divided,
+            _not_centred,
+            _rest_with_texts,
+            _against_the_rest,
+        ),
     ),
 }
