@@ -1,6 +1,8 @@
-"""The headlab command: `headlab doctor`, `headlab download gpt2` and `headlab profile`."""
+"""The headlab command: `headlab doctor`, `headlab download gpt2`, `headlab profile` and `headlab show`."""
 
 import argparse
+import os
+import shlex
 import signal
 import sys
 from pathlib import Path
@@ -22,18 +24,29 @@ def main(arguments=None):
     )
     count = commands.add_parser("profile", help="count the scores of every head over many texts; resumes by itself")
     count.add_argument("--model", default="auto", help="mini, gpt2, random, an id or a folder (as HEADLAB_MODEL says)")
-    count.add_argument("--texts", nargs="+", required=True, metavar="FILE", help="texts in UTF-8, of any length")
+    count.add_argument(
+        "--texts",
+        nargs="+",
+        required=True,
+        metavar="FILE",
+        help="texts in UTF-8, of any length; - is the standard input",
+    )
     count.add_argument("--out", required=True, metavar="FILE", help="where the counts go, and are found again")
     where = count.add_mutually_exclusive_group()
     where.add_argument("--workers", type=int, metavar="N", help="so many processes here (needs headlab[cluster])")
     where.add_argument(
         "--scheduler", metavar="ADDRESS", help="a Dask scheduler that is running (needs headlab[cluster])"
     )
+    look = commands.add_parser("show", help="a table of what a file of counts holds, and a picture of it")
+    look.add_argument("file", metavar="FILE", help="what headlab profile wrote")
+    look.add_argument("--plot", metavar="FILE.png", help="draw every head's density, a panel for each layer")
     options = parser.parse_args(arguments)
     if options.command == "doctor":
         return doctor()
     if options.command == "download":
         return download_model(options.model, options.if_reachable)
+    if options.command == "show":
+        return show(options.file, options.plot)
     return profile(options.model, options.texts, options.out, options.workers, options.scheduler)
 
 
@@ -84,13 +97,71 @@ def profile(name, texts, out, workers=None, scheduler=None):
     except (OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
-    n = histogram.n
-    print(f"{out}: {n.sum():,} raw scores of {histogram.model}, from {len(histogram.counted):,} pieces of text")
-    print("layer  negative  medians of its heads")
-    negative = (n * histogram.fraction_negative()).sum(axis=1) / n.sum(axis=1)
-    for layer, share, medians in zip(histogram.layers, negative, medians_of, strict=True):
-        print(f"{layer:5}  {share:8.1%}  {medians.min():.2f} to {medians.max():.2f}")
+    _print_table(histogram, medians_of, out)
+    print(f"To look at it again, with a picture: headlab show {shlex.quote(str(out))} --plot counts.png")
     return 0
+
+
+def show(file, plot=None):
+    """Print what a file of counts holds and draw it where asked; 1 and a line where that cannot be."""
+    try:
+        histogram = _loaded(file)
+        _print_table(histogram, histogram.quantile(0.5), file)
+        if plot:
+            _draw(histogram, Path(plot))
+            print(f"{plot}: drawn")
+    except (OSError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _loaded(file):
+    from headlab.density import ScoreHistogram
+
+    try:
+        return ScoreHistogram.load(file)
+    except OSError as error:
+        raise OSError(f"{file}: expected a file that headlab profile wrote, got: {error.strerror}") from error
+
+
+def _print_table(histogram, medians, file):
+    """What is counted, then a line for each layer; medians (layer, head)."""
+    n, model, pieces = histogram.n, histogram.model or "an unnamed model", len(histogram.counted)
+    texts = f", from {pieces:,} pieces of text" if pieces else ""
+    print(f"{file}: {n.sum():,} raw scores of {model}{texts}, {len(n)} layers of {histogram.n_heads} heads")
+    print("layer            scores  negative  medians of its heads")
+    counted = n.sum(axis=1)
+    negative = (n * histogram.fraction_negative()).sum(axis=1) / counted
+    for place, layer in enumerate(histogram.layers):
+        low, high = medians[place].min(), medians[place].max()
+        print(f"{layer:5}  {counted[place]:16,}  {negative[place]:8.1%}  {low:.2f} to {high:.2f}")
+
+
+def _draw(histogram, path):
+    """Every head's density into a picture, whole or not at all."""
+    import matplotlib
+
+    matplotlib.use("agg")  # a file needs no window
+    import matplotlib.pyplot as plt
+
+    from headlab._expect import expect
+    from headlab.plots import plot_layers
+
+    kinds = sorted(plt.gcf().canvas.get_supported_filetypes())
+    kind = path.suffix.removeprefix(".").lower()
+    expect(kind in kinds, "--plot", f"a file that ends in one of {', '.join(kinds)}", path)
+    figure = plot_layers(histogram)[0].figure
+    figure.suptitle(f"Raw scores of {histogram.model or 'an unnamed model'}: {histogram.n.sum():,}")
+    part = path.with_name(f".{path.name}.part")
+    try:
+        figure.savefig(part, format=kind, dpi=120)
+        os.replace(part, path)
+    except OSError as error:
+        raise OSError(f"{path}: expected room and the right to write, got: {error.strerror}") from error
+    finally:
+        plt.close(figure)
+        part.unlink(missing_ok=True)
 
 
 def doctor():

@@ -133,22 +133,31 @@ class ScoreHistogram:
     numbers over bins that are the same in every histogram, so that `a + b` is exact, in any order, for texts counted
     in other processes or on other machines. A bin is at most 0.1 % of its score wide (0.016 at a score of 20) and
     they reach to +-1,048,320; scores beyond are counted at the ends. Takes half a megabyte per head, for any number
-    of scores. `model` says whose scores these are, and `counted` holds the keys of the pieces of text that were
-    counted (whole numbers, both empty where the counting code gives none): `a + b` refuses two models, and a piece
-    that is in both.
+    of scores. `model` says whose scores these are, `weights` is a digest of its weights, and `counted` holds the keys
+    of the pieces of text that were counted (whole numbers; all three empty where the counting code gives none):
+    `a + b` refuses two models, which the digests tell apart, or the names where there are none, and a piece that is
+    in both.
     Introduced in lesson 6.
     """
 
-    def __init__(self, layers, n_heads, model="", counted=()):
+    def __init__(self, layers, n_heads, model="", counted=(), weights=""):
         self.layers = _checked_numbers(layers, "layers", "layers as whole numbers >= 0, each once", 2**63)
         self.n_heads = expect_whole(n_heads, "n_heads", "a whole number of heads >= 1")
         fits = 1 <= self.n_heads <= MOST_HEADS // max(1, len(self.layers))
         expect(fits, "n_heads", f"1 to {MOST_HEADS} heads in all layers together", n_heads)
         if not isinstance(model, str):
             raise TypeError(f"model: expected a model's name, got {shown(repr(model))}")
-        self.model = model
+        if not isinstance(weights, str):
+            raise TypeError(f"weights: expected a digest as text, got {shown(repr(weights))}")
+        self.model, self.weights = model, weights
         self.counted = frozenset(_checked_numbers(counted, "counted", "keys from 0 to 2**64 - 1, each once", 2**64))
         self.counts = np.zeros((len(self.layers), n_heads, len(_VALUES)), np.int64)
+
+    def __repr__(self):
+        n, pieces = int(self.counts.sum()), len(self.counted)
+        layers = f"{len(self.layers)} layer{'s' * (len(self.layers) != 1)} of {self.n_heads} heads"
+        texts = f" from {pieces:,} pieces of text" if pieces else ""
+        return f"<ScoreHistogram of {self.model or 'an unnamed model'}: {n:,} raw scores{texts}, {layers}>"
 
     def update(self, layer, scores):
         """Count all of these scores (head, ...): give the causal ones only. Raises, counting none, on -inf and NaN."""
@@ -168,13 +177,13 @@ class ScoreHistogram:
         """The counts of both. Raises where layers, heads or models differ or a piece of text would count twice."""
         if not isinstance(other, ScoreHistogram):
             return NotImplemented
-        for what in ("layers", "n_heads", "model"):
+        for what in ("layers", "n_heads", "weights" if self.weights and other.weights else "model"):
             ours, theirs = getattr(self, what), getattr(other, what)
             expect(ours == theirs, what, f"{ours!r} in both histograms", repr(theirs))
         twice = len(self.counted & other.counted)
         expect(not twice, "counted", "each piece of text in one histogram only", f"{twice} in both")
         both = ScoreHistogram.__new__(ScoreHistogram)
-        both.layers, both.n_heads, both.model = self.layers, self.n_heads, self.model
+        both.layers, both.n_heads, both.model, both.weights = self.layers, self.n_heads, self.model, self.weights
         both.counted, both.counts = self.counted | other.counted, self.counts + other.counts
         return both
 
@@ -267,13 +276,15 @@ class ScoreHistogram:
         model = np.array(self.model)
         shape = np.array(self.counts.shape)
         counts = self.counts.ravel()[places]
-        return {"layers": self.layers, "shape": shape, "model": model, "counted": counted, "at": places, "n": counts}
+        of = {"layers": self.layers, "shape": shape, "model": model, "weights": np.array(self.weights)}
+        return {**of, "counted": counted, "at": places, "n": counts}
 
     def __setstate__(self, arrays):
         self.layers = tuple(int(layer) for layer in arrays["layers"])
         self.counts = np.zeros([int(size) for size in arrays["shape"]], np.int64)
         self.counts.ravel()[arrays["at"]] = arrays["n"]
         self.n_heads, self.model = self.counts.shape[1], str(arrays["model"])
+        self.weights = str(arrays.get("weights", ""))  # which older files lack
         self.counted = frozenset(int(key) for key in arrays["counted"])
 
     def _place(self, layer):

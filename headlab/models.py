@@ -30,9 +30,7 @@ def load_model(name="auto"):
     """
     if not isinstance(name, str):
         raise TypeError(f"name: expected a model's name such as 'mini', got {shown(repr(name))}")
-    if name == "auto":
-        name, problem = _choose()
-        _announce(name, problem)
+    name = resolve(name)
     if name == "random":
         return _random_model(), _load_tokenizer(MINI)
     folder = _folder(name)
@@ -81,6 +79,14 @@ def model_name(model):
         return folder.name
     name = folder.parents[1].name.removeprefix("models--").replace("--", "/")
     return name.removeprefix("openai-community/")
+
+
+def resolve(name):
+    """The name that "auto" stands for now, which is said in one line; any other name as it is."""
+    if name == "auto":
+        name, problem = _choose()
+        _announce(name, problem)
+    return name
 
 
 def wished_model():

@@ -1,12 +1,15 @@
 """Many texts through a model into one histogram: resumed after an interruption, in one process or on many."""
 
 import hashlib
+import io
 import logging
 import operator
 import os
+import sys
 import time
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import lru_cache, reduce
+from glob import glob
 from itertools import islice
 from pathlib import Path
 from threading import Lock
@@ -19,11 +22,29 @@ from tqdm import tqdm
 from headlab._expect import expect, expect_list, expect_whole, shown
 from headlab.capture import count_scores
 from headlab.density import ScoreHistogram
-from headlab.models import load_model
+from headlab.models import load_model, model_name, resolve
 
 SAVE_EVERY = 60.0  # seconds of work that a power cut may cost; an interruption costs none
 ANSWER_WITHIN = 15  # seconds, for a scheduler and its first worker
 PIECES_PER_TASK = 8  # so that sending the counts back takes little beside making them
+
+
+STANDARD_INPUT = Path("-")
+OTHER_KINDS = (  # how they begin
+    (b"\x1f\x8b", "a gzip file", "unpack it first, or give <(gzip -dc FILE)"),
+    (b"PK\x03\x04", "a zip file", "unpack it first"),
+    (b"%PDF", "a PDF", "save its text as a .txt file"),
+    (b"\xff\xfe", "UTF-16, as Windows writes it", "save it as UTF-8"),
+    (b"\xfe\xff", "UTF-16", "save it as UTF-8"),
+)
+
+
+class Text(NamedTuple):
+    """A text to count: where it is, its length in characters, and the text itself where it cannot be read again."""
+
+    path: Path
+    n_characters: int
+    kept: str | None
 
 
 class Piece(NamedTuple):
@@ -37,25 +58,28 @@ class Piece(NamedTuple):
 def profile_texts(name, texts, out, workers=None, scheduler=None):
     """Count the raw scores of every layer and head over many texts of any length, and keep the counts in a file.
 
-    name: as `load_model` takes it; texts: paths of UTF-8 files, cut into pieces of as many tokens as the model sees
-    at once; out: the file. Where it is there already, the pieces in it are not counted again: an interrupted run goes
-    on where it was, and more texts are added to those before. workers: so many processes on this machine; scheduler:
-    the address of a Dask scheduler that is running, whose workers have headlab and the model (both need
-    headlab[cluster]). Returns the ScoreHistogram in the file. Raises ValueError or OSError in one line, before
-    anything is counted, where a text is not there, not UTF-8 or empty and where the file holds something else.
+    name: as `load_model` takes it; texts: paths of UTF-8 files, patterns such as "novels/*.txt", pipes, or "-" for the
+    standard input, cut into pieces of as many tokens as the model sees at once; out: the file. Where it is there
+    already, the pieces in it are not counted again: an interrupted run goes on where it was, and more texts are added
+    to those before. workers: so many processes on this machine; scheduler: the address of a Dask scheduler that is
+    running, whose workers have headlab and the model (both need headlab[cluster]). Returns the ScoreHistogram in the
+    file. Raises ValueError or OSError in one line, before anything is counted, where a text is not there, not UTF-8 or
+    empty and where the file holds something else.
     Introduced in lesson 6.
     """
-    lengths = {path: len(_checked_text(path)) for path in _checked_paths(texts)}
+    texts = _read(_checked_paths(texts))
     expect(workers is None or scheduler is None, "workers", "either workers or a scheduler", "both")
     if workers is not None:
         workers = expect_whole(workers, "workers", "a whole number of processes >= 1")
         expect(workers >= 1, "workers", "a whole number of processes >= 1", workers)
     out = _checked_out(out)
     with _only_run(out):
+        name = resolve(name)  # here, or every worker would say what "auto" stands for
         model, tokenizer = load_model(name)
         total = before = _start(out, model)
-        with tqdm(total=sum(lengths.values()), unit="char", unit_scale=True, disable=None) as bar:
-            pieces = _uncounted(_pieces(tokenizer, model.config.n_positions, lengths), total.counted, bar)
+        n_characters = sum(text.n_characters for text in texts)
+        with tqdm(total=n_characters, unit="char", unit_scale=True, disable=None) as bar:
+            pieces = _uncounted(_pieces(tokenizer, model.config.n_positions, texts), total.counted, bar)
             alone = workers is None and scheduler is None
             counting = _here(model, pieces) if alone else _on_dask(name, pieces, workers, scheduler)
             saved = time.monotonic()
@@ -75,15 +99,35 @@ def profile_texts(name, texts, out, workers=None, scheduler=None):
 
 
 def _checked_paths(texts):
-    """The texts' paths, or one line where they are none."""
+    """The texts' paths, patterns written out, each once; or one line where they are none."""
     expected = "a list of paths of files"
     if isinstance(texts, (str, bytes, os.PathLike)):  # a path alone would be gone through letter by letter
         raise TypeError(f"texts: expected {expected}, got {shown(repr(texts))}")
-    paths = expect_list(texts, "texts", expected)
-    for path in paths:
-        if not isinstance(path, (str, os.PathLike)):
+    paths = []
+    for path in expect_list(texts, "texts", expected):
+        if not isinstance(path, (str, os.PathLike)) or isinstance(os.fspath(path), bytes):
             raise TypeError(f"texts: expected {expected}, got {shown(repr(path))} among them")
-    return [Path(path) for path in paths]
+        paths += _matching(os.fspath(path))
+    return [Path(path) for path in dict.fromkeys(paths)]
+
+
+def _matching(path):
+    """The files that a pattern stands for, in order: not every shell writes it out. Any other path alone."""
+    if not any(mark in path for mark in "*?[") or os.path.lexists(path):
+        return [path]
+    files = sorted(found for found in glob(os.path.expanduser(path), recursive=True) if os.path.isfile(found))
+    expect(files, "texts", "a pattern that some file fits", repr(path))
+    return files
+
+
+def _read(paths):
+    """What there is to count. A stream can be read once only, so its text is kept; a file is read again in its turn."""
+    texts = []
+    for path in paths:
+        text = _checked_text(path)
+        again = path != STANDARD_INPUT and path.is_file()
+        texts.append(Text(path, len(text), None if again else text))
+    return texts
 
 
 def _checked_out(out):
@@ -96,13 +140,21 @@ def _checked_out(out):
 
 
 def _checked_text(path):
-    """The text of a file, or one line on what is wrong with it."""
+    """The text of a file or a stream, or one line on what is wrong with it."""
     try:
-        text = path.read_text(encoding="utf-8-sig")  # a byte order mark is no part of the text
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: expected text in UTF-8, got byte {error.object[error.start]:#x}") from None
+        content = sys.stdin.buffer.read() if path == STANDARD_INPUT else path.read_bytes()
+    except IsADirectoryError:
+        raise OSError(f"{path}: expected a text file, got a folder; name its files: {path / '*.txt'}") from None
     except OSError as error:
         raise OSError(f"{path}: expected a text file that can be read, got: {error.strerror}") from None
+    for mark, kind, remedy in OTHER_KINDS:
+        if content.startswith(mark):
+            raise ValueError(f"{path}: expected text in UTF-8, got {kind}; {remedy}")
+    try:
+        # A byte order mark is no part of the text, and lines end in one way.
+        text = io.TextIOWrapper(io.BytesIO(content), encoding="utf-8-sig").read()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: expected text in UTF-8, got byte {error.object[error.start]:#x}") from None
     expect(text.strip(), path, "at least one word", "an empty text")
     return text
 
@@ -120,31 +172,36 @@ def _only_run(out):
     try:
         yield
     finally:
+        with suppress(OSError):  # Windows lets nobody take an open file away, and does so itself at the end
+            os.unlink(lock.lock_file)  # before the release: whoever comes now finds that the lock is no file any more
         lock.release()
 
 
 def _start(out, model):
     """The counts that are in the file, or none."""
-    ours = _fingerprint(model)
+    weights = _digest(model)
     if not out.exists():
-        return ScoreHistogram(range(model.config.n_layer), model.config.n_head, ours)
+        return ScoreHistogram(range(model.config.n_layer), model.config.n_head, model_name(model), weights=weights)
     total = ScoreHistogram.load(out)
-    expect(total.model == ours, out, f"counts of {ours}, or a new file", total.model or "those of an unnamed model")
+    found = f"those of {total.model or 'an unnamed model'}"
+    if total.model == model_name(model):
+        found += " with other weights"
+    expect(total.weights == weights, out, f"counts of {model_name(model)}, or a new file", found)
     return total
 
 
-def _fingerprint(model):
-    """Names a model by its weights, wherever they came from."""
+def _digest(model):
+    """Tells models apart by their weights, wherever they came from and whatever they are called."""
     digest = hashlib.sha256()
     for name, weight in sorted(model.transformer.state_dict().items()):
         digest.update(name.encode())
         digest.update(weight.cpu().contiguous().numpy())
-    return f"the {model.config.n_layer}-layer GPT-2 {digest.hexdigest()[:12]}"
+    return digest.hexdigest()[:16]
 
 
-def _pieces(tokenizer, length, paths):
-    for path in paths:
-        text = _checked_text(path)
+def _pieces(tokenizer, length, texts):
+    for path, _, kept in texts:
+        text = _checked_text(path) if kept is None else kept
         digest = hashlib.sha256(text.encode()).hexdigest()
         ids = tokenizer(text, verbose=False)["input_ids"]
         for start in range(0, len(ids), length):
@@ -166,14 +223,14 @@ def _uncounted(pieces, counted, bar):
 
 def _here(model, pieces):
     """(histogram, characters) of one piece after the other, in this process."""
-    model_name = _fingerprint(model)
+    weights = _digest(model)
     for piece in pieces:
-        yield _count(model, model_name, piece), piece.n_characters
+        yield _count(model, weights, piece), piece.n_characters
 
 
-def _count(model, model_name, piece):
+def _count(model, weights, piece):
     histogram = count_scores(model, torch.tensor(piece.ids))
-    histogram.model, histogram.counted = model_name, frozenset([piece.key])
+    histogram.model, histogram.weights, histogram.counted = model_name(model), weights, frozenset([piece.key])
     return histogram
 
 
@@ -231,12 +288,12 @@ _loading = Lock()  # A worker may have several threads, which would load the mod
 def _count_task(name, pieces):
     """What a worker does: the sum over some pieces."""
     with _loading:
-        model, model_name = _model_of_worker(name)
-    counts = (_count(model, model_name, piece) for piece in pieces)
+        model, weights = _model_of_worker(name)
+    counts = (_count(model, weights, piece) for piece in pieces)
     return reduce(operator.add, counts), sum(piece.n_characters for piece in pieces)
 
 
 @lru_cache(maxsize=1)
 def _model_of_worker(name):
     model, _ = load_model(name)
-    return model, _fingerprint(model)
+    return model, _digest(model)

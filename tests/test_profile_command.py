@@ -1,5 +1,6 @@
 """headlab profile: each text counted once, whatever interrupts it and whoever does the counting."""
 
+import gzip
 import os
 import shutil
 import signal
@@ -8,6 +9,7 @@ import sys
 import threading
 import time
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
@@ -16,6 +18,7 @@ from filelock import FileLock
 from headlab import cli, download, streaming
 from headlab.capture import count_scores
 from headlab.density import ScoreHistogram
+from headlab.models import MINI
 from headlab.streaming import profile_texts
 
 WORDS = "the old man looked at a little white house by the sea and said nothing for a long time".split()
@@ -81,13 +84,22 @@ def test_an_interrupted_run_says_so_and_goes_on_where_it_was(texts, in_one_go, t
     assert cli.main(command) == 0
     assert np.array_equal(ScoreHistogram.load(out).counts, in_one_go.counts)
     first, *table = capsys.readouterr().out.splitlines()
-    assert first.startswith(f"{out}: {in_one_go.counts.sum():,} raw scores of the 4-layer GPT-2 ")
-    assert first.endswith(", from 6 pieces of text")
+    total = in_one_go.counts.sum()
+    assert first == f"{out}: {total:,} raw scores of mini, from 6 pieces of text, 4 layers of 12 heads"
+    assert table.pop() == f"To look at it again, with a picture: headlab show {out} --plot counts.png"
     assert len(table) == 1 + 4
     for layer, line in enumerate(table[1:]):
         share = in_one_go.counts[layer, :, : in_one_go.counts.shape[-1] // 2].sum() / in_one_go.counts[layer].sum()
         medians = in_one_go.quantile(0.5)[layer]
-        assert line.split() == [str(layer), f"{share:.1%}", f"{medians.min():.2f}", "to", f"{medians.max():.2f}"]
+        n = in_one_go.counts[layer].sum()
+        assert line.split() == [
+            str(layer),
+            f"{n:,}",
+            f"{share:.1%}",
+            f"{medians.min():.2f}",
+            "to",
+            f"{medians.max():.2f}",
+        ]
 
 
 SLOW_RUN = """
@@ -116,7 +128,7 @@ def test_a_run_killed_halfway_and_resumed_equals_a_run_in_one_go(texts, in_one_g
     assert 1 <= len(ScoreHistogram.load(out).counted) < 6
     resumed = profile_texts("mini", texts, out)
     assert np.array_equal(resumed.counts, in_one_go.counts) and resumed.counted == in_one_go.counted
-    assert {file.name for file in tmp_path.iterdir()} - {".counts.npz.lock"} == {"counts.npz"}
+    assert [file.name for file in tmp_path.iterdir()] == ["counts.npz"]
 
 
 def test_a_terminal_gets_a_progress_bar_and_a_file_does_not(texts, tmp_path, monkeypatch, capsys):
@@ -173,13 +185,17 @@ def test_a_worker_killed_midway_changes_no_count(distributed, texts, in_one_go, 
 
 def test_another_models_file_and_a_file_that_is_no_histogram_stay_as_they_are(texts, tmp_path):
     other, foreign = tmp_path / "other.npz", tmp_path / "notes.npz"
-    ScoreHistogram([0], 1, "the 1-layer GPT-2 000000000000").save(other)
     foreign.write_text("my notes")
-    before = other.read_bytes(), foreign.read_bytes()
-    with pytest.raises(ValueError) as caught:
-        profile_texts("mini", texts, other)
-    assert str(caught.value).startswith(f"{other}: expected counts of the 4-layer GPT-2 ")
-    assert str(caught.value).endswith(", or a new file, got the 1-layer GPT-2 000000000000")
+    for name, found in (
+        ("gpt2", "those of gpt2"),
+        ("mini", "those of mini with other weights"),
+        ("", "those of an un"),
+    ):
+        ScoreHistogram([0], 1, name, weights="0" * 16).save(other)
+        before = other.read_bytes(), foreign.read_bytes()
+        with pytest.raises(ValueError) as caught:
+            profile_texts("mini", texts, other)
+        assert str(caught.value).startswith(f"{other}: expected counts of mini, or a new file, got {found}")
     with pytest.raises(ValueError) as caught:
         profile_texts("mini", texts, foreign)
     assert str(caught.value) == f"{foreign}: expected a file that ScoreHistogram.save wrote, got something else"
@@ -313,3 +329,137 @@ def test_counts_without_a_median_are_one_line(texts, tmp_path, monkeypatch, caps
     assert cli.main(["profile", "--model", "mini", "--out", str(tmp_path / "counts.npz"), "--texts", *texts]) == 1
     told = capsys.readouterr().err
     assert len(told.splitlines()) == 1 and "expected" in told
+
+
+def test_the_same_weights_under_another_name_are_the_same_model(texts, in_one_go, tmp_path):
+    out = tmp_path / "counts.npz"
+    profile_texts("mini", texts[:1], out)
+    (tmp_path / "renamed").symlink_to(MINI, target_is_directory=True)
+    found = profile_texts(str(tmp_path / "renamed"), texts, out)
+    assert found.model == "mini" and np.array_equal(found.counts, in_one_go.counts)
+    alone = profile_texts(str(tmp_path / "renamed"), texts[1:], tmp_path / "alone.npz")
+    assert alone.model == "renamed"
+    both = profile_texts("mini", texts[:1], tmp_path / "first.npz") + alone
+    assert np.array_equal(both.counts, in_one_go.counts)
+
+
+def test_a_repr_says_what_is_counted(in_one_go):
+    n = in_one_go.counts.sum()
+    assert repr(in_one_go) == (
+        f"<ScoreHistogram of mini: {n:,} raw scores from 6 pieces of text, 4 layers of 12 heads>"
+    )
+    assert repr(ScoreHistogram([3], 2)) == "<ScoreHistogram of an unnamed model: 0 raw scores, 1 layer of 2 heads>"
+
+
+def test_no_lock_stays_and_two_runs_still_do_not_write_one_file(texts, tmp_path):
+    out = tmp_path / "counts.npz"
+    profile_texts("mini", texts[:1], out)
+    with streaming._only_run(out):
+        assert (tmp_path / ".counts.npz.lock").exists()
+        with pytest.raises(ValueError, match="^out: expected no other run that writes to"), streaming._only_run(out):
+            pass
+        with pytest.raises(ValueError, match="^out: expected no other run that writes to"):
+            profile_texts("mini", texts, out)
+    assert [file.name for file in tmp_path.iterdir()] == ["counts.npz"]
+
+
+COMMAND = [sys.executable, "-m", "headlab", "profile", "--model", "mini"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such pipes")
+def test_a_pipe_is_read_once(texts, in_one_go, tmp_path):
+    reader, writer = os.pipe()
+    with open(texts[0], "rb") as file:
+        threading.Thread(target=lambda: (os.write(writer, file.read()), os.close(writer))).start()
+        found = profile_texts("mini", [f"/dev/fd/{reader}", *texts[1:]], tmp_path / "counts.npz")
+    os.close(reader)
+    assert np.array_equal(found.counts, in_one_go.counts) and found.counted == in_one_go.counted
+
+
+@pytest.mark.parametrize("name", ["-", "/dev/stdin"])
+def test_the_standard_input_is_a_text(texts, in_one_go, tmp_path, name):
+    if name != "-" and not os.path.exists(name):
+        pytest.skip("Windows has no such file")
+    out = tmp_path / "counts.npz"
+    with open(texts[0], "rb") as file:
+        done = subprocess.run(
+            [*COMMAND, "--out", str(out), "--texts", name, *texts[1:]], stdin=file, capture_output=True
+        )
+    assert done.returncode == 0, done.stderr
+    assert np.array_equal(ScoreHistogram.load(out).counts, in_one_go.counts)
+
+
+def test_a_pattern_stands_for_its_files(texts, in_one_go, tmp_path, monkeypatch):
+    folder = os.path.dirname(texts[0])
+    found = profile_texts("mini", [os.path.join(folder, "*.txt"), texts[0]], tmp_path / "counts.npz")
+    assert np.array_equal(found.counts, in_one_go.counts)
+    odd = tmp_path / "[1]*.txt"  # a file's own name, not a pattern
+    shutil.copy(texts[2], odd)
+    assert len(profile_texts("mini", [odd], tmp_path / "odd.npz").counted) == 1
+    (tmp_path / "empty.d.txt").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert len(profile_texts("mini", ["*.txt"], tmp_path / "folderless.npz").counted) == 1
+    with pytest.raises(ValueError, match=r"^texts: expected a pattern that some file fits, got '\*.md'$"):
+        profile_texts("mini", ["*.md"], tmp_path / "none.npz")
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (
+            gzip.compress(b"the old man"),
+            "expected text in UTF-8, got a gzip file; unpack it first, or give <(gzip -dc F",
+        ),
+        ("the old man".encode("utf-16"), "expected text in UTF-8, got UTF-16, as Windows writes it; save it as UTF-8"),
+        (b"%PDF-1.7", "expected text in UTF-8, got a PDF; save its text as a .txt file"),
+        (None, "expected a text file, got a folder; name its files: "),
+    ],
+)
+def test_other_kinds_of_files_are_told_by_name(tmp_path, content, line):
+    path = tmp_path / "text"
+    path.mkdir() if content is None else path.write_bytes(content)
+    with pytest.raises((OSError, ValueError)) as caught:
+        profile_texts("mini", [path], tmp_path / "counts.npz")
+    assert str(caught.value).startswith(f"{path}: {line}") and "\n" not in str(caught.value)
+
+
+def test_the_model_is_said_once_and_workers_are_given_its_name(texts, tmp_path, monkeypatch, capfd):
+    given = []
+    monkeypatch.setenv("HEADLAB_MODEL", "mini")
+    monkeypatch.setattr(streaming, "_on_dask", lambda name, *rest: given.append(name) or (_ for _ in ()))
+    profile_texts("auto", texts[:1], tmp_path / "counts.npz", workers=2)
+    assert given == ["mini"] and capfd.readouterr().out.count("Model: ") == 1
+
+
+def test_show_prints_what_is_counted_and_draws_it(in_one_go, tmp_path, capsys):
+    out, picture = tmp_path / "my counts.npz", tmp_path / "counts.png"
+    in_one_go.save(out)
+    assert cli.main(["show", str(out), "--plot", str(picture)]) == 0
+    first, header, *table, last = capsys.readouterr().out.splitlines()
+    total = in_one_go.counts.sum()
+    assert first == f"{out}: {total:,} raw scores of mini, from 6 pieces of text, 4 layers of 12 heads"
+    assert header.split()[:3] == ["layer", "scores", "negative"] and len(table) == 4
+    assert [int(line.split()[1].replace(",", "")) for line in table] == in_one_go.counts.sum((1, 2)).tolist()
+    assert last == f"{picture}: drawn"
+    pixels = plt.imread(picture)
+    assert pixels.shape[0] > 300 and pixels.shape[1] > 300 and pixels[..., :3].std() > 0.05
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["counts.png", "my counts.npz"]
+
+
+def test_what_show_cannot_show_is_one_line(in_one_go, tmp_path, capsys):
+    good, foreign, empty = tmp_path / "counts.npz", tmp_path / "notes.npz", tmp_path / "empty.npz"
+    in_one_go.save(good)
+    foreign.write_text("my notes")
+    ScoreHistogram([0], 1).save(empty)
+    for arguments, line in (
+        ([str(tmp_path / "gone.npz")], f"{tmp_path}/gone.npz: expected a file that headlab profile wrote, got: No s"),
+        ([str(foreign)], f"{foreign}: expected a file that ScoreHistogram.save wrote"),
+        ([str(empty)], "L0H0: expected at least 1 score"),
+        ([str(good), "--plot", "x.txt"], "--plot: expected a file that ends in one of "),
+        ([str(good), "--plot", "x"], "--plot: expected a file that ends in one of "),
+        ([str(good), "--plot", str(tmp_path / "no" / "x.png")], f"{tmp_path}/no/x.png: expected room and the right to"),
+        ([str(tmp_path)], f"{tmp_path}: expected a file that headlab profile wrote, got: "),
+    ):
+        assert cli.main(["show", *arguments]) == 1
+        told = capsys.readouterr().err
+        assert told.startswith(line) and told.count("\n") == 1
