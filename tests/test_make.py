@@ -558,6 +558,17 @@ def test_readmes_commands_for_a_class_run_as_they_stand_without_a_network(tmp_pa
     assert offline_class.play(course, wheels) != 0, "a class without PyTorch went well"
 
 
+def test_readme_names_only_what_there_is():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    code = "\n".join(re.findall(r"`[^`\n]+`|^ {4}.+$", readme, re.MULTILINE))
+    targets = set(re.findall(r"\bmake ([a-z][\w-]*)", code))
+    rules = set(re.findall(r"^([\w -]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    known = {target for rule in rules for target in rule.split()}
+    assert {"lab", "test", "handout", "wheels", "nbval", "notebooks"} <= targets <= known
+    tools = {path.replace("\\", "/") for path in re.findall(r"tools[/\\]\w+\.py", code)}
+    assert len(tools) >= 3 and all((ROOT / tool).exists() for tool in tools)
+
+
 def test_a_network_that_is_not_off_is_noticed():
     with pytest.raises(SystemExit, match="expected none but the loopback"):
         offline_class.raise_loopback()
