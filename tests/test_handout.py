@@ -90,6 +90,10 @@ def in_a_source(notebook):
     notebook["cells"][-1]["source"] = ["def f(n_tokens):\n", *("    " + SOLVED).splitlines(keepends=True)]
 
 
+def with_other_comments_and_layout(notebook):
+    notebook["cells"][-1]["source"] = [SOLVED.replace("\n    ", "  # of each token\n\n  ")]
+
+
 def in_an_output(notebook):
     code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
     code[-1]["outputs"] = [{"output_type": "stream", "name": "stdout", "text": SOLVED.splitlines(keepends=True)}]
@@ -102,7 +106,7 @@ def in_html(notebook):
     ]
 
 
-@pytest.mark.parametrize("plant", [in_a_source, in_an_output, in_html])
+@pytest.mark.parametrize("plant", [in_a_source, with_other_comments_and_layout, in_an_output, in_html])
 def test_a_solution_in_a_notebook_is_found(copy, plant):
     path = copy / "notebooks" / "02_splitting_qkv.ipynb"
     notebook = json.loads(path.read_text(encoding="utf-8"))
