@@ -115,7 +115,7 @@ def place_controls(model, layer, head):
 
 
 class Explorer(widgets.VBox):
-    """Controls, one picture and its summary in words: what the explorers of lessons 1, 2, 4, 6 and 7 share.
+    """Controls, one picture and its summary in words: what the explorers of lessons 1, 2, 5, 6 and 7 share.
 
     A subclass says in `draw` how the picture of a new text is made, and in `show` how its artists follow the
     controls; both take the HeadCapture of the text (or what else `look` makes of it) and its labels. What goes wrong
@@ -359,10 +359,10 @@ class SplittingExplorer(Explorer):
 
 
 class ShiftExplorer(Explorer):
-    """Lesson 4: add a constant to the scores, scale them, drop any of their four terms, and see what softmax sees.
+    """Lesson 5: multiply a head's key bias, scale the scores, drop any of their four terms, and see what softmax sees.
 
     model, tokenizer: as load_model gives them; text: what to show first, at most MAX_TOKENS tokens.
-    Introduced in lesson 4.
+    Introduced in lesson 5.
     """
 
     title = "Shift explorer"
@@ -376,7 +376,7 @@ class ShiftExplorer(Explorer):
             tokenizer,
             text,
             **place_controls(model, layer, head),
-            add=widgets.IntSlider(0, -50, 50, description="Add"),
+            times=widgets.IntSlider(1, -100, 100, description="b_k times"),
             scale=widgets.FloatSlider(1.0, min=0.0, max=3.0, step=0.1, description="Scale by"),
             **terms,
         )
@@ -409,11 +409,12 @@ class ShiftExplorer(Explorer):
         self.scores_image, self.pattern_image = axes["scores"].images[0], axes["pattern"].images[0]
         return [self.scores_image, self.pattern_image, self.name, *self.curves.values()]
 
-    def show(self, terms, labels, layer, head, add, scale, **kept):
-        """The callback: the sum of the terms that are kept, scaled and shifted, and the pattern of that."""
+    def show(self, terms, labels, layer, head, times, scale, **kept):
+        """The callback: the sum of the terms that are kept, with the key bias so many times, and its pattern."""
         four = {name: term[head] for name, term in terms[layer]._asdict().items()}
         whole = sum(four.values())
-        raw = scale * sum((four[name] for name in four if kept[name]), torch.zeros_like(whole)) + add
+        weights = {"content": 1, "query_bias": 1, "key_bias": times, "constant": times}  # b_k is in the last two
+        raw = scale * sum((weights[name] * four[name] for name in four if kept[name]), torch.zeros_like(whole))
         divided_by = self.divisors[layer] ** 2  # attention_pattern takes the root of it: d_head in GPT-2
         patterns = {"unchanged": attention_pattern(whole, divided_by), "changed": attention_pattern(raw, divided_by)}
 
@@ -433,7 +434,7 @@ class ShiftExplorer(Explorer):
         share = {state: pattern[:, 0].mean() for state, pattern in patterns.items()}
         change = (patterns["changed"] - patterns["unchanged"]).abs().max()
         return [
-            f"L{layer}H{head}, {left}, scaled by {scale:.1f}, {add:+d}: "
+            f"L{layer}H{head}, {left}, scaled by {scale:.1f}, b_k times {times}: "
             f"{stats.fraction_negative:.0%} of the visible scores are negative, median {stats.median:.1f}.",
             f"Over all queries {tokens['changed']:.1f} effective tokens (unchanged: {tokens['unchanged']:.1f}), "
             f"first token's share {share['changed']:.0%} (unchanged: {share['unchanged']:.0%}).",

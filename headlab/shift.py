@@ -125,28 +125,42 @@ def bootstrap_ratio(sums, sizes, level=0.95, n_resamples=2000, seed=0):
 def gpt2_reference():
     """What this package's functions measured on recordings of GPT-2 small: a dictionary of numpy arrays.
 
-    Six short prompts. `prompts` (6,), their texts, and `n_tokens` (6,). Raw scores are in units of q.k; all arrays
-    (12, 12, ...) are by layer and head.
+    Raw scores are in units of q.k; (12, 12, ...) are layer and head. All texts are short: what a figure says holds for
+    their 6 to 17 tokens, and where a longer one is measured its name says so.
 
-    Over the causal raw scores of the first five prompts together: `n` (12, 12), `mean`, `std`, `median`,
-    `fraction_negative`; `quantiles` (12, 12, 5) at `quantile_levels`; `histogram` (12, 12, bins), counts between the
-    whole numbers `edges` (bins + 1,); `n_negative` (12, 12, rows) and `n_scores` (rows,), the counts of each row,
-    prompt after prompt. The same names with `_no_first_key`: without column 0 (no quantiles, no histogram).
+    Six prompts of 6 to 9 tokens: `prompts` (6,), their texts, and `n_tokens` (6,). Over the causal raw scores of the
+    first five together: `n` (12, 12), `mean`, `std`, `median`, `fraction_negative`; `quantiles` (12, 12, 5) at
+    `quantile_levels`; `histogram` (12, 12, bins), counts between the whole numbers `edges` (bins + 1,); `n_negative`
+    (12, 12, rows) and `n_scores` (rows,), the counts of each row, prompt after prompt. The same names with
+    `_no_first_key`: without column 0 (no quantiles, no histogram). `layer_quantiles` (12, 5), of a layer's 12 heads.
 
-    Over the queries from the third on of the same prompts: `spread` and `gap` (row_contrast), `effective_tokens`,
+    Over the queries from the third on of the same five: `spread` and `gap` (row_contrast), `effective_tokens`,
     `top_share`, `first_share`, `previous_share` (share of the largest, the first and the previous key) and
     `mean_step_back` (tokens from query back to key); `share_above` (12, 12, 8), the share of the pairs whose attention
     reaches each of `share_levels`, and `share_above_no_first_key`, the same for the pairs without the first key.
 
-    Of the sixth prompt, whose layer inputs are recorded: its `tokens` (9,); `terms` (12, 12, 4), the mean over its
-    causal pairs of each of `term_names` (those of ScoreTerms); `terms_by_key` (12, 12, 9, 4), the same for the pairs of
-    each key, and `terms_other_keys` (12, 12, 4), for all pairs but the first key's; `first_share_without` and
-    `effective_tokens_without` (5, 12, 12), from the third query on, when nothing (the first entry) or one of the terms
-    is removed; `pattern_change_without` (5, 12, 12), the largest change of any share.
+    Prompt by prompt, over a layer's scores, `prompt_median` and `prompt_fraction_negative` (6, 12); head by head
+    `prompt_profiles` (6, 7, 12, 12), the statistics `profile_names` (those of Profile in lesson 7).
 
-    Over the causal raw scores of a layer's 12 heads: `layer_quantiles` (12, 5), of the first five prompts together,
-    at `quantile_levels`; and prompt by prompt `prompt_median` and `prompt_fraction_negative` (6, 12). Head by head:
-    `prompt_profiles` (6, 7, 12, 12), for each prompt the statistics `profile_names` (those of Profile in lesson 7).
+    Ten texts, the six prompts and four of 11 or 12 tokens: `texts` (10,), `text_n_tokens` (10,), and (10, 12, 12)
+    `text_fraction_negative`, `text_below_first_key`, `text_below_row_mean`, `text_first_share`,
+    `text_effective_tokens`, `text_spread`, `text_gap`; `text_n_negative` (10, 12, 12), by text, layer and row, how many
+    of the 12 * (row + 1) scores of its heads are negative (0 past the text's end).
+
+    Query by query, means over all 144 heads, NaN past the text's end: `query_names` (15,), the ten texts and the names
+    of five whose patterns alone were recorded, up to 17 tokens; `query_first_share` and `query_effective_tokens`
+    (15, 17); `query_bos` (15,), which begin with a BOS token. The same for single layers and heads of longer texts, up
+    to 101 tokens: `single_names`, `single_bos`, `single_first_share`, `single_effective_tokens`; the names say which
+    layer ("natural_language.l0") or head ("l10h7", the mean of 41 texts).
+
+    Of the sixth prompt, whose layer inputs are recorded: its `tokens` (9,); in the three conventions `fold_names`
+    ("none", "layer_norm", "mean") and for each of `term_names` (those of ScoreTerms) `term_mean` (3, 12, 4), over a
+    layer's causal pairs, `term_spread` and `term_gap` (3, 12, 12, 4); `term_of_key` (3, 12, 12, 9, 2), how far content
+    and query bias of each key stand over the first key's; `first_share_without` and `effective_tokens_without`
+    (3, 5, 12, 12), from the third query on, when nothing (the first entry) or one of the terms is removed;
+    `pattern_change_without` (3, 5), the largest change of any share. `input_length` (12, 9) and `input_cosine`
+    (12, 9, 9), of what enters c_attn. Of the weights: `position_length` (1024,), of wpe's rows, and `bias_length`
+    (3, 12, 12), of each head's query, key and value bias.
     Introduced in lesson 4. Source: tools/measure_gpt2_reference.py.
     """
     with np.load(REFERENCE) as file:

@@ -163,8 +163,8 @@ def test_a_wrong_answer_does_not_pass(number, answer):
     assert verdict.status == "not yet" and verdict.message and "\n" not in verdict.message
 
 
-@pytest.mark.parametrize("number", EXERCISES)
-def test_no_bent_answer_passes(number):
+@pytest.mark.parametrize("number", [number for number in EXERCISES if not EXERCISES[number].wrong])
+def test_no_bent_answer_passes(number):  # where many answers are right, a bent one may be
     for kind in bends_of(number):
         status, message = judge(replace(EXERCISES[number], mistakes=()), bent(number, BENDS[kind]))
         assert status == "not yet" and "\n" not in message, kind

@@ -362,8 +362,19 @@ def test_several_results_may_come_stacked():
     assert judge(pair, lambda x: x.sum())[1] == "expected 2 results, got a number"
 
 
+def test_where_many_answers_are_right_a_rule_decides():
+    def wrong(results, cases):
+        fits = all((result >= x).all() for result, (x,) in zip(results, cases, strict=True))
+        return None if fits else "too small"
+
+    larger = Exercise(answer=lambda x: x + 1, cases=TOY.cases, mistakes=(double,), wrong=wrong)
+    assert judge(larger, lambda x: x + 1) == judge(larger, lambda x: x + 5) == ("passed", "right")
+    assert judge(larger, double) == ("not yet", "Stand-in answer.")  # a known mistake is named first
+    assert judge(larger, lambda x: x - 1) == ("not yet", "too small")
+
+
 def test_a_wrong_name_does_not_give_the_right_one_away():
-    assert check("4.6", lambda *terms: "content").message == "'content' is not the right name in one of the cases"
+    assert check("5.5", lambda *terms: "constant").message == "'constant' is not the right name in one of the cases"
 
 
 def test_an_exercise_that_is_not_there():

@@ -151,7 +151,7 @@ def test_the_splitting_explorer_shows_every_head(mini, truth):
         )
 
 
-# Lesson 4
+# Lesson 5
 
 
 def entropy_tokens(pattern):
@@ -173,7 +173,9 @@ def test_the_shift_explorer_shows_every_head(mini, truth):
             assert np.allclose(explorer.curves["tokens", state].get_ydata(), entropy_tokens(pattern), atol=1e-3)
             assert np.allclose(explorer.curves["share", state].get_ydata(), pattern[:, 0], atol=1e-5)
         negative, median = (raw[visible] < 0).mean(), np.median(raw[visible])
-        assert explorer.lines[0].startswith(f"L{layer}H{head}, all four terms, scaled by 1.0, +0: {negative:.0%} of")
+        assert explorer.lines[0].startswith(
+            f"L{layer}H{head}, all four terms, scaled by 1.0, b_k times 1: {negative:.0%} of"
+        )
         assert abs(float(explorer.lines[0].split()[-1][:-1]) - median) < 0.06
         assert (
             f"first token's share {pattern[:, 0].mean():.0%} (unchanged: {pattern[:, 0].mean():.0%})"
@@ -182,21 +184,23 @@ def test_the_shift_explorer_shows_every_head(mini, truth):
         assert explorer.lines[2] == "Largest change of any share: 0.000."
 
 
-def test_softmax_does_not_see_a_constant_but_a_scale_and_the_query_bias(mini, truth):
+def test_softmax_does_not_see_the_key_bias_but_a_scale_and_the_query_bias(mini, truth):
     explorer = ShiftExplorer(*mini, TEXT, layer=1, head=3)
     raw, pattern = raw_of(truth, 1, 3), truth[1][1][3]
-    go(explorer, add=-37)
+    go(explorer, times=-37)
     visible = np.tril(np.ones(raw.shape, dtype=bool))
-    assert np.allclose(explorer.scores_image.get_array().filled(0)[visible], raw.numpy()[visible] - 37, atol=1e-3)
+    fused, bias = truth[0][1], mini[0].transformer.h[1].attn.c_attn.bias.detach()
+    moved = fused[:, 192:256] @ (fused[:, 960:1024] - 38 * bias[960:1024]).T  # k + (-37 - 1) b_k
+    assert (moved - raw).abs().max() > 10
+    assert np.allclose(explorer.scores_image.get_array().filled(0)[visible], moved.numpy()[visible], atol=1e-3)
     assert explorer.lines[2] == "Largest change of any share: 0.000."
     assert np.allclose(explorer.pattern_image.get_array(), pattern, atol=1e-5)
-    go(explorer, add=0, scale=2.5)
+    go(explorer, times=1, scale=2.5)
     expected = (raw * 2.5 / 8).masked_fill(torch.from_numpy(~visible), -torch.inf).softmax(-1)
     assert np.allclose(explorer.pattern_image.get_array(), expected, atol=1e-5)
     assert np.allclose(explorer.curves["tokens", "changed"].get_ydata(), entropy_tokens(expected), atol=1e-3)
     assert np.allclose(explorer.curves["tokens", "unchanged"].get_ydata(), entropy_tokens(pattern), atol=1e-3)
     go(explorer, scale=1.0, query_bias=False, constant=False)
-    fused, bias = truth[0][1], mini[0].transformer.h[1].attn.c_attn.bias.detach()
     without = (fused[:, 192:256] - bias[192:256]) @ fused[:, 960:1024].T  # (q - bq).k
     expected = (without / 8).masked_fill(torch.from_numpy(~visible), -torch.inf).softmax(-1)
     assert np.allclose(explorer.pattern_image.get_array(), expected, atol=1e-5)

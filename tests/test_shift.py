@@ -218,13 +218,13 @@ def test_the_shipped_figures_match_the_known_totals():
     negative = figures["histogram"][..., figures["edges"][:-1] < 0].sum()
     assert negative / 16_128 == pytest.approx(0.698, abs=5e-4)
     assert list(figures["term_names"]) == list(ScoreTerms._fields)
-    assert figures["terms"].mean(1)[4] == pytest.approx([-7.07, -20.24, 3.95, 1.62], abs=0.01)
+    assert figures["term_mean"][0, 4] == pytest.approx([-7.07, -20.24, 3.95, 1.62], abs=0.01)
 
 
 def test_the_shipped_figures_are_small_and_described():
     from headlab import shift
 
-    assert shift.REFERENCE.stat().st_size < 96_000
+    assert shift.REFERENCE.stat().st_size < 160_000
     for name in gpt2_reference():
         assert f"`{name.removesuffix('_no_first_key')}`" in gpt2_reference.__doc__, name
 
@@ -266,30 +266,134 @@ def test_the_shipped_figures_are_what_the_tool_measures(reference, monkeypatch):
     for name, value in measured.items():
         assert (value.dtype, value.shape) == (shipped[name].dtype, shipped[name].shape), name
         if value.dtype.kind == "f":
-            assert np.allclose(value, shipped[name], rtol=1e-5, atol=1e-6), name
+            assert np.allclose(value, shipped[name], rtol=1e-5, atol=1e-6, equal_nan=True), name
         else:
             assert np.array_equal(value, shipped[name]), name
 
 
 def test_the_shipped_terms_equal_loops(terms):
     figures = gpt2_reference()
+    assert list(figures["fold_names"]) == ["none", "layer_norm", "mean"]
+    rows = [[(i, j) for j in range(i + 1)] for i in range(2, 9)]
     for layer, head, name in ((0, 3, "content"), (4, 0, "query_bias"), (11, 11, "key_bias")):
         term, column = getattr(terms, name)[layer, head].double(), ScoreTerms._fields.index(name)
-        by_key = [statistics.mean(term[i, j].item() for i in range(j, 9)) for j in range(9)]
-        assert figures["terms_by_key"][layer, head, :, column] == pytest.approx(by_key, rel=1e-4, abs=1e-4)
-        for shipped, drop in (("terms", False), ("terms_other_keys", True)):
-            mean = statistics.mean(term[i, j].item() for i, j in pairs(9, drop))
-            assert figures[shipped][layer, head, column] == pytest.approx(mean, rel=1e-4, abs=1e-4)
+        gap = statistics.mean(term[i, 0].item() - term[i, 1 : i + 1].mean().item() for i in range(2, 9))
+        assert figures["term_gap"][0, layer, head, column] == pytest.approx(gap, rel=1e-4, abs=1e-4)
+        spread = statistics.mean(statistics.pstdev(term[place].item() for place in row) for row in rows)
+        assert figures["term_spread"][0, layer, head, column] == pytest.approx(spread, rel=1e-4, abs=1e-4)
+        every = [getattr(terms, name)[layer, h, i, j].item() for h in range(12) for i, j in pairs(9)]
+        assert figures["term_mean"][0, layer, column] == pytest.approx(statistics.mean(every), rel=1e-4, abs=1e-4)
+        if column < 2:
+            over = [statistics.mean((term[i, j] - term[i, 0]).item() for i in range(j, 9)) for j in range(9)]
+            assert figures["term_of_key"][0, layer, head, :, column] == pytest.approx(over, rel=1e-4, abs=1e-4)
     raw = sum(terms).double()
-    others = [raw, *(raw - term for term in terms)]
-    for place, other in enumerate(others):
+    for place, other in enumerate([raw, *(raw - term for term in terms)]):
         pattern = attention_pattern(other[6, 2], 64)
         share = statistics.mean(pattern[i, 0].item() for i in range(2, 9))
-        assert figures["first_share_without"][place, 6, 2] == pytest.approx(share, abs=1e-4)
+        assert figures["first_share_without"][0, place, 6, 2] == pytest.approx(share, abs=1e-4)
         tokens = statistics.mean(effective_tokens(pattern)[2:])
-        assert figures["effective_tokens_without"][place, 6, 2] == pytest.approx(tokens, abs=1e-3)
-        change = (pattern - attention_pattern(raw[6, 2], 64)).abs().max().item()
-        assert figures["pattern_change_without"][place, 6, 2] == pytest.approx(change, abs=1e-3)
+        assert figures["effective_tokens_without"][0, place, 6, 2] == pytest.approx(tokens, abs=1e-3)
+        change = (attention_pattern(other, 64) - attention_pattern(raw, 64)).abs().max().item()
+        assert figures["pattern_change_without"][0, place] == pytest.approx(change, abs=1e-3)
+
+
+def test_the_shipped_conventions_differ_where_they_may_and_agree_where_they_must():
+    figures = gpt2_reference()
+    total = figures["term_gap"].sum(-1)
+    assert np.allclose(total, total[0], atol=1e-3)
+    assert np.abs(figures["term_gap"][..., 2:]).max() < 1e-4  # softmax sees neither
+    assert (figures["pattern_change_without"][:, 3:] < 1e-6).all()
+    for name in ("first_share_without", "effective_tokens_without"):
+        assert np.allclose(figures[name][:, 0], figures[name][0, 0], atol=1e-5)
+        assert not np.allclose(figures[name][0, 2], figures[name][2, 2], atol=0.1)
+
+
+def test_the_shipped_figures_of_each_text_equal_loops(reference, prompts):
+    figures = gpt2_reference()
+    longer = load_file(reference / "llm_visualized.safetensors")
+    assert list(figures["text_n_tokens"]) == [6, 6, 6, 7, 6, 9, 11, 12, 12, 12]
+    assert figures["texts"][6] == "Vectors are the soul of a neural network."
+    for place, raw in ((3, prompts[3]), (6, longer["attn_scores.vectors"])):
+        n = raw.shape[-1]
+        for layer, head in ((0, 1), (11, 4)):
+            one = raw[layer, head].double()
+            below = [one[i, j] < one[i, 0] for i, j in pairs(n, drop_first_key=True)]
+            assert figures["text_below_first_key"][place, layer, head] == pytest.approx(np.mean(below))
+            below = [one[i, j] < one[i, : i + 1].mean() for i, j in pairs(n) if i >= 2]
+            assert figures["text_below_row_mean"][place, layer, head] == pytest.approx(np.mean(below))
+            negative = [one[i, j].item() < 0 for i, j in pairs(n)]
+            assert figures["text_fraction_negative"][place, layer, head] == pytest.approx(np.mean(negative))
+            shares = [(one[i, : i + 1] / 8).softmax(-1) for i in range(n)]
+            first = statistics.mean(share[0].item() for share in shares[2:])
+            assert figures["text_first_share"][place, layer, head] == pytest.approx(first, rel=1e-5)
+        for i in range(12):
+            counted = (raw[5, :, i, : i + 1] < 0).sum() if i < n else 0
+            assert figures["text_n_negative"][place, 5, i] == counted
+        first = [(raw[..., i, : i + 1].double() / 8).softmax(-1)[..., 0].mean().item() for i in range(n)]
+        assert figures["query_first_share"][place, :n] == pytest.approx(first, rel=1e-5)
+        assert np.isnan(figures["query_first_share"][place, n:]).all()
+
+
+def test_the_shipped_patterns_are_the_recorded_ones_and_say_of_what(reference):
+    figures, recorded = gpt2_reference(), load_file(reference / "patterns.safetensors")
+    names = list(figures["query_names"])
+    longest = figures["query_first_share"][names.index("dog_on_ship")]
+    assert longest == pytest.approx(recorded["pattern.dog_on_ship"][..., 0].mean((0, 1)).numpy(), abs=1e-5)
+    assert np.isfinite(longest).sum() == 17 and not figures["query_bos"][names.index("dog_on_ship")]
+    assert [name for name, bos in zip(names, figures["query_bos"], strict=True) if bos] == ["fair_in_love"]
+    single = dict(zip(figures["single_names"], figures["single_first_share"], strict=True))
+    assert len(single) == 13 and np.isfinite(single["l10h7"]).sum() == 101
+    assert single["l10h7"] == pytest.approx(recorded["l10h7.pattern"][..., 0].mean(0).numpy(), abs=5e-3)
+    layer_5 = [np.nanmean(share[2:]) for name, share in single.items() if name.endswith(".l5")]
+    assert (len(layer_5), round(min(layer_5), 2), round(max(layer_5), 2)) == (4, 0.56, 0.73)
+    assert round(np.nanmean(single["l10h7"][2:]), 2) == 0.59
+
+
+def test_the_shipped_lengths_and_directions(reference):
+    figures, x = gpt2_reference(), load_file(reference / "john_smith.safetensors")["ln_1"].double()
+    assert figures["input_length"][3, 0] == pytest.approx(x[3, 0].norm().item(), rel=1e-5)
+    cosine = torch.nn.functional.cosine_similarity(x[3, 0], x[3, 5], dim=0).item()
+    assert figures["input_cosine"][3, 0, 5] == figures["input_cosine"][3, 5, 0] == pytest.approx(cosine, rel=1e-5)
+    weights = load_file(reference / "attention_weights.safetensors")
+    assert figures["position_length"][:2] == pytest.approx(weights["wpe.weight"][:2].norm(dim=-1).numpy(), rel=1e-5)
+    for third, layer, head in ((0, 2, 3), (1, 4, 11), (2, 11, 0)):
+        bias = weights[f"h.{layer}.attn.c_attn.bias"][768 * third + 64 * head :][:64]
+        assert figures["bias_length"][third, layer, head] == pytest.approx(bias.norm().item(), rel=1e-5)
+
+
+def test_what_lesson_4_tells_of_length():
+    figures = gpt2_reference()
+    n_tokens = figures["text_n_tokens"]
+    by_query = figures["text_n_negative"].sum(1) / (144 * np.arange(1, 13))
+    assert 0.135 < by_query[:, 0].min() and by_query[:, 0].max() < 0.175  # 14 to 17 %
+    assert 0.485 < by_query[:, 1].min() and by_query[:, 1].max() < 0.595  # 49 to 59 %
+    late = [by_query[place, 5:n] for place, n in enumerate(n_tokens)]
+    assert np.concatenate(late).min() > 0.745
+    short, long = n_tokens <= 7, n_tokens >= 11
+    for layers, told in ((slice(None), (67, 73, 78, 80)), (slice(11, 12), (25, 42, 39, 46))):
+        share = 100 * figures["text_fraction_negative"][:, layers].mean((1, 2))
+        ends = [f(share[group]) for group in (short, long) for f in (np.min, np.max)]
+        assert np.round(ends).tolist() == list(told)
+    first_six = figures["text_n_negative"][..., :6].sum((1, 2)) / (144 * 21)
+    assert 0.665 < first_six.min() and first_six.max() < 0.715  # cut to one length, the ten texts agree
+
+
+def test_what_lesson_5_tells_of_shares_and_sparsity():
+    from scipy.stats import spearmanr
+
+    figures = gpt2_reference()
+    share = figures["query_first_share"]
+    told = [(round(np.nanmin(share[:, i]), 2), round(np.nanmax(share[:, i]), 2)) for i in (2, 9)]
+    assert told == [(0.75, 0.81), (0.44, 0.56)]
+    assert figures["text_below_first_key"].mean((1, 2)).min() > 0.9
+    mean = figures["text_below_row_mean"].mean((1, 2))
+    assert 0.55 < mean.min() < mean.max() < 0.6
+    for place in range(10):
+        negative, spread, tokens = (
+            figures[f"text_{name}"][place].ravel() for name in ("fraction_negative", "spread", "effective_tokens")
+        )
+        with_tokens = [spearmanr(values, tokens).statistic for values in (negative, spread)]
+        assert 0.35 < with_tokens[0] < 0.53 and -0.93 < with_tokens[1] < -0.82
 
 
 def test_the_shipped_figures_of_each_prompt_equal_loops(prompts, terms):

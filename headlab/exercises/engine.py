@@ -27,13 +27,15 @@ class Exercise:
     """An exercise: `answer` solves it, `cases` are the arguments it is tried on, `mistakes` are likely wrong answers.
 
     A mistake is a whole function whose docstring is what to tell the reader who makes it, so that a test can hand
-    in each of them and see that it is named.
+    in each of them and see that it is named. Where many answers are right, `wrong(results, cases)` says in one line
+    what is wrong with a reader's, or None where nothing is.
     """
 
     answer: Callable
     cases: tuple
     mistakes: tuple[Callable, ...]
     tolerance: float = 1e-5
+    wrong: Callable | None = None
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,9 @@ def _judge(exercise, function):
             return "not yet", mistake.__doc__
     if _changes(function, results[0], exercise, deadline):
         return "not yet", "your function gives another result each time: it must draw no random numbers of its own"
+    if exercise.wrong:
+        said = exercise.wrong(results, exercise.cases)
+        return ("not yet", said) if said else ("passed", "right")
     return "not yet", _difference(results, exercise)
 
 
@@ -277,4 +282,4 @@ def _describe(value):
         return "a number" if kind == "numbers" and value.ndim == 0 else f"{kind} of shape {tuple(value.shape)}"
     if isinstance(value, bool):
         return "True or False"
-    return "a number" if isinstance(value, int | float | np.generic) else type(value).__name__
+    return "a number" if isinstance(value, int | float | np.number) else type(value).__name__

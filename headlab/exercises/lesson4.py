@@ -1,14 +1,10 @@
-"""Lesson 4: the size of the shift, what softmax sees of it, and which term makes the sink."""
-
-import math
+"""Lesson 4: the size of the shift, query by query and text by text, and what an interval answers."""
 
 import numpy as np
 import torch
 
-from headlab.contrast import effective_tokens
 from headlab.exercises.engine import Exercise
 from headlab.masking import causal_mask
-from headlab.scores import attention_pattern
 
 
 def _scores(*shape, mean=-1.0):
@@ -22,10 +18,6 @@ def _scores_with_a_zero():
     scores = _scores(5, 5)
     scores[3, 1] = 0.0
     return scores
-
-
-def _pattern(*shape):
-    return attention_pattern(_scores(*shape), 1.0)
 
 
 def _fraction_negative(raw):
@@ -68,90 +60,69 @@ def _heads_too(raw):
     return (raw[..., causal_mask(raw.shape[-1])] < 0).double().mean()
 
 
+def _positive(raw):
+    """this is the fraction that is not negative: 1 minus what was asked"""
+    return 1 - _fraction_negative(raw)
+
+
 def _a_count(raw):
     """this is how many are negative: divide by the number of causal pairs"""
     return (raw[..., causal_mask(raw.shape[-1])] < 0).double().sum(-1)
 
 
-def _effective(pattern):
-    return torch.from_numpy(effective_tokens(pattern))
-
-
-def _zero_log_zero(pattern):
-    """0 * log 0 gives nan in every row with a masked key: count it as 0, for example with torch.where or nansum"""
-    return torch.exp(-(pattern * pattern.log()).sum(-1))
-
-
-def _the_entropy(pattern):
-    """this is the entropy: its exponential is the number of tokens"""
-    return _effective(pattern).log()
-
-
-def _in_bits(pattern):
-    """the entropy is in bits (log2) and the exponential in e: use the natural logarithm, or raise 2 to it"""
-    return torch.exp(_effective(pattern).log() / math.log(2))
-
-
-def _no_minus(pattern):
-    """the minus sign is missing: the logarithm of a share is negative, so this is 1 over the right number"""
-    return 1 / _effective(pattern)
-
-
-def _simpson(pattern):
-    """this is 1 / sum of p squared, another count of tokens (Hill's order 2): use exp of the entropy (order 1)"""
-    return 1 / (pattern.double() ** 2).sum(-1)
-
-
-def _averaged(pattern):
-    """the queries are averaged: keep one number for each query"""
-    return _effective(pattern).mean(-1)
-
-
-def _down_columns(pattern):
-    """the sum runs over the queries: a query's shares are a row, so use the last axis"""
-    return torch.exp(torch.special.entr(pattern).sum(-2))
-
-
-def _centred(raw):
+def _by_query(raw):
     visible = causal_mask(raw.shape[-1])
-    means = (raw * visible).sum(-1, keepdim=True) / visible.sum(-1, keepdim=True)
-    return (raw - means).masked_fill(~visible, -torch.inf)
+    return ((raw < 0) & visible).sum(-1).double().mean(tuple(range(raw.ndim - 2))) / visible.sum(-1)
 
 
-def _mean_with_future(raw):
-    """the future is in the rows' means: average only over the keys that the query sees"""
-    return (raw - raw.mean(-1, keepdim=True)).masked_fill(~causal_mask(raw.shape[-1]), -torch.inf)
-
-
-def _one_mean(raw):
-    """one mean is taken from the whole head: each row has its own constant that softmax does not see"""
+def _by_key(raw):
+    """these are the columns, one number for each key: a query is a row, so count along the last axis"""
     visible = causal_mask(raw.shape[-1])
-    mean = raw[..., visible].mean(-1)[..., None, None]
-    return (raw - mean).masked_fill(~visible, -torch.inf)
+    return ((raw < 0) & visible).sum(-2).double().mean(tuple(range(raw.ndim - 2))) / visible.sum(-2)
 
 
-def _column_means(raw):
-    """the columns are centred: what a key gets in every row is just what softmax does see. Centre the rows"""
+def _by_query_with_future(raw):
+    """the future is counted too: row i has i + 1 visible keys"""
+    return (raw < 0).double().mean(-1).mean(tuple(range(raw.ndim - 2)))
+
+
+def _by_query_over_all(raw):
+    """the number of negative scores is divided by T: row i has i + 1 visible keys"""
+    return ((raw < 0) & causal_mask(raw.shape[-1])).double().mean(-1).mean(tuple(range(raw.ndim - 2)))
+
+
+def _by_query_each_head(raw):
+    """the heads are still apart: average over every axis but the queries'"""
     visible = causal_mask(raw.shape[-1])
-    means = (raw * visible).sum(-2, keepdim=True) / visible.sum(-2, keepdim=True)
-    return (raw - means).masked_fill(~visible, -torch.inf)
+    return ((raw < 0) & visible).sum(-1).double() / visible.sum(-1)
 
 
-def _not_masked(raw):
-    """the future is not -inf: mask the centred scores"""
+def _by_query_counts(raw):
+    """these are counts: divide each by the number of scores that its row has"""
+    return ((raw < 0) & causal_mask(raw.shape[-1])).sum(-1).double().mean(tuple(range(raw.ndim - 2)))
+
+
+def _by_query_positive(raw):
+    """this is the fraction that is not negative: 1 minus what was asked"""
+    return 1 - _by_query(raw)
+
+
+def _by_query_no_self(raw):
+    """the diagonal is left out: a query sees itself"""
+    visible = causal_mask(raw.shape[-1]).tril(-1)
+    return ((raw < 0) & visible).sum(-1).double().mean(tuple(range(raw.ndim - 2))) / visible.sum(-1).clamp(min=1)
+
+
+def _by_query_one_layer(raw):
+    """only the first head is counted: average over all of them"""
+    return _by_query(raw[(0,) * (raw.ndim - 2)])
+
+
+def _by_query_running(raw):
+    """this is the fraction up to each query: count each row alone"""
     visible = causal_mask(raw.shape[-1])
-    return raw - (raw * visible).sum(-1, keepdim=True) / visible.sum(-1, keepdim=True)
-
-
-def _never_masked(raw):
-    """nothing is masked: the future is in the rows' means and still in the result. Leave it out of both"""
-    return raw - raw.mean(-1, keepdim=True)
-
-
-def _by_width(raw):
-    """the sum of a row is divided by T: row i has i + 1 visible keys"""
-    visible = causal_mask(raw.shape[-1])
-    return (raw - (raw * visible).mean(-1, keepdim=True)).masked_fill(~visible, -torch.inf)
+    counts = ((raw < 0) & visible).sum(-1).double().mean(tuple(range(raw.ndim - 2)))
+    return counts.cumsum(-1) / visible.sum(-1).cumsum(-1)
 
 
 def _bootstrap_case(seed, n_rows, n_resamples):
@@ -189,98 +160,154 @@ def _one_number(n_negative, n_scores, rows):
 
 
 def _positives(n_negative, n_scores, rows):
-    """this is the fraction that is not negative: 1 less what was asked"""
+    """this is the fraction that is not negative: 1 minus what was asked"""
     return 1 - n_negative[rows].sum(-1) / n_scores[rows].sum(-1)
 
 
-def _term_case(n_tokens, d_model, d_head):
-    random = torch.Generator().manual_seed(n_tokens)
-    sizes = ((n_tokens, d_model), (d_model, d_head), (d_model, d_head), (d_head,), (d_head,))
-    return tuple(torch.randn(*size, generator=random) for size in sizes)
+def _column_resampled(n_negative, n_scores, rows):
+    """the sums run over the resamples: each line of `rows` is one resample, so sum along the last axis"""
+    return n_negative[rows].sum(0) / n_scores[rows].sum(0)
 
 
-def _query_bias_term(x, weight_q, weight_k, bias_q, bias_k):
-    return (bias_q @ (x @ weight_k).T).expand(len(x), len(x))
+def _counts_only(n_negative, n_scores, rows):
+    """these are counts: divide by the number of scores of the rows that were drawn"""
+    return n_negative[rows].sum(-1)
 
 
-def _key_bias_term(x, weight_q, weight_k, bias_q, bias_k):
-    """this is the key-bias term, (x Wq).bk, constant along a row: the query's bias meets the keys, bq.(x Wk)"""
-    return ((x @ weight_q) @ bias_k)[:, None].expand(len(x), len(x))
+def _drawn_once(n_negative, n_scores, rows):
+    """a row that was drawn twice counts once: a resample with replacement counts it as often as it was drawn"""
+    return np.array([n_negative[np.unique(r)].sum() / n_scores[np.unique(r)].sum() for r in rows])
 
 
-def _down_the_rows(x, weight_q, weight_k, bias_q, bias_k):
-    """it is transposed: bq.(x_j Wk) depends on the key j, so each column holds one value"""
-    return _query_bias_term(x, weight_q, weight_k, bias_q, bias_k).T
+UNITS = ("rows", "heads", "texts", "runs")
+QUESTIONS = (  # what was resampled, what one wants to know, and whether the interval answers it
+    ("rows", "rows", True),
+    ("rows", "texts", False),
+    ("rows", "heads", False),
+    ("heads", "heads", True),
+    ("heads", "texts", False),
+    ("heads", "runs", False),
+    ("texts", "texts", True),
+    ("texts", "runs", False),
+    ("runs", "runs", True),
+    ("runs", "texts", False),
+)
 
 
-def _with_key_bias(x, weight_q, weight_k, bias_q, bias_k):
-    """bq.bk is in it, the constant term: the keys are x Wk here, without their bias"""
-    return (bias_q @ (x @ weight_k + bias_k).T).expand(len(x), len(x))
+def _answers(resampled, question):
+    return resampled == question
 
 
-def _with_content(x, weight_q, weight_k, bias_q, bias_k):
-    """the content term is in it: the query is bq alone, without x Wq"""
-    return (x @ weight_q + bias_q) @ (x @ weight_k).T
+def _always_yes(resampled, question):
+    """always True: an interval over rows, say, cannot tell what other texts would give"""
+    return True
 
 
-def _one_row(x, weight_q, weight_k, bias_q, bias_k):
-    """the values are right, one for each key: repeat them for every query, (T, T), for example with expand"""
-    return bias_q @ (x @ weight_k).T
+def _always_no(resampled, question):
+    """always False: some of these intervals do answer the question"""
+    return False
 
 
-def _wrong_weight(x, weight_q, weight_k, bias_q, bias_k):
-    """the keys are made with the queries' weight: k = x Wk"""
-    return (bias_q @ (x @ weight_q).T).expand(len(x), len(x))
+def _larger_answers_smaller(resampled, question):
+    """a larger unit does not answer for a smaller one: resampled runs leave the texts as they are"""
+    return UNITS.index(resampled) >= UNITS.index(question)
 
 
-NAMES = ("content", "query_bias", "key_bias", "constant")
+def _smaller_answers_larger(resampled, question):
+    """many small units do not answer for a larger one: 10,000 rows of one text are still one text"""
+    return UNITS.index(resampled) <= UNITS.index(question)
 
 
-def _sink_case(seed, n_tokens, content_gap, bias_gap, constant):
-    """Four terms of one head whose first key stands out, by so much in each of the two terms that softmax sees."""
-    random = torch.Generator().manual_seed(seed)
-    content = 4 * torch.randn(n_tokens, n_tokens, generator=random)
-    query_bias = 4 * torch.randn(1, n_tokens, generator=random).expand(n_tokens, -1).clone()
-    content[:, 0] += content_gap
-    query_bias[:, 0] += bias_gap
-    key_bias = 5 * torch.randn(n_tokens, 1, generator=random).expand(-1, n_tokens) - 60
-    return content, query_bias, key_bias, torch.full((n_tokens, n_tokens), constant)
+def _rows_answer_all(resampled, question):
+    """rows answer for other rows of the same texts and heads only: these were not drawn again"""
+    return resampled == "rows" or resampled == question
 
 
-def _first_share(raw):
-    return attention_pattern(raw, 64.0)[2:, 0].mean().item()
+def _heads_answer_runs(resampled, question):
+    """144 heads of one model are one training run: they say nothing about another one"""
+    return resampled == question or (resampled, question) == ("heads", "runs")
 
 
-def _breaks_the_sink(content, query_bias, key_bias, constant):
-    terms = (content, query_bias, key_bias, constant)
-    return NAMES[int(np.argmin([_first_share(sum(terms) - term) for term in terms]))]
+def _texts_answer_runs(resampled, question):
+    """other texts for the same weights are not other weights: only runs answer for runs"""
+    return resampled == question or (resampled, question) == ("texts", "runs")
 
 
-def _most_negative(content, query_bias, key_bias, constant):
-    """the term with the lowest mean: that says nothing about what softmax sees of it. Remove each in turn and look"""
-    terms = (content, query_bias, key_bias, constant)
-    return NAMES[int(np.argmin([t[causal_mask(len(t))].mean().item() for t in terms]))]
+def _rows_answer_texts(resampled, question):
+    """the rows of a text share that text: their scatter does not show how texts differ"""
+    return resampled == question or (resampled, question) == ("rows", "texts")
 
 
-def _strengthens_the_sink(content, query_bias, key_bias, constant):
-    """the removal after which the first key gets most: look for the least"""
-    terms = (content, query_bias, key_bias, constant)
-    return NAMES[int(np.argmax([_first_share(sum(terms) - term) for term in terms]))]
+def _turned(resampled, question):
+    """True and False are exchanged: True where the interval answers the question"""
+    return resampled != question
 
 
-def _highest_at_first(content, query_bias, key_bias, constant):
-    """the term that is largest at the first key: what counts is how far it stands above the other keys of its row"""
-    return NAMES[int(np.argmax([t[:, 0].mean().item() for t in (content, query_bias, key_bias, constant)]))]
+def _lengths_case(seed, *lengths):
+    """For each text a row of counts, of the negative scores of its rows; longer texts have lower shifts by row."""
+    random = np.random.default_rng(seed)
+    counts = []
+    for level, n in enumerate(lengths):
+        size = np.arange(1, n + 1)
+        counts.append(random.binomial(size, np.clip(0.9 - 0.6 / size - 0.1 * level, 0, 1)))
+    return (counts,)
 
 
-def _with_a_blank(content, query_bias, key_bias, constant):
-    """the right terms, but their names are written with an underscore, as the function's arguments are"""
-    return _breaks_the_sink(content, query_bias, key_bias, constant).replace("_", " ")
+def _alike(counts):
+    common = min(len(rows) for rows in counts)
+    return np.array([rows[:common].sum() for rows in counts]) / (common * (common + 1) / 2)
 
 
-def _always_query_bias(content, query_bias, key_bias, constant):
-    """always the query bias: in some of these heads it is another term. Measure each head"""
-    return "query_bias"
+def _whole_texts(counts):
+    """whole texts are compared: the longer ones have more late rows. Cut all to the rows of the shortest"""
+    return np.array([rows.sum() / (len(rows) * (len(rows) + 1) / 2) for rows in counts])
+
+
+def _last_rows(counts):
+    """these are the last rows of each text, which differ in length: take the first ones, which all texts have"""
+    common = min(len(rows) for rows in counts)
+    return np.array([rows[-common:].sum() / (np.arange(1, len(rows) + 1)[-common:].sum()) for rows in counts])
+
+
+def _one_row_short(counts):
+    """one row is missing: the shortest text's last row belongs to it"""
+    common = min(len(rows) for rows in counts) - 1
+    return np.array([rows[:common].sum() for rows in counts]) / (common * (common + 1) / 2)
+
+
+def _rows_alike(counts):
+    """the rows' fractions are averaged, so that a row of one score weighs as much as a long one: divide sum by sum"""
+    common = min(len(rows) for rows in counts)
+    return np.array([(rows[:common] / np.arange(1, common + 1)).mean() for rows in counts])
+
+
+def _square(counts):
+    """divided by T * T: the visible scores are T(T + 1)/2"""
+    common = min(len(rows) for rows in counts)
+    return np.array([rows[:common].sum() for rows in counts]) / common**2
+
+
+def _own_denominator(counts):
+    """the counts are cut but divided by the scores of the whole text: cut both"""
+    common = min(len(rows) for rows in counts)
+    return np.array([rows[:common].sum() / (len(rows) * (len(rows) + 1) / 2) for rows in counts])
+
+
+def _first_text_rules(counts):
+    """all texts are cut to the first one's length: the shortest may be another one"""
+    common = len(counts[0])
+    return np.array([rows[:common].sum() / (len(rows[:common]) * (len(rows[:common]) + 1) / 2) for rows in counts])
+
+
+def _together(counts):
+    """the texts are put together: keep one number for each"""
+    common = min(len(rows) for rows in counts)
+    return sum(rows[:common].sum() for rows in counts) / (len(counts) * common * (common + 1) / 2)
+
+
+def _not_negative(counts):
+    """this is the fraction that is not negative: 1 minus what was asked"""
+    return 1 - _alike(counts)
 
 
 EXERCISES = {
@@ -296,36 +323,66 @@ EXERCISES = {
             _mean_of_rows,
             _heads_too,
             _a_count,
+            _positive,
         ),
     ),
     "4.2": Exercise(
-        answer=_effective,
-        cases=((_pattern(2, 2),), (_pattern(6, 6),), (_pattern(3, 4, 4),)),
-        mistakes=(_zero_log_zero, _the_entropy, _in_bits, _no_minus, _simpson, _averaged, _down_columns),
+        answer=_by_query,
+        cases=((_scores(2, 3, 5, 5),), (_scores(4, 6, 6),)),
+        mistakes=(
+            _by_key,
+            _by_query_with_future,
+            _by_query_over_all,
+            _by_query_each_head,
+            _by_query_counts,
+            _by_query_positive,
+            _by_query_no_self,
+            _by_query_one_layer,
+            _by_query_running,
+        ),
     ),
     "4.3": Exercise(
-        answer=_centred,
-        cases=((_scores(2, 2),), (_scores(6, 6),), (_scores(3, 4, 4),)),
-        mistakes=(_mean_with_future, _one_mean, _column_means, _not_masked, _never_masked, _by_width),
-    ),
-    "4.4": Exercise(
         answer=_resampled,
         cases=(_bootstrap_case(1, 5, 3), _bootstrap_case(2, 9, 4)),
-        mistakes=(_mean_of_fractions, _same_denominator, _not_resampled, _one_number, _positives),
+        mistakes=(
+            _mean_of_fractions,
+            _same_denominator,
+            _not_resampled,
+            _one_number,
+            _positives,
+            _column_resampled,
+            _counts_only,
+            _drawn_once,
+        ),
+    ),
+    "4.4": Exercise(
+        answer=_answers,
+        cases=tuple((resampled, question) for resampled, question, _ in QUESTIONS),
+        mistakes=(
+            _always_yes,
+            _always_no,
+            _larger_answers_smaller,
+            _smaller_answers_larger,
+            _rows_answer_all,
+            _heads_answer_runs,
+            _texts_answer_runs,
+            _rows_answer_texts,
+            _turned,
+        ),
     ),
     "4.5": Exercise(
-        answer=_query_bias_term,
-        cases=(_term_case(2, 5, 3), _term_case(6, 7, 4)),
-        mistakes=(_key_bias_term, _down_the_rows, _with_key_bias, _with_content, _one_row, _wrong_weight),
-    ),
-    "4.6": Exercise(
-        answer=_breaks_the_sink,
-        cases=(
-            _sink_case(1, 6, -9.0, 35.0, -30.0),
-            _sink_case(2, 7, 30.0, -9.0, 90.0),
-            _sink_case(3, 5, -8.0, 40.0, 70.0),
-            _sink_case(4, 6, 40.0, -12.0, -90.0),
+        answer=_alike,
+        cases=(_lengths_case(1, 7, 5, 9), _lengths_case(2, 4, 11, 6, 8)),
+        mistakes=(
+            _whole_texts,
+            _last_rows,
+            _one_row_short,
+            _rows_alike,
+            _square,
+            _own_denominator,
+            _first_text_rules,
+            _together,
+            _not_negative,
         ),
-        mistakes=(_most_negative, _strengthens_the_sink, _highest_at_first, _with_a_blank, _always_query_bias),
     ),
 }

@@ -1,0 +1,549 @@
+"""Lesson 5: what softmax sees, a gauge to choose, a number that none moves, and who makes the sink."""
+
+import numpy as np
+import torch
+
+from headlab.contrast import below_first_key, below_row_mean, effective_tokens, row_contrast
+from headlab.exercises.engine import Exercise
+from headlab.masking import causal_mask
+from headlab.scores import attention_pattern
+
+
+def _scores(*shape, mean=-1.0):
+    """Scores whose future differs from their past, so that counting it shows."""
+    values = mean + 3 * torch.randn(*shape, generator=torch.Generator().manual_seed(sum(shape)))
+    return torch.where(causal_mask(shape[-1]), values, values + 2.5)
+
+
+def _centred(raw):
+    visible = causal_mask(raw.shape[-1])
+    means = (raw * visible).sum(-1, keepdim=True) / visible.sum(-1, keepdim=True)
+    return (raw - means).masked_fill(~visible, -torch.inf)
+
+
+def _mean_with_future(raw):
+    """the future is in the rows' means: average only over the keys that the query sees"""
+    return (raw - raw.mean(-1, keepdim=True)).masked_fill(~causal_mask(raw.shape[-1]), -torch.inf)
+
+
+def _one_mean(raw):
+    """one mean is taken from the whole head: each row has its own constant that softmax does not see"""
+    visible = causal_mask(raw.shape[-1])
+    mean = raw[..., visible].mean(-1)[..., None, None]
+    return (raw - mean).masked_fill(~visible, -torch.inf)
+
+
+def _column_means(raw):
+    """the columns are centred: what a key gets in every row is just what softmax does see. Centre the rows"""
+    visible = causal_mask(raw.shape[-1])
+    means = (raw * visible).sum(-2, keepdim=True) / visible.sum(-2, keepdim=True)
+    return (raw - means).masked_fill(~visible, -torch.inf)
+
+
+def _not_masked(raw):
+    """the future is not -inf: mask the centred scores"""
+    visible = causal_mask(raw.shape[-1])
+    return raw - (raw * visible).sum(-1, keepdim=True) / visible.sum(-1, keepdim=True)
+
+
+def _never_masked(raw):
+    """nothing is masked: the future is in the rows' means and still in the result. Leave it out of both"""
+    return raw - raw.mean(-1, keepdim=True)
+
+
+def _by_width(raw):
+    """the sum of a row is divided by T: row i has i + 1 visible keys"""
+    visible = causal_mask(raw.shape[-1])
+    return (raw - (raw * visible).mean(-1, keepdim=True)).masked_fill(~visible, -torch.inf)
+
+
+def _median_of_row(raw):
+    """each row's median is subtracted: softmax does not mind, but the exercise asks for the mean"""
+    visible = causal_mask(raw.shape[-1])
+    middle = raw.double().masked_fill(~visible, torch.nan).nanquantile(0.5, dim=-1, keepdim=True)
+    return (raw - middle).masked_fill(~visible, -torch.inf).to(raw.dtype)
+
+
+def _divided(raw):
+    """each row is also divided by its standard deviation: softmax does see how wide a row is. Only subtract"""
+    visible = causal_mask(raw.shape[-1])
+    centred = _centred(raw).masked_fill(~visible, 0.0)
+    width = (centred.square().sum(-1, keepdim=True) / visible.sum(-1, keepdim=True)).sqrt()
+    return (centred / width.clamp(min=1e-9)).masked_fill(~visible, -torch.inf)
+
+
+def _head_case(seed, n_tokens, d_head):
+    """Queries and keys of one head, with queries that point to all sides and scores on both sides of zero."""
+    q, k = torch.randn(2, n_tokens, d_head, generator=torch.Generator().manual_seed(seed))
+    return 3 * q, 2 * k - 1
+
+
+def _lifted(q, k):
+    lowest = (q @ k.T)[causal_mask(len(q))].min()
+    return (1 + lowest.abs()) * _unit_lift(q)
+
+
+def _unit_lift(q):
+    """The shortest vector whose product with every query is 1."""
+    return torch.linalg.lstsq(q, torch.ones(len(q), 1, dtype=q.dtype), driver="gelsd").solution[:, 0]
+
+
+def _not_positive(results, cases):
+    """What is wrong with vectors that should make all causal scores positive."""
+    for result, (q, k) in zip(results, cases, strict=True):
+        vector = _numbers(result)
+        if vector is None or vector.shape != (q.shape[1],) or not np.isfinite(vector).all():
+            return f"expected one finite vector of shape ({q.shape[1]},), one number for each channel"
+        scores = (q.double() @ (k.double() + torch.from_numpy(vector)).T)[causal_mask(len(q))]
+        if scores.min() <= 0:
+            n_low = int((scores <= 0).sum())
+            told = f"{n_low} of {len(scores)} causal scores are not positive, the lowest {scores.min():.4g}"
+            return f"with your vector {told}"
+    return None
+
+
+def _numbers(result):
+    """A result as float64 numpy, or None where it holds no real numbers."""
+    try:
+        array = np.asarray(result.detach().cpu() if isinstance(result, torch.Tensor) else result)
+        return array.astype(np.float64) if array.dtype.kind in "iuf" else None
+    except (TypeError, ValueError, RuntimeError, NotImplementedError):
+        return None
+
+
+def _pushed_down(q, k):
+    """all causal scores are negative: the direction is right, its sign is not"""
+    return -_lifted(q, k)
+
+
+def _mean_query(q, k):
+    """this points along the mean query: queries that point away from it get lower scores. Solve for all queries"""
+    return 100 * q.mean(0)
+
+
+def _lift_of_one(q, k):
+    """its product with every query is 1, so all scores rise by 1 only: how far down does the lowest one lie?"""
+    return _unit_lift(q)
+
+
+def _ones(q, k):
+    """the same number in every channel lifts a query only if its channels sum to more than 0"""
+    return 100 * torch.ones(q.shape[1])
+
+
+def _lifted_scores(q, k):
+    """these are scores: return the vector (channel,) that is added to the key bias"""
+    return q @ (k + _lifted(q, k)).T
+
+
+def _lifted_keys(q, k):
+    """these are the changed keys: return the vector (channel,) that is added to each of them"""
+    return k + _lifted(q, k)
+
+
+def _a_column(q, k):
+    """the vector has an axis too many: return (channel,), not (channel, 1)"""
+    return _lifted(q, k)[:, None]
+
+
+def _along_keys(q, k):
+    """the product with every key is constant: what is added to a key meets the queries, so solve for those"""
+    return (1 + (q @ k.T).abs().max()) * _unit_lift(k)
+
+
+def _by_the_mean(q, k):
+    """the scores rise by the size of their mean: the lowest ones are still below zero"""
+    return (1 + (q @ k.T)[causal_mask(len(q))].mean().abs()) * _unit_lift(q)
+
+
+def _centred_keys(q, k):
+    """the mean key is taken away: then the scores of each row sum to about zero, and many are negative"""
+    return -k.mean(0)
+
+
+def _invariant_cases():
+    """Three heads; then the first one in three gauges, and with another future."""
+    random = torch.Generator().manual_seed(54)
+    heads = 4 * torch.randn(3, 7, 7, generator=random, dtype=torch.float64) - 1
+    constants = 60 * torch.randn(2, 7, 1, generator=random, dtype=torch.float64)
+    future = heads[0] + 40 * torch.randn(7, 7, generator=random, dtype=torch.float64).triu(1)
+    return tuple((raw,) for raw in (*heads, heads[0] - 50, *(heads[0] + constants), future))
+
+
+KNOWN = {
+    "share below the first key": below_first_key,
+    "share below the row's mean": below_row_mean,
+    "spread": lambda raw: row_contrast(raw).spread,
+    "gap": lambda raw: row_contrast(raw).gap,
+}
+
+
+def _moved(results, cases):
+    """What is wrong with a number that no gauge should move."""
+    numbers = [_numbers(result) for result in results]
+    if any(number is None or number.ndim != 0 or not np.isfinite(number) for number in numbers):
+        return "expected one finite number for each head (query, key)"
+    same = [np.isclose(number, numbers[0], rtol=1e-4, atol=1e-4) for number in numbers]
+    for place, change in ((3, "50 is subtracted from every score"), (4, "each row gets a constant of its own")):
+        if not same[place]:
+            return f"your number goes from {numbers[0]:.4g} to {numbers[place]:.4g} when {change}: a gauge moves it"
+    if not same[5]:
+        return f"your number goes from {numbers[0]:.4g} to {numbers[5]:.4g} in another gauge"
+    if not same[6]:
+        return "your number changes with the scores of the future, which no query sees"
+    if same[1] and same[2]:
+        return "your number is the same for three different heads: it says nothing about the scores"
+    for name, known in KNOWN.items():
+        if all(np.isclose(n, known(raw), rtol=1e-4, atol=1e-4) for n, (raw,) in zip(numbers, cases, strict=True)):
+            return f"no gauge moves this number, but it is section 2's {name}: invent another one"
+    return None
+
+
+def _range_of_rows(raw):
+    visible = causal_mask(len(raw))
+    high, low = (raw.masked_fill(~visible, s * torch.inf) for s in (-1, 1))
+    return (high.amax(-1) - low.amin(-1)).mean()
+
+
+def _negative_again(raw):
+    """this is the fraction of negative scores: the gauge moves it anywhere, from nearly none to nearly all"""
+    return (raw[causal_mask(len(raw))] < 0).double().mean()
+
+
+def _mean_again(raw):
+    """this is the mean of the scores: it moves with every constant that a row gets"""
+    return raw[causal_mask(len(raw))].mean()
+
+
+def _median_again(raw):
+    """this is the median of the scores: it moves with the constants of the rows"""
+    return raw[causal_mask(len(raw))].quantile(0.5)
+
+
+def _std_of_all(raw):
+    """the standard deviation of all scores together: constants that differ from row to row change it. Go row by row"""
+    return raw[causal_mask(len(raw))].std(correction=0)
+
+
+def _highest(raw):
+    """this is the highest score: it moves with the constant of its row"""
+    return raw[causal_mask(len(raw))].max()
+
+
+def _range_of_all(raw):
+    """highest minus lowest score of the whole head: the two stand in different rows, whose constants do not cancel"""
+    scores = raw[causal_mask(len(raw))]
+    return scores.max() - scores.min()
+
+
+def _spread_with_future(raw):
+    """the future is in it: a row's spread is that of its visible keys only"""
+    return raw.std(-1, correction=0).mean()
+
+
+def _how_many(raw):
+    """this counts the pairs: it is the same for every head of a text, so it says nothing about the scores"""
+    return causal_mask(len(raw)).sum()
+
+
+def _one_per_row(raw):
+    """this is one number for each row: return one number for the head, such as their mean"""
+    return torch.stack([raw[i, : i + 1].max() - raw[i, : i + 1].min() for i in range(len(raw))])
+
+
+def _columns(raw):
+    """differences within columns: a column holds scores of different rows, whose constants do not cancel"""
+    return (raw[:, 0] - raw[-1, 0]).mean()
+
+
+def _lead_case(seed, n_layers, n_heads, n_tokens):
+    """Raw scores and their query-bias term (layer, head, query, key) in which first keys stand out for two reasons."""
+    random = torch.Generator().manual_seed(seed)
+    content = 5 * torch.randn(n_layers, n_heads, n_tokens, n_tokens, generator=random)
+    bias = 5 * torch.randn(n_layers, n_heads, 1, n_tokens, generator=random).expand_as(content).clone()
+    content[..., 0] += 20 * torch.randn(n_layers, n_heads, 1, generator=random)
+    bias[..., 0] += 30 * torch.randn(n_layers, n_heads, 1, generator=random)
+    level = 40 * torch.randn(n_layers, n_heads, n_tokens, 1, generator=random)
+    return content + bias + level, bias
+
+
+def _place(values):
+    values = np.asarray(values)
+    return tuple(int(i) for i in np.unravel_index(values.argmax(), values.shape))
+
+
+def _lead_without_bias(raw, query_bias):
+    return _place(row_contrast(raw - query_bias).gap)
+
+
+def _lead_as_it_is(raw, query_bias):
+    """the query bias is still in the scores: subtract it first"""
+    return _place(row_contrast(raw).gap)
+
+
+def _lead_of_the_bias(raw, query_bias):
+    """this is the head in which the query bias itself makes the largest gap: look at what is left without it"""
+    return _place(row_contrast(query_bias).gap)
+
+
+def _least_lead(raw, query_bias):
+    """this is the smallest gap: look for the largest"""
+    return _place(-row_contrast(raw - query_bias).gap)
+
+
+def _size_of_lead(raw, query_bias):
+    """the size of the gap, whatever its sign: a first key far below the others does not lead"""
+    return _place(np.abs(row_contrast(raw - query_bias).gap))
+
+
+def _widest(raw, query_bias):
+    """this is the widest spread: a row can be wide without a first key that stands above the others"""
+    return _place(row_contrast(raw - query_bias).spread)
+
+
+def _highest_first(raw, query_bias):
+    """the first key's own score says nothing: compare it with the other keys of its row"""
+    return _place((raw - query_bias)[..., 2:, 0].mean(-1))
+
+
+def _head_first(raw, query_bias):
+    """layer and head are exchanged: return (layer, head)"""
+    return _lead_without_bias(raw, query_bias)[::-1]
+
+
+def _flat_place(raw, query_bias):
+    """this counts through all heads: turn it into (layer, head), for example with divmod or unravel_index"""
+    return int(row_contrast(raw - query_bias).gap.argmax())
+
+
+def _added_again(raw, query_bias):
+    """the query bias is added once more: take it away"""
+    return _place(row_contrast(raw + query_bias).gap)
+
+
+def _with_the_future(raw, query_bias):
+    """the future is in the means: average over the keys that each query sees"""
+    left = (raw - query_bias)[..., 2:, :]
+    return _place((left[..., 0] - left[..., 1:].mean(-1)).mean(-1))
+
+
+NAMES = ("content", "query_bias", "key_bias", "constant")
+
+
+def _sink_case(seed, n_tokens, content_gap, bias_gap, constant):
+    """Four terms of one head whose first key stands out, by so much in each of the two terms that softmax sees."""
+    random = torch.Generator().manual_seed(seed)
+    content = 12 * torch.randn(n_tokens, n_tokens, generator=random)
+    query_bias = 8 * torch.randn(1, n_tokens, generator=random).expand(n_tokens, -1).clone()
+    content[:, 0] += content_gap
+    query_bias[:, 0] += bias_gap
+    key_bias = 20 * torch.randn(n_tokens, 1, generator=random).expand(-1, n_tokens) - 40
+    return content, query_bias, key_bias, torch.full((n_tokens, n_tokens), constant)
+
+
+def _least(values):
+    return NAMES[int(np.argmin(values))]
+
+
+def _left_without_each(terms, first_share):
+    """What `first_share` of the scores is left after the removal of each of the four terms."""
+    return [float(first_share(sum(terms) - term)) for term in terms]
+
+
+def _first_share(raw):
+    return attention_pattern(raw, 64.0)[2:, 0].mean()
+
+
+def _breaks_the_sink(content, query_bias, key_bias, constant):
+    return _least(_left_without_each((content, query_bias, key_bias, constant), _first_share))
+
+
+def _all_queries(content, query_bias, key_bias, constant):
+    """the first two queries are in the mean: start from the third, for the first has no choice at all"""
+    terms = (content, query_bias, key_bias, constant)
+    return _least(_left_without_each(terms, lambda raw: attention_pattern(raw, 64.0)[:, 0].mean()))
+
+
+def _no_mask(content, query_bias, key_bias, constant):
+    """the future takes part in the softmax: mask the scores first"""
+    terms = (content, query_bias, key_bias, constant)
+    return _least(_left_without_each(terms, lambda raw: (raw / 8).softmax(-1)[2:, 0].mean()))
+
+
+def _no_scaling(content, query_bias, key_bias, constant):
+    """the scores are not divided by the root of d_head, so the softmax is far too sharp"""
+    terms = (content, query_bias, key_bias, constant)
+    return _least(_left_without_each(terms, lambda raw: attention_pattern(raw, 1.0)[2:, 0].mean()))
+
+
+def _by_d_head(content, query_bias, key_bias, constant):
+    """the scores are divided by d_head: it is its square root, 8"""
+    terms = (content, query_bias, key_bias, constant)
+    return _least(_left_without_each(terms, lambda raw: attention_pattern(raw, 64.0**2)[2:, 0].mean()))
+
+
+def _each_alone(content, query_bias, key_bias, constant):
+    """each term is tried alone: what matters is what the others do without it. Remove one, keep three"""
+    return _least([-float(_first_share(term)) for term in (content, query_bias, key_bias, constant)])
+
+
+def _largest_gap(content, query_bias, key_bias, constant):
+    """the term with the largest gap: shares are no linear function of scores. Remove each term and take the softmax"""
+    return _least([-float(row_contrast(term).gap) for term in (content, query_bias, key_bias, constant)])
+
+
+def _last_query(content, query_bias, key_bias, constant):
+    """only the last query is looked at: average over all queries from the third on"""
+    terms = (content, query_bias, key_bias, constant)
+    return _least(_left_without_each(terms, lambda raw: attention_pattern(raw, 64.0)[-1, 0]))
+
+
+def _sparsity(content, query_bias, key_bias, constant):
+    """the removal that costs most sparsity: the question is about the first key's share"""
+    terms = (content, query_bias, key_bias, constant)
+    tokens = [effective_tokens(attention_pattern(sum(terms) - term, 64.0))[2:].mean() for term in terms]
+    return _least([-value for value in tokens])
+
+
+def _most_negative(content, query_bias, key_bias, constant):
+    """the term with the lowest mean: that says nothing about what softmax sees of it. Remove each in turn and look"""
+    return _least([t[causal_mask(len(t))].mean().item() for t in (content, query_bias, key_bias, constant)])
+
+
+def _strengthens_the_sink(content, query_bias, key_bias, constant):
+    """the removal after which the first key gets most: look for the least"""
+    left = _left_without_each((content, query_bias, key_bias, constant), _first_share)
+    return _least([-share for share in left])
+
+
+def _highest_at_first(content, query_bias, key_bias, constant):
+    """the term that is largest at the first key: what counts is how far it stands above the other keys of its row"""
+    return _least([-t[:, 0].mean().item() for t in (content, query_bias, key_bias, constant)])
+
+
+def _with_a_blank(content, query_bias, key_bias, constant):
+    """the right terms, but their names are written with an underscore, as the function's arguments are"""
+    return _breaks_the_sink(content, query_bias, key_bias, constant).replace("_", " ")
+
+
+def _always_query_bias(content, query_bias, key_bias, constant):
+    """always the query bias: in some of these heads it is another term. Measure each head"""
+    return "query_bias"
+
+
+def _always_content(content, query_bias, key_bias, constant):
+    """always the content: in some of these heads it is another term. Measure each head"""
+    return "content"
+
+
+# Chosen so that each of the mistakes, and each pair of them, gives itself away in at least one case.
+SINK_CASES = tuple(
+    _sink_case(*case)
+    for case in (
+        (514, 8, 3.0, 29.0, 30.0),
+        (746, 6, 5.0, -2.0, -30.0),
+        (1254, 8, -0.0, 1.0, 90.0),
+        (65, 7, 28.0, -7.0, 90.0),
+        (16, 5, 24.0, 12.0, -90.0),
+        (57, 5, 9.0, 19.0, -90.0),
+        (96, 6, 0.0, 17.0, -30.0),
+        (126, 6, 17.0, 11.0, 90.0),
+        (90, 6, 41.0, 20.0, 90.0),
+        (78, 8, -7.0, -6.0, -30.0),
+        (108, 7, 19.0, 7.0, 90.0),
+        (110, 5, 12.0, -10.0, 90.0),
+        (127, 5, -5.0, -10.0, -30.0),
+        (89, 6, 6.0, -9.0, 90.0),
+        (8, 6, 9.0, -1.0, 30.0),
+        (21, 7, 12.0, 5.0, 30.0),
+        (1, 5, 2.0, 12.0, -90.0),
+        (3, 7, 1.0, 8.0, 90.0),
+    )
+)
+
+EXERCISES = {
+    "5.1": Exercise(
+        answer=_centred,
+        cases=((_scores(2, 2),), (_scores(6, 6),), (_scores(3, 4, 4),)),
+        mistakes=(
+            _mean_with_future,
+            _one_mean,
+            _column_means,
+            _not_masked,
+            _never_masked,
+            _by_width,
+            _median_of_row,
+            _divided,
+        ),
+    ),
+    "5.2": Exercise(
+        answer=_lifted,
+        cases=(_head_case(1, 6, 8), _head_case(2, 1, 3), _head_case(3, 5, 5)),
+        mistakes=(
+            _pushed_down,
+            _mean_query,
+            _lift_of_one,
+            _ones,
+            _lifted_scores,
+            _lifted_keys,
+            _a_column,
+            _along_keys,
+            _by_the_mean,
+            _centred_keys,
+        ),
+        wrong=_not_positive,
+    ),
+    "5.3": Exercise(
+        answer=_range_of_rows,
+        cases=_invariant_cases(),
+        mistakes=(
+            _negative_again,
+            _mean_again,
+            _median_again,
+            _std_of_all,
+            _highest,
+            _range_of_all,
+            _spread_with_future,
+            _how_many,
+            _one_per_row,
+            _columns,
+        ),
+        wrong=_moved,
+    ),
+    "5.4": Exercise(
+        answer=_lead_without_bias,
+        cases=(_lead_case(2, 2, 5, 7), _lead_case(5, 3, 5, 7), _lead_case(105, 3, 3, 5)),
+        mistakes=(
+            _lead_as_it_is,
+            _lead_of_the_bias,
+            _least_lead,
+            _size_of_lead,
+            _widest,
+            _highest_first,
+            _head_first,
+            _flat_place,
+            _added_again,
+            _with_the_future,
+        ),
+    ),
+    "5.5": Exercise(
+        answer=_breaks_the_sink,
+        cases=SINK_CASES,
+        mistakes=(
+            _all_queries,
+            _no_mask,
+            _no_scaling,
+            _by_d_head,
+            _each_alone,
+            _largest_gap,
+            _last_query,
+            _sparsity,
+            _most_negative,
+            _strengthens_the_sink,
+            _highest_at_first,
+            _with_a_blank,
+            _always_query_bias,
+            _always_content,
+        ),
+    ),
+}

@@ -1,0 +1,832 @@
+# %% [markdown]
+# # 5 · What softmax sees
+#
+# *Softmax does not see where a row of scores lies. What does it see, what makes attention sparse, and why does the first token get so much of it?*
+#
+# **You will be able to**
+# - move the signs of a head's scores wherever you like without changing the model, and say what that proves;
+# - tell a number that describes the model from one that describes a choice of ours;
+# - split a score into four terms, and check whether a finding survives another way of splitting;
+# - test a causal story about the first token by intervening in the model.
+#
+# **You need** lessons 1 to 4: mask, softmax, heads, raw scores, the negative shift.
+#
+# **Time** about {{minutes}} minutes, exercises included. The cells themselves run in {{seconds}}.
+#
+# **Three questions about earlier lessons**
+#
+# <details><summary>Lesson 1: what happens to a softmax row when 1 is added to each of its scores?</summary>
+#
+# Nothing. Numerator and denominator grow by the same factor.
+# </details>
+#
+# <details><summary>Lesson 2: where in <code>c_attn</code> does the key bias of head 3 stand?</summary>
+#
+# In the second third of the bias: entries d_model + 3 · d_head up to d_model + 4 · d_head.
+# </details>
+#
+# <details><summary>Lesson 4: why is GPT-2's fraction of negative scores higher in longer texts?</summary>
+#
+# The first queries have few negative scores, and a longer text has relatively fewer of these rows.
+# </details>
+#
+# > **The report:** GPT-2's raw scores are shifted strongly to the negative. This is a "sparsity mechanism": most past tokens
+# > are suppressed, and a few links (an adjective and its noun) stand out. Softmax is clean and sharp because the model pushes
+# > its raw scores down to drown the noise.
+
+# %%
+import copy
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from IPython.display import Markdown
+from scipy.stats import rankdata, spearmanr
+
+from headlab.capture import capture_heads, score_terms
+from headlab.contrast import FOLDS, below_first_key, below_row_mean, effective_tokens, row_contrast
+from headlab.exercises import check
+from headlab.explorers import ShiftExplorer
+from headlab.masking import causal_mask
+from headlab.models import load_model
+from headlab.plots import COLOURS, plot_head_grid, plot_terms, show_figure
+from headlab.predict import predict
+from headlab.says import says, who
+from headlab.scores import attention_pattern
+from headlab.shift import gpt2_reference, shift_stats
+
+text = (
+    "The old keeper climbed the stone stairs every evening to light the lamp. His daughter carried the oil and a small "
+    "basket of bread, and the little boats came home before the morning."
+)
+model, tokenizer = load_model()
+n_layers, n_heads, d_model = model.config.n_layer, model.config.n_head, model.config.n_embd
+d_head = d_model // n_heads
+input_ids = tokenizer(text, return_tensors="pt").input_ids
+n_tokens = input_ids.shape[1]
+
+
+def look_at(model):
+    """Queries (layer, head, token, channel), raw scores (layer, head, query, key) and patterns of the text."""
+    capture = capture_heads(model, input_ids)
+    scores, patterns = ([part(layer) for layer in capture.layers] for part in (capture.scores, capture.pattern))
+    return capture.q, torch.stack(scores), torch.stack(patterns)
+
+
+q, raw, pattern = look_at(model)
+gpt2 = gpt2_reference()  # what was measured on recordings of GPT-2 small
+
+# %% [markdown]
+# ## 1. A knob that does nothing
+#
+# A key is $k_j = x_j W_k + b_k$. Add a vector $c$ to a head's key bias $b_k$, and every raw score becomes
+#
+# $$q_i \cdot (k_j + c) = q_i \cdot k_j + q_i \cdot c.$$
+#
+# The second part depends on the query $i$, but not on the key $j$. It is one constant for the whole row.
+#
+# Now choose $c$ so that $q_i \cdot c$ is large and negative for every query of the text. (A text of no more than d_head
+# tokens nearly always has such a vector: least squares finds it.) We do this in every head of a copy of the loaded model.
+
+# %%
+guess = predict(
+    "We push all heads' scores far below zero through their key biases. What happens to the predictions?",
+    "they change completely",
+    "attention gets sparser, so they change a little",
+    "they stay as they are",
+)
+
+
+# %%
+def push(model, size):
+    """A copy of the model whose key biases move the text's raw scores by about `size`."""
+    moved = copy.deepcopy(model)
+    for layer, block in enumerate(moved.transformer.h):
+        ones = torch.ones(n_heads, n_tokens, 1)
+        added = size * torch.linalg.lstsq(q[layer], ones, driver="gelsd").solution  # (head, channel, 1)
+        block.attn.c_attn.bias.data[d_model : 2 * d_model] += added.flatten()
+    return moved
+
+
+with torch.no_grad():
+    logits = model(input_ids).logits
+    size = 1.2 * raw[..., causal_mask(n_tokens)].abs().max().item()
+    print(f"{who(model)}: {shift_stats(raw).fraction_negative.mean():.1%} of the causal scores are negative")
+    change = 0.0
+    for direction in (-size, size):
+        moved = push(model, direction)
+        change = max(change, (moved(input_ids).logits - logits).abs().max().item())
+        negative = shift_stats(look_at(moved)[1]).fraction_negative
+        print(
+            f"after adding a vector to every b_k: {negative.mean():.1%} (single heads {negative.min():.0%} to {negative.max():.0%})"
+        )
+print(f"largest change of any logit: {change:.1e}; the logits range over {logits.max() - logits.min():.0f}")
+
+# %%
+guess.reveal(
+    (change < 1e-3 * (logits.max() - logits.min()), "they stay as they are", "only rounding errors are left."),
+    (True, None, "here rounding errors of such large scores show."),
+    overlooked={
+        "they change completely": "every score of a row moves by the same amount, and softmax cancels it.",
+        "attention gets sparser, so they change a little": "sparsity depends on how the scores of a row differ, and no difference changed.",
+        "they stay as they are": "in exact arithmetic they do. Large numbers leave fewer digits for the differences.",
+    },
+)
+
+# %% [markdown]
+# So there is a whole family of models, one for each choice of $c$ in each head, that compute **the same function**. In one of
+# them all raw scores are negative; in another none is. Physicists call such a freedom a **gauge**: like the height from
+# which one measures altitudes. A statement that is true in one gauge and false in another does not describe the model.
+# *"Most raw scores are negative" is such a statement.*
+#
+# Training cannot see the gauge either. If no prediction depends on $b_k$, then the loss has no slope in that direction:
+
+# %%
+loss = torch.nn.functional.cross_entropy(model(input_ids).logits[0, :-1], input_ids[0, 1:])
+biases = [block.attn.c_attn.bias for block in model.transformer.h]
+slopes = torch.stack(torch.autograd.grad(loss, biases)).reshape(n_layers, 3, d_model).norm(dim=-1).mean(0)
+for name, slope in zip(("query", "key", "value"), slopes, strict=True):
+    print(f"{who(model)}: gradient of the loss with respect to the {name} bias, mean length over layers {slope:.1e}")
+says(
+    (slopes[1] < 1e-3 * min(slopes[0], slopes[2]), "The key bias gets rounding errors and nothing else."),
+    (True, "The key bias gets far less than the others."),
+)
+
+# %% [markdown]
+# Namazifar, Hazarika and Hakkani-Tur (2023) proved that the key bias is redundant. In real GPT-2 one can see a trace of
+# this:
+
+# %%
+ax = plot_head_grid(gpt2["bias_length"][1], label="length of the key bias")
+ax.set_title("Real GPT-2: the key biases of its 144 heads")
+show_figure("Lengths of 144 key biases, between 0.4 and 1.1 except L4H11 9.5, L0H1 3.8, L0H5 2.1 and L0H3 1.5.")
+
+# %% [markdown]
+# *What to see:* the key biases are all alike, 0.4 to 1.1 long, except in four heads (L4H11 9.5, L0H1 3.8, L0H5 2.1, L0H3 1.5). The
+# query biases, which the loss does see, are between 0.5 and 4.4 long. We do not know why the four differ. Nothing in the
+# loss held the others in place; their common size may be what rounding errors and the optimiser left behind.
+
+# %% [markdown]
+# ## 2. Numbers that no gauge moves
+#
+# Softmax sees how the scores of one row **differ**. So evidence has to be made of differences within rows. For each head:
+#
+# - **below the first key**: of the scores of all other keys, the share below the first key's score in the same row;
+# - **below the row's mean**: the share of scores below the mean of their own row (from the third query on);
+# - **spread** and **gap**: the standard deviation of a row, and the first key's score minus the mean of the others;
+# - **effective tokens**: $\exp(-\sum_j p_j \ln p_j)$ of a row of shares. Five equal shares count as 5 tokens, one share of 100 % as 1.
+#
+# We have ten recorded texts of GPT-2, of 6 to 12 tokens.
+
+# %%
+guess = predict(
+    "Which is steadier from text to text: the fraction of negative scores, or the share below the first key?",
+    "the fraction of negative scores",
+    "the share below the first key",
+)
+
+# %%
+measured = {
+    "negative": ("text_fraction_negative", "v", "0.5"),
+    "below the first key": ("text_below_first_key", "o", "#0072B2"),
+    "below the row's mean": ("text_below_row_mean", "s", "#D55E00"),
+    "share of the first key": ("text_first_share", "^", "#009E73"),
+}
+ax = plt.subplots(figsize=(9, 3.8), layout="constrained")[1]
+width = {}
+for label, (name, marker, colour) in measured.items():
+    values = gpt2[name].mean((1, 2))
+    width[label] = values.max() - values.min()
+    ax.plot(
+        gpt2["text_n_tokens"],
+        values,
+        marker,
+        color=colour,
+        ls="none",
+        label=f"{label}: {values.min():.1%} to {values.max():.1%}",
+    )
+ax.set(
+    xlabel="tokens of the text",
+    ylabel="share",
+    ylim=(0.5, 1),
+    title="Real GPT-2: ten recorded texts, mean of 144 heads",
+)
+ax.legend(frameon=False, bbox_to_anchor=(1, 0.5), loc="center left")
+show_figure("; ".join(text.get_text() for text in ax.get_legend().get_texts()))
+
+# %%
+guess.reveal(
+    (
+        width["below the first key"] < width["negative"],
+        "the share below the first key",
+        f"it varies by {100 * width['below the first key']:.0f} points, the fraction of negative scores by {100 * width['negative']:.0f}.",
+    ),
+    (True, "the fraction of negative scores", "it varies less."),
+    overlooked={
+        "the fraction of negative scores": "it grows with the text, and a change of gauge could move it anywhere.",
+        "the share below the first key": "it varies more here.",
+    },
+)
+
+# %% [markdown]
+# *Real GPT-2, recorded, 6 to 12 tokens:* in every one of the ten texts more than 90 % of the other keys' scores lie below the first key's.
+# By layer (five prompts): 76, 87, 88, 91, 90, 98, 98, 99, 98, 99, 100 and 90 %. And 55 to 60 % of a row's scores lie below the
+# row's mean: rows are skewed, with many scores a little low and few far above. **This is the true core of the report's
+# claim, and it does not depend on any gauge.** (The share of the first key itself falls along a text: 0.75 to 0.81 at the third query, 0.44 to
+# 0.56 at the tenth. Longer texts were recorded for single layers and heads only: in layer 5 it is 0.56 to 0.73 over four texts
+# of 23 to 37 tokens, for L10H7 it is 0.59 over 41 texts of 101.)
+
+# %%
+control, control_tokenizer = load_model("random")
+control_capture = capture_heads(control, control_tokenizer(text, return_tensors="pt").input_ids)
+control_raw = torch.stack([control_capture.scores(layer) for layer in control_capture.layers])
+first, chance = below_first_key(raw), below_first_key(control_raw)
+for name, scores in ((who(model), raw), (who(control), control_raw)):
+    print(
+        f"{name}: below the first key {below_first_key(scores).mean():.0%}, below the row's mean {below_row_mean(scores).mean():.0%}"
+    )
+apart = first.mean() - 0.5 > 2 * chance.std() / np.sqrt(chance.size) + abs(chance.mean() - 0.5)
+says(
+    (not apart, f"{who(model)}: the first key stands no higher than chance would have it."),
+    (first.mean(1).min() > 0.6, f"{who(model)}: in every layer most keys lie below the first one."),
+    (True, f"{who(model)}: by layer {' '.join(f'{share:.0%}' for share in first.mean(1))}. Not every layer does it."),
+)
+
+# %% [markdown]
+# ### Does the shift make a head sparse?
+#
+# Over many heads we can ask whether two numbers go together. The **rank correlation** (Spearman's) is +1 if they put the heads
+# in the same order and $-1$ if in the reverse order. The **partial** rank correlation does this for heads of equal rank in a
+# third number.
+
+
+# %%
+def partial(a, b, given):
+    """Rank correlation of a and b, with the part removed that each shares with `given`."""
+    r = np.corrcoef([rankdata(values) for values in (a, b, given)])
+    return (r[0, 1] - r[0, 2] * r[1, 2]) / np.sqrt((1 - r[0, 2] ** 2) * (1 - r[1, 2] ** 2))
+
+
+names = ("text_fraction_negative", "text_spread", "text_effective_tokens")
+rows = [[values.ravel() for values in heads] for heads in zip(*(gpt2[name] for name in names), strict=True)]
+found = np.array(
+    [(spearmanr(n, e).statistic, spearmanr(s, e).statistic, partial(n, e, s), partial(s, e, n)) for n, s, e in rows]
+)
+print("real GPT-2, recorded: rank correlation with effective tokens over 144 heads, in ten texts")
+for label, values in zip(
+    ("fraction negative", "spread", "fraction negative, given the spread", "spread, given the fraction negative"),
+    found.T,
+    strict=True,
+):
+    print(f"{label:>36}: {values.min():+.2f} to {values.max():+.2f}")
+
+# %% [markdown]
+# Heads with **more** negative scores attend to **more** tokens, the opposite of what the report expects. Given the spread,
+# little of this is left ($-0.01$ to $+0.27$). The spread predicts sparsity in every text, whatever the fraction of negative scores is.
+#
+# And the first of these correlations is not even a fact, for we can choose it. Give all heads of the loaded model that are
+# sparser than the median a gauge with negative scores, and all others a gauge with positive ones:
+
+# %%
+tokens = effective_tokens(pattern)[..., 2:].mean(-1)  # (layer, head)
+sparse = torch.from_numpy(tokens < np.median(tokens))[..., None, None]  # (layer, head, 1, 1)
+for label, sign in (("as it is", 0.0), ("one gauge", 1.0), ("another gauge", -1.0)):
+    scores = raw + sign * size * torch.where(sparse, -1.0, 1.0)
+    rho = spearmanr(shift_stats(scores).fraction_negative.ravel(), tokens.ravel()).statistic
+    print(f"{who(model)}, {label}: rank correlation of fraction negative and effective tokens {rho:+.2f}")
+assert torch.allclose(attention_pattern(scores.double(), d_head), attention_pattern(raw.double(), d_head), atol=1e-3)
+
+# %% [markdown]
+# ## 3. Where the differences come from
+#
+# With $q_i = x_i W_q + b_q$ and $k_j = x_j W_k + b_k$, where $x$ is what enters `c_attn`:
+#
+# $$q_i \cdot k_j \;=\; \underbrace{x_i W_q \cdot x_j W_k}_\text{content} \;+\; \underbrace{b_q \cdot x_j W_k}_\text{query bias}
+# \;+\; \underbrace{x_i W_q \cdot b_k}_\text{key bias} \;+\; \underbrace{b_q \cdot b_k}_\text{constant}$$
+#
+# It is tempting to ask which term is most negative. But two of them are the same for all keys of a row, and the split itself
+# is a **convention**. A vector $m$ that all tokens share can be counted as part of $x$, or moved into the biases:
+# $b_q + m W_q$ and $b_k + m W_k$ with $x - m$ give exactly the same scores. Three conventions are in use:
+#
+# - `fold=None`: as Hugging Face's weights stand;
+# - `fold="layer_norm"`: the bias of `ln_1` moves, as TransformerLens does;
+# - `fold="mean"`: the mean of $x$ over the text moves. The query-bias term is then what the *average* query sees in each key.
+#
+# A finding about terms has to hold in all three. And because only differences count, we measure each term's **gap**: its value
+# for the first key minus its mean over the other keys of the row.
+
+# %%
+guess = predict(
+    "Which term gives GPT-2's first key its lead, in all three conventions?",
+    "the content",
+    "the query bias",
+    "the key bias",
+    "it depends on the convention",
+)
+
+# %%
+gaps = gpt2["term_gap"].mean(2)  # (convention, layer, term)
+fig, axes = plt.subplots(1, 3, figsize=(15, 3.8), sharey=True, layout="constrained")
+for ax, name, values in zip(axes, gpt2["fold_names"], gaps, strict=True):
+    plot_terms(values, gpt2["term_names"], ax).set_title(f"convention: {name}")
+    ax.set_ylabel("gap of the term (q·k)")
+    ax.legend(frameon=False, bbox_to_anchor=(1, 0.5), loc="center left").set_visible(ax is axes[-1])
+fig.suptitle("Real GPT-2, nine-token prompt: how far the first key stands above the others, mean of 12 heads")
+show_figure(
+    "Three panels, one for each convention: the gap of four terms by layer. The query bias is positive in every layer of "
+    "every panel; the content changes sign with the convention; key bias and constant are zero."
+)
+
+# %%
+query_bias, content = gaps[..., 1], gaps[..., 0]  # (convention, layer)
+guess.reveal(
+    (
+        (query_bias.mean(1) > 2 * content.mean(1)).all(),
+        "the query bias",
+        f"its mean gap is {', '.join(f'{gap:.0f}' for gap in query_bias.mean(1))} in the three conventions, the content's {', '.join(f'{gap:.0f}' for gap in content.mean(1))}.",
+    ),
+    (True, "it depends on the convention", "no term leads in all three."),
+    overlooked={
+        "the content": "it lifts the first key in some layers and lowers it in others, and which ones depends on the convention.",
+        "the query bias": "it does not lead in all three.",
+        "the key bias": "it is the same for all keys of a row, so its gap is exactly zero.",
+        "it depends on the convention": "much does, but one of the terms leads in all three.",
+    },
+)
+
+# %% [markdown]
+# Here is what else people compute from such a split, side by side:
+
+# %%
+share, left = (gpt2[name].mean((2, 3)) for name in ("first_share_without", "effective_tokens_without"))
+means = gpt2["term_mean"]  # (convention, layer, term)
+lines = {
+    "mean score of key bias + constant": means[..., 2:].sum(-1).mean(1).round(1),
+    "layers where the mean query bias is below the content's": (means[..., 1] < means[..., 0]).sum(1),
+    f"effective tokens (as it is {left[0, 0]:.2f}) without content": left[:, 1].round(2),
+    f"effective tokens (as it is {left[0, 0]:.2f}) without query bias": left[:, 2].round(2),
+    f"share of the first key (as it is {share[0, 0]:.2f}) without query bias": share[:, 2].round(2),
+    "layers where the query bias' gap is above 0": (query_bias > 0).sum(1),
+}
+Markdown(
+    f"| real GPT-2, nine tokens | {' | '.join(gpt2['fold_names'])} |\n| --- | --- | --- | --- |\n"
+    + "\n".join(f"| {name} | {' | '.join(map(str, values))} |" for name, values in lines.items())
+)
+
+# %% [markdown]
+# The first four lines change with the convention, so they are no findings. (Is content or bias worth more sparsity? The answer
+# depends on how one splits.) The last two lines agree: **the query bias lifts the first key in every layer, and
+# without it the sink weakens**, in at least 138 of the 144 heads in each convention. And the loaded model?
+
+# %%
+led, cut = [], []
+print(f"{who(model)}: gap of content and query bias; share of the first key, as it is and without the query bias")
+for fold in FOLDS:
+    terms = score_terms(model, input_ids, fold)
+    parts = [np.mean([row_contrast(getattr(t, name)).gap.mean() for t in terms]) for name in ("content", "query_bias")]
+    without = [attention_pattern((sum(t) - t.query_bias).double(), d_head)[:, 2:, 0].mean().item() for t in terms]
+    led.append(parts[1] > max(parts[0], 0))
+    cut.append(np.mean(without) / pattern[..., 2:, 0].mean().item())
+    print(
+        f"{fold or 'none':>10}: gap {parts[0]:+6.1f} {parts[1]:+6.1f}; share {pattern[..., 2:, 0].mean():.2f} -> {np.mean(without):.2f}"
+    )
+says(
+    (
+        all(led) and max(cut) < 0.8,
+        f"{who(model)}: in all conventions the query bias leads, and without it the sink weakens.",
+    ),
+    (not any(led), f"{who(model)}: in no convention does the query bias lead."),
+    (
+        min(cut) < 0.8 < max(cut),
+        f"{who(model)}: whether the query bias carries the sink depends on the convention. That is no finding.",
+    ),
+    (True, f"{who(model)}: the conventions do not agree on which term leads, or the sink hardly needs the query bias."),
+)
+
+# %% [markdown]
+# ## 4. Why the first token?
+#
+# The query bias lifts the first key. But how can it tell the first key from the others? What enters the layers must be
+# different there.
+
+# %%
+length, cosine = gpt2["input_length"], gpt2["input_cosine"]  # (layer, token), (layer, token, token)
+fig, axes = plt.subplots(1, 2, figsize=(13, 3.6), layout="constrained")
+axes[0].fill_between(
+    range(12),
+    length[:, 1:].min(1),
+    length[:, 1:].max(1),
+    color=COLOURS["other keys"],
+    alpha=0.4,
+    label="the eight others",
+)
+axes[0].plot(length[:, 0], "o-", color=COLOURS["first key"], label="the first token")
+axes[1].plot(cosine[:, 0, 1:].mean(-1), "o-", color=COLOURS["first key"], label="the first with the others")
+axes[1].plot(
+    (cosine[:, 1:, 1:].sum((1, 2)) - 8) / 56, "s-", color=COLOURS["other keys"], label="the others among themselves"
+)
+axes[1].axhline(0, color="black", lw=1, ls="--")
+for ax, label in zip(axes, ("length of what enters c_attn", "cosine"), strict=True):
+    ax.set(xlabel="layer", ylabel=label, xticks=range(12))
+    ax.legend(frameon=False)
+fig.suptitle("Real GPT-2, nine-token prompt: the output of ln_1")
+show_figure(
+    "Left: the first token's vector is short, 2 to 3, in layers 1 to 10; the others reach 7 to 11. Right: its cosine with them is negative there."
+)
+
+# %% [markdown]
+# *What to see:* from layer 2 to 10 the first token's vector is 2.0 to 2.9 long, the others' 6.9 to 11.3; and it points away
+# from them (cosine $-0.15$ to $-0.41$). This does not come from the word: the **position embedding** of place 0 is 9.9
+# long, that of place 1 is 5.2, the others' about 3.4.
+#
+# Ran-Milo, Ofek and Mendel (2026) put the parts together. In GPT-2
+# 1. the position embedding of place 0 differs from all others;
+# 2. the **first block's MLP** turns it into a large vector that stays in the residual stream;
+# 3. the **key projection** turns that into a key unlike the others';
+# 4. the **query bias** meets all keys alike, whatever the query is, and scores this one above the rest.
+#
+# They also show that each part is dispensable: models that were trained without one of them grow a sink all the same. So this
+# is GPT-2's circuit, not a law.
+#
+# Our recordings show links 1 and 4, and the input that link 3 works on. They do not hold GPT-2's MLPs, so they cannot show
+# link 2. On the loaded model we can intervene.
+
+# %%
+guess = predict(
+    "We exchange the position embeddings of places 0 and 1. Where do the heads look then?",
+    "still at the first token: only it is seen by every query",
+    "at the second token: it now has the position of a first one",
+    "at both, or at neither",
+)
+
+
+# %%
+def without_query_bias(model):
+    """A copy of the model whose query biases are zero in every layer."""
+    changed = copy.deepcopy(model)
+    for block in changed.transformer.h:
+        block.attn.c_attn.bias.data[:d_model] = 0
+    return changed
+
+
+def silence_first(module, arguments, output):
+    """A hook: the first token gets nothing from this MLP."""
+    return torch.cat([torch.zeros_like(output[:, :1]), output[:, 1:]], dim=1)
+
+
+swapped, silenced = copy.deepcopy(model), copy.deepcopy(model)
+swapped.transformer.wpe.weight.data[[0, 1]] = model.transformer.wpe.weight.data[[1, 0]]
+silenced.transformer.h[0].mlp.register_forward_hook(silence_first)
+changes = {
+    "as it is": model,
+    "places exchanged": swapped,
+    "no first MLP at place 0": silenced,
+    "no query bias": without_query_bias(model),
+}
+shares = {}
+for name, changed in changes.items():
+    shares[name] = look_at(changed)[2][..., 2:, :2].mean((1, 2)).numpy()  # (layer, first or second key)
+    print(
+        f"{who(model)}, {name:>23}: share of the first key by layer {shares[name][:, 0].round(2)}, of the second {shares[name][:, 1].round(2)}"
+    )
+even = np.mean([1 / (i + 1) for i in range(2, n_tokens)])
+sinks = shares["as it is"][:, 0] > 2 * even
+before = shares["as it is"][sinks].mean(0) if sinks.any() else np.full(2, np.nan)
+after = {name: share[sinks].mean(0) if sinks.any() else np.full(2, np.nan) for name, share in shares.items()}
+
+# %%
+moved = after["places exchanged"] - before
+guess.reveal(
+    (
+        not sinks.any(),
+        None,
+        f"no layer of the {who(model)} has a sink, so nothing can move (an even share is {even:.2f}).",
+    ),
+    (
+        moved[0] < -0.25 * before[0]
+        and moved[1] > 0.25 * before[0]
+        and after["places exchanged"][1] > after["places exchanged"][0],
+        "at the second token: it now has the position of a first one",
+        f"in the layers with a sink the first key falls from {before[0]:.2f} to {after['places exchanged'][0]:.2f}, the second rises from {before[1]:.2f} to {after['places exchanged'][1]:.2f}.",
+    ),
+    (
+        moved[0] > -0.25 * before[0],
+        "still at the first token: only it is seen by every query",
+        f"its share goes from {before[0]:.2f} to {after['places exchanged'][0]:.2f}.",
+    ),
+    (
+        True,
+        "at both, or at neither",
+        f"the first key gets {after['places exchanged'][0]:.2f} (before {before[0]:.2f}), the second {after['places exchanged'][1]:.2f}.",
+    ),
+    overlooked={
+        "still at the first token: only it is seen by every query": "being seen by all is not enough; the vector at that place counts too.",
+        "at the second token: it now has the position of a first one": "the position is not everything; text and other parameters count too.",
+        "at both, or at neither": "look at both numbers of the layers with a sink.",
+    },
+)
+for name, part in (
+    ("no first MLP at place 0", "the first MLP's output at place 0"),
+    ("no query bias", "the query bias"),
+):
+    says(
+        (not sinks.any(), f"{who(model)}: there is no sink that {part} could carry."),
+        (
+            after[name][0] < 0.5 * before[0],
+            f"{who(model)}: without {part} the sink loses more than half ({before[0]:.2f} to {after[name][0]:.2f}).",
+        ),
+        (
+            after[name][0] < 0.85 * before[0],
+            f"{who(model)}: without {part} the sink weakens ({before[0]:.2f} to {after[name][0]:.2f}).",
+        ),
+        (
+            True,
+            f"{who(model)}: without {part} the sink stays ({before[0]:.2f} to {after[name][0]:.2f}): it does not need it.",
+        ),
+    )
+
+# %% [markdown]
+# <details><summary>Why can models differ here?</summary>
+#
+# A sink needs a first key that stands above the others for most queries. A query bias can do that alone. So can the content,
+# if all queries share a direction: then the *average query* acts like a bias, and the third convention of section 3 counts it
+# as one. Both are the same function. An untrained model has neither.
+# </details>
+#
+# | link | recorded GPT-2 | loaded model |
+# | --- | --- | --- |
+# | 1. position 0 is special | shown: length of `wpe[0]` | tested: places exchanged |
+# | 2. the first MLP makes it large | **not shown**: no MLPs recorded | tested: first MLP off at place 0 |
+# | 3. keys differ | input shown: length and cosine | not tested alone |
+# | 4. the query bias sees it | shown, layer by layer, in three conventions | tested: no query bias |
+#
+# In the recordings each layer was changed alone, with the input it had in the whole model. What GPT-2 would predict without
+# its query biases is not known from them.
+
+# %% [markdown]
+# ## 5. The explorer
+#
+# It opens on a head chosen by a rule: it gives the first key more than twice an even share, many of its scores are negative, and
+# its queries agree on the sign of $q \cdot b_k$. (If there is no such head, the one with the largest share.) Move **b_k times**
+# to add multiples of the head's own key bias, and watch the first line. Then drop the query bias, or scale.
+
+# %%
+collected = pattern[..., 2:, 0].mean(-1).numpy()  # (layer, head)
+key_biases = torch.stack([bias.detach()[d_model : 2 * d_model].reshape(n_heads, d_head, 1) for bias in biases])
+agree = (q @ key_biases).sign().mean((-2, -1)).abs().numpy()  # (layer, head): 1 if all queries agree
+score = np.where(collected > 2 * even, 1 + agree * shift_stats(raw).fraction_negative, collected)
+layer, head = divmod(int(score.argmax()), n_heads)
+explorer = ShiftExplorer(model, tokenizer, text, layer=layer, head=head)
+explorer.still()
+
+# %%
+explorer
+
+# %%
+says(
+    (
+        not key_biases.any(),
+        f"{who(model)}: all key biases are zero, as before any training, so multiples of them do nothing.",
+    ),
+    (
+        agree[layer, head] == 1,
+        f"{who(model)}, L{layer}H{head}: all queries agree, so a large multiple moves every score the same way.",
+    ),
+    (
+        True,
+        f"{who(model)}, L{layer}H{head}: the queries disagree, so a multiple of b_k moves some rows up and others down.",
+    ),
+)
+
+# %% [markdown]
+# ## Exercises
+#
+# Each check says what is wrong. The solutions are in `solutions/05_what_softmax_sees.ipynb`; try first.
+
+# %% [markdown]
+# ### Exercise 5.1 · What is left
+#
+# *Difficulty 3 of 5 · importance 5 of 5 · about 4 minutes*
+#
+# Remove from raw scores (..., query, key) all that softmax cannot see: subtract from each row the mean of its **visible**
+# scores. Return the same shape, with the future at $-\infty$.
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint 1: a nudge</summary>
+#
+# How many keys does row $i$ see?
+# </details>
+#
+# <details><summary>Hint 2: the idea</summary>
+#
+# Make the future harmless before you sum, divide by the number of visible keys, and keep the summed axis so that the
+# subtraction broadcasts.
+# </details>
+
+
+# %% tags=["exercise"]
+def my_centred(raw):
+    ### BEGIN SOLUTION
+    visible = causal_mask(raw.shape[-1])
+    means = raw.masked_fill(~visible, 0.0).sum(-1, keepdim=True) / visible.sum(-1, keepdim=True)
+    return (raw - means).masked_fill(~visible, -torch.inf)
+    ### END SOLUTION
+
+
+check("5.1", my_centred)
+
+# %% [markdown]
+# ### Exercise 5.2 · All positive
+#
+# *Difficulty 4 of 5 · importance 5 of 5 · about 6 minutes*
+#
+# Given the queries and keys of one head, each (token, channel), return a vector (channel,) for its key bias that makes **all
+# causal scores positive**. The number of tokens is at most the number of channels. The check tries the strongest sink head of
+# the loaded model too, and looks whether the pattern stayed.
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint 1: a nudge</summary>
+#
+# First find a vector whose product with every query is 1. What does a multiple of it do?
+# </details>
+#
+# <details><summary>Hint 2: the idea</summary>
+#
+# Section 1 solved "all queries times c equal one" by least squares. How far down does the lowest causal score lie?
+# </details>
+
+
+# %% tags=["exercise"]
+def my_key_bias(q, k):
+    ### BEGIN SOLUTION
+    lowest = (q @ k.T)[causal_mask(len(q))].min()
+    one = torch.linalg.lstsq(q, torch.ones(len(q), 1, dtype=q.dtype), driver="gelsd").solution[:, 0]
+    return (1 + abs(lowest)) * one
+    ### END SOLUTION
+
+
+strongest = divmod(int(collected.argmax()), n_heads)
+some = min(n_tokens, d_head)
+keys = capture_heads(model, input_ids).k[strongest]
+check("5.2", my_key_bias, q[strongest][:some], keys[:some])
+
+# %% [markdown]
+# ### Exercise 5.3 · A quantity of your own
+#
+# *Difficulty 4 of 5 · importance 5 of 5 · about 6 minutes*
+#
+# Invent a number that describes the raw scores (query, key) of one head and that **no gauge moves**: return one number. It must
+# be none of section 2's, it must ignore the future, and it must not be the same for all heads. The check adds constants to
+# the rows, and it also changes a single score to see whether your number notices anything at all. Then write down in one
+# line *why* no gauge moves it.
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint 1: a nudge</summary>
+#
+# What would you like to know about a row that is not its level?
+# </details>
+#
+# <details><summary>Hint 2: the idea</summary>
+#
+# Any function of differences within rows will do. So will any function of the pattern.
+# </details>
+
+
+# %% tags=["exercise"]
+def my_invariant(raw):
+    ### BEGIN SOLUTION
+    visible = causal_mask(len(raw))
+    highest = raw.masked_fill(~visible, -torch.inf).amax(-1)
+    lowest = raw.masked_fill(~visible, torch.inf).amin(-1)
+    return (highest - lowest).mean()
+    ### END SOLUTION
+
+
+check("5.3", my_invariant)
+
+# %% [markdown] tags=["solution"]
+# **Why?** $(s_{ij} + c_i) - (s_{ik} + c_i) = s_{ij} - s_{ik}$: the constant of a row cancels in every difference within the row, so
+# it cancels in the highest minus the lowest score, and in their mean over the rows.
+
+# %% [markdown]
+# ### Exercise 5.4 · A lead that is not the bias's
+#
+# *Difficulty 3 of 5 · importance 4 of 5 · about 5 minutes*
+#
+# Given `raw` and its query-bias term, both (layer, head, query, key), find the head whose first key stands highest above the
+# others **once the query bias is taken away**: the largest gap, as section 2 defines it. Return two whole numbers, (layer,
+# head). You may use headlab. The check tries the loaded model too.
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint 1: a nudge</summary>
+#
+# What is left of a score without one of its four terms?
+# </details>
+#
+# <details><summary>Hint 2: the idea</summary>
+#
+# `row_contrast` gives every head's gap. The place of the largest entry of a table was found in lesson 1.
+# </details>
+
+
+# %% tags=["exercise"]
+def my_head_without_bias(raw, query_bias):
+    ### BEGIN SOLUTION
+    gap = row_contrast(raw - query_bias).gap
+    return tuple(int(i) for i in np.unravel_index(gap.argmax(), gap.shape))
+    ### END SOLUTION
+
+
+bias_terms = torch.stack([terms.query_bias for terms in score_terms(model, input_ids)])
+check("5.4", my_head_without_bias, raw, bias_terms)
+
+# %% [markdown]
+# ### Exercise 5.5 · Who makes the sink?
+#
+# *Difficulty 4 of 5 · importance 4 of 5 · about 5 minutes*
+#
+# Given the four terms of one head, each (query, key), return the **name** of the term whose removal takes most from the first
+# key: `"content"`, `"query_bias"`, `"key_bias"` or `"constant"`. Measure by the first key's mean share, queries from the third
+# on; d_head is 64.
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint 1: a nudge</summary>
+#
+# How negative a term is, and how high it stands at the first key, are two of the traps.
+# </details>
+#
+# <details><summary>Hint 2: the idea</summary>
+#
+# Do the experiment: for each term, make the pattern of the others' sum.
+# </details>
+
+
+# %% tags=["exercise"]
+def my_sink_maker(content, query_bias, key_bias, constant):
+    ### BEGIN SOLUTION
+    terms = {"content": content, "query_bias": query_bias, "key_bias": key_bias, "constant": constant}
+    total = sum(terms.values())
+    left = {name: attention_pattern(total - term, 64)[2:, 0].mean().item() for name, term in terms.items()}
+    return min(left, key=left.get)
+    ### END SOLUTION
+
+
+check("5.5", my_sink_maker)
+
+# %% [markdown]
+# ## What we found
+#
+# The report's words, and what the recordings say about them (GPT-2 small, ten texts of 6 to 12 tokens; the terms from one
+# of 9):
+
+# %%
+below, mean_below, negative = (
+    gpt2[f"text_{name}"].mean((1, 2)) for name in ("below_first_key", "below_row_mean", "fraction_negative")
+)
+verdicts = [
+    (
+        "“shifted strongly to the negative”",
+        f"{negative.min():.0%} to {negative.max():.0%} of the causal scores are negative",
+        "true as recorded, but no fact about the model: a vector on b_k makes it 0 or 100 %",
+    ),
+    (
+        "“sparsity mechanism”",
+        f"fraction negative and effective tokens: {found[:, 0].min():+.2f} to {found[:, 0].max():+.2f}; given the spread {found[:, 2].min():+.2f} to {found[:, 2].max():+.2f}",
+        "no: the spread within rows makes attention sparse, not the shift",
+    ),
+    (
+        "“most past tokens are suppressed”",
+        f"{below.min():.0%} to {below.max():.0%} of the other keys lie below the first; {mean_below.min():.0%} to {mean_below.max():.0%} of the scores below their row's mean",
+        "true in every gauge, relative to the first key",
+    ),
+    (
+        "“a few links stand out”",
+        f"the largest share is {gpt2['top_share'].mean():.2f} on average, the first key's {gpt2['first_share'].mean():.2f}",
+        "true, but the link that stands out is mostly the first token",
+    ),
+    (
+        "“pushes its raw scores down to drown the noise”",
+        f"without the query bias the first share falls from {share[0, 0]:.2f} to {share[:, 2].min():.2f}-{share[:, 2].max():.2f}",
+        "no: what pushes is what treats keys differently, above all the query bias",
+    ),
+]
+Markdown(
+    "| the report | evidence | verdict |\n| --- | --- | --- |\n"
+    + "\n".join(f"| {' | '.join(row)} |" for row in verdicts)
+)
+
+# %% [markdown]
+# What the contrast, the sink and the shift are **worth** to the prediction is a question for interventions on the whole model:
+# lesson 8.
+#
+# **Limits.** One model, short texts, terms from a single prompt. The correlations are over heads of one training run.
+#
+# **Where to read on**
+# - M. Namazifar, D. Hazarika and D. Hakkani-Tur, 2023, *Role of Bias Terms in Dot-Product Attention*, arXiv 2302.08626.
+# - Y. Ran-Milo, H. Ofek and S. Mendel, 2026, *A Mechanistic Account of Attention Sinks in GPT-2: One Circuit, Broader
+#   Implications for Mitigation*, arXiv 2604.14722.
+# - G. Xiao, Y. Tian, B. Chen, S. Han and M. Lewis, 2023, *Efficient Streaming Language Models with Attention Sinks*, arXiv
+#   2309.17453.
+# - M. O. Hill, 1973, *Diversity and Evenness: A Unifying Notation and Its Consequences*, Ecology 54 (effective numbers).
+#
+# The functions are in `headlab/contrast.py`, their tests in `tests/test_contrast.py`.
