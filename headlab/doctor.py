@@ -80,7 +80,7 @@ def _lesson_model(wish):
 def _loaded(name):
     """Whether a model loads, and a text goes through it."""
     from headlab.capture import capture_heads
-    from headlab.models import load_model
+    from headlab.models import load_model, too_small
 
     notes = io.StringIO()
     try:
@@ -90,6 +90,8 @@ def _loaded(name):
     except Exception as error:  # Whatever would stop a lesson is to be told here.
         return False, _one_line(error)
     size = f"{model.config.n_layer} layers of {model.config.n_head} heads, {model.config.n_positions} positions"
+    if too_small(model):
+        return False, f"{name} loads, but {too_small(model)}"
     return True, " ".join([f"{name} loads ({size})", *notes.getvalue().split()])
 
 

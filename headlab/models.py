@@ -14,6 +14,7 @@ from headlab.model_folder import check_folder, is_other_head, refuse
 
 MINI = Path(__file__).parent / "data" / "mini"
 RANDOM_SEED = 0
+LEAST_LAYERS, LEAST_POSITIONS = 3, 192  # that the lessons take for granted
 WRAPPERS = r"^(module\.|_orig_mod\.|pretrained_model\.)+"  # before the names: DDP, torch.compile, trl
 
 
@@ -30,7 +31,11 @@ def load_model(name="auto"):
     """
     if not isinstance(name, str):
         raise TypeError(f"name: expected a model's name such as 'mini', got {shown(repr(name))}")
-    name = resolve(name)
+    if name == "auto":
+        model, tokenizer = load_model(resolve(name))
+        if too_small(model):
+            print(f"Note: {too_small(model)}.")
+        return model, tokenizer
     if name == "random":
         return _random_model(), _load_tokenizer(MINI)
     folder = _folder(name)
@@ -38,6 +43,15 @@ def load_model(name="auto"):
     model, tokenizer = _load_weights(folder), _load_tokenizer(folder)
     _check_pair(folder, model, tokenizer)
     return model, tokenizer
+
+
+def too_small(model):
+    """What a model lacks that the lessons take for granted, in one line; "" where it has all of it."""
+    layers, positions = model.config.n_layer, model.config.n_positions
+    if layers >= LEAST_LAYERS and positions >= LEAST_POSITIONS:
+        return ""
+    wanted = f"the lessons need at least {LEAST_LAYERS} layers and {LEAST_POSITIONS} positions"
+    return f"{wanted}, and {model_name(model)} has {layers} and {positions}, so some of their cells will stop"
 
 
 def token_strings(tokenizer, input_ids):

@@ -19,6 +19,7 @@ from test_models import (
     folder,  # noqa: F401  a fixture
     in_shards,
     old_tokenizer,
+    smaller,
 )
 
 from headlab import cli, doctor, models
@@ -245,6 +246,14 @@ def test_the_doctor_is_right_about_every_name(wish, fine, said, monkeypatch, tmp
         assert not fine
     else:
         assert fine
+
+
+def test_a_model_that_is_too_small_for_the_lessons(folder, monkeypatch):  # noqa: F811
+    smaller(n_layer=2)(folder)
+    monkeypatch.setenv("HEADLAB_MODEL", str(folder))
+    *_, (fine, line) = doctor.model_findings()
+    assert not fine
+    assert f"{folder} loads, but the lessons need at least 3 layers and 192 positions, and model has 2 and 256" in line
 
 
 def test_gpt2_that_can_be_downloaded_is_fine_and_not_downloaded(monkeypatch):

@@ -469,6 +469,42 @@ def test_the_transformer_alone_wrapped_or_not_in_any_precision(folder, prefix, d
     assert capfd.readouterr() == ("", "")
 
 
+def smaller(n_layer=4, n_positions=256):
+    """A function that cuts the model of a folder down."""
+
+    def cut(folder):
+        model, _ = load_model(str(folder))
+        configured(n_layer=n_layer, n_positions=n_positions)(folder)
+        weights = {k: v for k, v in model.state_dict().items() if not k.startswith("transformer.h.")}
+        for layer in range(n_layer):
+            prefix = f"transformer.h.{layer}."
+            weights |= {k: v for k, v in model.state_dict().items() if k.startswith(prefix)}
+        weights["transformer.wpe.weight"] = weights["transformer.wpe.weight"][:n_positions].contiguous()
+        del weights["lm_head.weight"]
+        save_file(weights, folder / "model.safetensors", {"format": "pt"})
+
+    return cut
+
+
+@pytest.mark.parametrize(
+    ("n_layer", "n_positions", "enough"), [(3, 192, True), (2, 256, False), (4, 191, False), (1, 8, False)]
+)
+def test_a_model_that_is_too_small_for_the_lessons_is_told_where_one_loads_it(
+    folder, n_layer, n_positions, enough, monkeypatch, capsys
+):
+    smaller(n_layer, n_positions)(folder)
+    load_model(str(folder))  # one's own code takes any size
+    assert capsys.readouterr().out == ""
+    monkeypatch.setenv("HEADLAB_MODEL", str(folder))
+    model, _ = load_model()
+    assert model.config.n_layer == n_layer
+    note = (
+        "Note: the lessons need at least 3 layers and 192 positions, "
+        f"and model has {n_layer} and {n_positions}, so some of their cells will stop.\n"
+    )
+    assert capsys.readouterr().out == f"Model: {folder}.\n" + note * (not enough)
+
+
 def test_a_folder_in_the_readers_home(folder, monkeypatch):
     monkeypatch.setenv("HOME", str(folder.parent))
     monkeypatch.setenv("USERPROFILE", str(folder.parent))
