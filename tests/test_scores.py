@@ -3,6 +3,7 @@
 import json
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -317,6 +318,60 @@ def test_recorded_gpt2_known_heads(john_smith):
     assert clearest["same"] == ("L0H5", 0.67)  # " Smith" 8 to " Smith" 1
     assert clearest["previous"] == ("L4H11", 0.999)
     assert clearest["first"] == ("L7H2", 0.989)
+
+
+def test_recorded_gpt2_composition_of_l4h11_with_l5h5(weights):
+    """How strongly what an earlier head writes enters L5H5's keys (Elhage et al. 2021); ln_1's weights folded in."""
+
+    def parts(layer, head):
+        w = weights[f"h.{layer}.attn.c_attn.weight"].double() * weights[f"h.{layer}.ln_1.weight"].double()[:, None]
+        w = w - w.mean(0)  # the layer norm takes the mean over the channels away
+        q, k, v = (split_heads(part, 12)[head] for part in split_qkv(w))  # each (d_model, d_head)
+        rows = weights[f"h.{layer}.attn.c_proj.weight"].double()[64 * head : 64 * head + 64]
+        return q @ k.T, v @ rows  # what the head compares, what it writes: (d_model, d_model)
+
+    compares, _ = parts(5, 5)
+    scores = torch.empty(5, 12)
+    for layer, head in np.ndindex(5, 12):
+        _, writes = parts(layer, head)
+        scores[layer, head] = (writes @ compares.T).norm() / writes.norm() / compares.norm()
+    assert divmod(scores.argmax().item(), 12) == (4, 11)
+    assert f"{scores.max():.2f} {scores.median():.2f}" == "0.10 0.04"
+
+
+ADJECTIVES = (  # file, its pattern, tokens that must stand there, the adjective's place
+    ("prompts", "pattern.3", (" deserted", " planet"), 2),
+    ("llm_visualized", "pattern.vectors", (" neural", " network"), 8),
+    ("llm_visualized", "pattern.machines_human_beings", (" human", " beings"), 9),
+    ("patterns", "pattern.quick_brown_fox", (" brown", " fox"), 2),
+    ("patterns", "pattern.quick_brown_fox", (" lazy", " dogs"), 7),
+    ("prompts", "pattern.1", ("ificial", " Intelligence"), 1),
+)
+
+
+def recorded_tokens(reference, file, name):
+    with safe_open(reference / f"{file}.safetensors", "pt") as opened:
+        texts = json.loads(opened.metadata()["texts" if file == "patterns" else "prompts"])
+    label = name.removeprefix("pattern.")
+    return next(text for i, text in enumerate(texts) if text.get("name", str(i)) == label)["tokens"]
+
+
+def test_what_lesson_3_says_of_nouns_and_adjectives_in_recorded_gpt2(reference):
+    excess = []
+    for file, name, words, place in ADJECTIVES:
+        pattern = load_file(reference / f"{file}.safetensors")[name]
+        assert tuple(recorded_tokens(reference, file, name)[place : place + 2]) == words
+        links = {p + 1 for f, n, _, p in ADJECTIVES if (f, n) == (file, name)}
+        before = pattern.diagonal(-1, -2, -1)  # entry i is query i + 1 looking at key i
+        others = [i for i in range(1, before.shape[-1]) if i + 1 not in links]
+        excess.append(before[..., place] - before[..., others].mean(-1))
+    excess = torch.stack(excess, -1)  # (layer, head, phrase)
+    found = []
+    for half in ([0, 2, 4], [1, 3, 5]):
+        layer, head = divmod(excess[..., half].mean(-1).argmax().item(), 12)
+        rest = excess[layer, head, [i for i in range(6) if i not in half]]
+        found.append(f"L{layer}H{head} {rest.mean():.2f} ± {rest.std() / 3**0.5:.2f}")
+    assert found == ["L0H4 0.11 ± 0.23", "L0H7 0.25 ± 0.18"]
 
 
 # Bad input.

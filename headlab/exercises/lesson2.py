@@ -367,6 +367,11 @@ def _all_wrong(cut):
     return False
 
 
+def _contributions(n_heads, n_tokens, d_model):
+    """Vectors of heads whose lengths differ widely, so that their sum is not that of their directions."""
+    return _numbers(n_heads, n_tokens, d_model) * (1 + torch.arange(n_heads) % 3)[:, None, None] ** 2
+
+
 def _opponent(contributions):
     others = contributions.sum(0) - contributions
     return torch.cosine_similarity(contributions, others, dim=-1).mean(-1).argmin().item()
@@ -533,7 +538,7 @@ EXERCISES = {
     "2.5": Exercise(
         answer=_opponent,
         cases=tuple(
-            (_numbers(*shape),) for shape in ((5, 3, 3), (7, 4, 3), (6, 2, 3), (8, 5, 3), (9, 3, 2), (10, 4, 6))
+            (_contributions(*shape),) for shape in ((5, 3, 3), (7, 4, 3), (6, 2, 3), (8, 5, 3), (9, 3, 2), (10, 4, 6))
         ),
         mistakes=(
             _cosine_with_the_sum,

@@ -1,10 +1,10 @@
-"""Lesson 3: raw scores, patterns, what heads look for and what they write."""
+"""Lesson 3: patterns, induction pairs, the head that looks back farthest and what makes an induction head."""
 
 import torch
 
 from headlab.exercises.engine import Exercise
-from headlab.masking import mask_scores, softmax
-from headlab.scores import attention_pattern, head_outputs, raw_scores, token_pairs
+from headlab.masking import causal_mask, mask_scores, softmax
+from headlab.scores import attention_pattern, mean_share, raw_scores, token_pairs
 
 
 def _numbers(*shape, seed=0):
@@ -15,34 +15,11 @@ def _two(*shape):
     return 2 * _numbers(*shape), 2 * _numbers(*shape, seed=1)
 
 
-def _keys_by_queries(q, k):
-    """rows and columns are swapped: row i belongs to query i, so multiply q by the transposed k"""
-    return raw_scores(k, q)
-
-
-def _all_axes_turned(q, k):
-    """`.T` turns all axes round, the heads' too: swap only the last two, with transpose(-1, -2) or .mT"""
-    return q @ k.T
-
-
-def _scaled(q, k):
-    """already divided by the square root of d_head: raw scores are the bare dot products"""
-    return raw_scores(q, k) / q.shape[-1] ** 0.5
-
-
-def _queries_only(q, k):
-    """the queries are multiplied with themselves: the keys are the second factor"""
-    return raw_scores(q, q)
-
-
-def _cosine(q, k):
-    """the vectors are brought to length 1 first: a dot product keeps their lengths"""
-    return raw_scores(q / q.norm(dim=-1, keepdim=True), k / k.norm(dim=-1, keepdim=True))
-
-
-def _masked(q, k):
-    """the future is masked already: raw scores hold every pair"""
-    return mask_scores(raw_scores(q, k))
+def _far_apart():
+    """Queries and keys whose scores lie beyond any round number that readers put in the place of -inf."""
+    q, k = (1e6 * x for x in _two(4, 3))
+    k[0] = -q[0]  # the first query's only score is far below 0
+    return q, k
 
 
 def _pattern(q, k):
@@ -69,6 +46,10 @@ def _root_of_tokens(q, k):
     return attention_pattern(raw_scores(q, k), q.shape[-2])
 
 
+def _scaled(q, k):
+    return raw_scores(q, k) / q.shape[-1] ** 0.5
+
+
 def _scaled_last(q, k):
     """scaled after the softmax, so that rows no longer sum to 1: scale the scores first"""
     return _unscaled(q, k) / q.shape[-1] ** 0.5
@@ -84,29 +65,61 @@ def _down_the_columns(q, k):
     return mask_scores(_scaled(q, k)).softmax(-2)
 
 
-def _mixed_by_columns(pattern, v):
-    """the pattern is transposed: a query's shares are its row, and the rows of pattern @ v are queries"""
-    return pattern.mT @ v
+def _masked_afterwards(q, k):
+    """masked after the softmax: the future is 0, but rows no longer sum to 1. Mask the scores first"""
+    return softmax(_scaled(q, k)) * causal_mask(q.shape[-2])
 
 
-def _strongest_only(pattern, v):
-    """only the strongest key's value is taken: every key counts, by its share"""
-    return torch.take_along_dim(v, pattern.argmax(-1, keepdim=True), dim=-2)
+def _repaired_afterwards(q, k):
+    """masked after the softmax and divided by the row's sum: that is 0 / 0 where the future took all. Mask first"""
+    late = _masked_afterwards(q, k)
+    return late / late.sum(-1, keepdim=True)
 
 
-def _values_alone(pattern, v):
-    """these are the values, not yet mixed: multiply the pattern with them"""
-    return v.clone()
+def _exchanged(q, k):
+    """queries and keys are exchanged: row i belongs to query i, so multiply q by the transposed k"""
+    return _pattern(k, q)
 
 
-def _plain_mean(pattern, v):
-    """every visible key counts the same here: weight it by its share"""
-    return attention_pattern(torch.zeros_like(pattern), 1) @ v
+def _no_softmax(q, k):
+    """these are the masked scores: the softmax is still to come"""
+    return mask_scores(_scaled(q, k))
 
 
-def _heads_summed(pattern, v):
-    """the heads are added up: each keeps its own outputs, the mix comes with W_o"""
-    return (pattern @ v).sum(-3)
+def _times_the_root(q, k):
+    """multiplied by the square root of d_head: divide by it"""
+    return softmax(mask_scores(raw_scores(q, k) * q.shape[-1] ** 0.5))
+
+
+def _finite_mask(q, k):
+    """the future gets a large negative number: where the past lies lower still, the future wins. Only -inf is safe"""
+    return _scaled(q, k).masked_fill(~causal_mask(q.shape[-2]), -1e9).softmax(-1)
+
+
+def _bare_exponentials(q, k):
+    """exp of a high score overflows, and of a low one is 0: take the row's largest away first, as .softmax(-1) does"""
+    weights = mask_scores(_scaled(q, k)).exp()
+    return weights / weights.sum(-1, keepdim=True)
+
+
+def _past_masked(q, k):
+    """the mask is inverted: the past is masked and the future kept"""
+    return _scaled(q, k).masked_fill(causal_mask(q.shape[-2]), -torch.inf).softmax(-1)
+
+
+def _future_zero(q, k):
+    """the future's scores are set to 0, and exp(0) = 1 is a share: set them to -inf"""
+    return softmax(_scaled(q, k).tril())
+
+
+def _cosine(q, k):
+    """the vectors are brought to length 1 first: a dot product keeps their lengths"""
+    return _pattern(q / q.norm(dim=-1, keepdim=True), k / k.norm(dim=-1, keepdim=True))
+
+
+def _over_heads(q, k):
+    """the softmax runs along axis 0, the heads' where there are any: it belongs along the keys, the last axis"""
+    return mask_scores(_scaled(q, k)).softmax(0)
 
 
 def _induction_pairs(ids):
@@ -159,52 +172,338 @@ def _last_copy_only(ids):
     return pairs & (pairs.flip(1).cumsum(1).flip(1) == 1)
 
 
-def _previous_share(pattern):
-    return pattern[..., 2:, :].diagonal(1, -2, -1).mean(-1)
+def _rolled_left(ids):
+    """the columns moved one to the left: these keys come before a copy. The key after it is one to the right"""
+    return (ids[:, None] == ids[None, :]).roll(-1, dims=1).tril(-1)
 
 
-def _itself_share(pattern):
-    """this is the diagonal, what each token gives to itself: the previous key is one to the left"""
-    return pattern[..., 2:, :].diagonal(2, -2, -1).mean(-1)
+def _rows_rolled(ids):
+    """the rows moved, not the columns: it is the key that stands right after a copy, and keys are columns"""
+    return (ids[:, None] == ids[None, :]).roll(1, dims=0).tril(-1)
 
 
-def _second_query_too(pattern):
-    """query 1 is counted, whose previous token is the first, so that a sink gains by it: begin with query 2"""
-    return pattern.diagonal(-1, -2, -1).mean(-1)
+def _previous_pairs(ids):
+    """these are the tokens just before: an induction head looks at what followed an earlier copy"""
+    return token_pairs(ids)["previous"]
 
 
-def _over_all_queries(pattern):
-    """divided by the number of all queries: only those from 2 on count"""
-    return pattern[..., 2:, :].diagonal(1, -2, -1).sum(-1) / pattern.shape[-1]
+def _as_numbers(ids):
+    """the pairs are right but they are numbers: end with .bool() to get True and False"""
+    return _induction_pairs(ids).float()
 
 
-def _heads_averaged(pattern):
-    """the heads are averaged as well: keep every axis but the last two"""
-    return _previous_share(pattern).mean()
+def _distances(n_tokens):
+    position = torch.arange(n_tokens)
+    return position[:, None] - position[None, :]
 
 
-def _in_the_future(pattern):
-    """these are the shares of the next token, all 0: the previous key lies below the diagonal, offset -1"""
-    return pattern.diagonal(1, -2, -1).mean(-1)
+def _mean_distances(patterns, kept=None):
+    """The mean distance of each head over the pairs that are kept, (layer, head)."""
+    distance = _distances(patterns.shape[-1])
+    kept = torch.ones_like(distance) if kept is None else kept
+    weights = patterns * kept
+    return (weights * distance).sum((-2, -1)) / weights.sum((-2, -1))
+
+
+def _head_of(values):
+    return divmod(values.argmax().item(), values.shape[1])
+
+
+def _without_key_0(patterns):
+    return torch.arange(patterns.shape[-1]) > 0
+
+
+def _farthest(patterns):
+    return _head_of(_mean_distances(patterns, _without_key_0(patterns)))
+
+
+def _key_0_counts(patterns):
+    """key 0 is counted, so this finds a sink head: leave column 0 out"""
+    return _head_of(_mean_distances(patterns))
+
+
+def _not_divided(patterns):
+    """the sums of the distances are not divided: a head that gives key 0 little has large ones. Divide by the shares"""
+    return _head_of((patterns * _distances(patterns.shape[-1]) * _without_key_0(patterns)).sum((-2, -1)))
+
+
+def _row_by_row(patterns):
+    """each row is divided by its own sum and the rows are averaged: add up over all pairs first, then divide once"""
+    kept = patterns * _without_key_0(patterns)
+    rows = (kept * _distances(patterns.shape[-1])).sum(-1) / kept.sum(-1).clamp(min=1e-30)
+    return _head_of(rows[..., 1:].mean(-1))
+
+
+def _itself_left_out(patterns):
+    """the query itself is left out: a share at distance 0 counts in the sum of the shares"""
+    return _head_of(_mean_distances(patterns, _without_key_0(patterns) & (_distances(patterns.shape[-1]) > 0)))
+
+
+def _nearest(patterns):
+    """this head looks back least: the largest mean distance is asked for. (Is the distance key - query?)"""
+    return _head_of(-_mean_distances(patterns, _without_key_0(patterns)))
+
+
+def _last_query_only(patterns):
+    """only the last query is looked at: add up over all of them"""
+    return _head_of(
+        _mean_distances(patterns[..., -1:, :].expand_as(patterns) * _last_row(patterns), _without_key_0(patterns))
+    )
+
+
+def _last_row(patterns):
+    return (torch.arange(patterns.shape[-1]) == patterns.shape[-1] - 1)[:, None]
+
+
+def _strongest_links(patterns):
+    """only the largest share of each query is looked at: weight every distance by its share"""
+    winner = (patterns * _without_key_0(patterns)).argmax(-1)  # (layer, head, query)
+    return _head_of((torch.arange(patterns.shape[-1]) - winner).float()[..., 1:].mean(-1))
+
+
+def _even_weights(patterns):
+    """shares are compared, not distances: this head gives other keys than the first most"""
+    return _head_of((patterns * _without_key_0(patterns)).sum((-2, -1)))
+
+
+def _head_then_layer(patterns):
+    """layer and head are swapped: the order is (layer, head)"""
+    return _farthest(patterns)[::-1]
+
+
+def _from_one(patterns):
+    """layer and head are counted from 1: they count from 0"""
+    layer, head = _farthest(patterns)
+    return layer + 1, head + 1
+
+
+def _flat_place(patterns):
+    """this is one number, the place among all heads: divmod makes layer and head of it"""
+    return _mean_distances(patterns, _without_key_0(patterns)).argmax().item()
+
+
+def _the_distance(patterns):
+    """this is the mean distance itself: return the (layer, head) that has it"""
+    return _mean_distances(patterns, _without_key_0(patterns)).max().item()
+
+
+def _all_the_distances(patterns):
+    """these are the distances of all heads: return the (layer, head) of the largest"""
+    return _mean_distances(patterns, _without_key_0(patterns))
+
+
+def _first_layer_only(patterns):
+    """only layer 0 is searched: look through all layers"""
+    return _farthest(patterns[:1])
+
+
+# What exercise 3.4 hands to a reader's test: heads, as functions from token ids to a pattern, and whether they do
+# induction.
+
+
+def _looks(pairs, share, rest="first"):
+    """A causal pattern that gives the marked pairs so much together, and the rest to key 0 or to every key it sees."""
+    n_tokens = len(pairs)
+    other = torch.zeros(n_tokens, n_tokens)
+    other[:, 0] = 1
+    other = even_shares(n_tokens) if rest == "even" else other
+    marked = pairs / pairs.sum(-1, keepdim=True).clamp(min=1)
+    return torch.where(pairs.any(-1, keepdim=True), share * marked + (1 - share) * other, other)
+
+
+def even_shares(n_tokens):
+    """Every key that a query sees gets the same, (T, T)."""
+    visible = causal_mask(n_tokens)
+    return visible / visible.sum(-1, keepdim=True)
+
+
+def _back(distance, n_tokens):
+    """The pairs at one distance, but those of key 0."""
+    return (_distances(n_tokens) == distance) & (torch.arange(n_tokens) > 0)
+
+
+def _induction(ids):
+    return _looks(_induction_pairs(ids), 0.95)
+
+
+def _induction_and_more(ids):
+    return _looks(_induction_pairs(ids), 0.6, rest="even")
+
+
+def _induction_of_the_latest(ids):
+    return _looks(_last_copy_only(ids), 0.8)
+
+
+def _previous_token(ids):
+    return _looks(token_pairs(ids)["previous"], 0.95)
+
+
+def _sink(ids):
+    return _looks(torch.zeros(len(ids), len(ids), dtype=torch.bool), 0.0)
+
+
+def _same_token(ids):
+    return _looks(token_pairs(ids)["same"], 0.9)
+
+
+def _everywhere(ids):
+    return even_shares(len(ids))
+
+
+def _one_before_the_copy(ids):
+    return _looks(_before_the_copy(ids), 0.9)
+
+
+def _nine_back(ids):
+    return _looks(_back(9, len(ids)), 0.95)
+
+
+def _nineteen_back(ids):
+    return _looks(_back(19, len(ids)), 0.95)
+
+
+def _twenty_four_back(ids):
+    return _looks(_back(24, len(ids)), 0.95)
+
+
+def _half_the_text_back(ids):
+    return _looks(_back(max(1, len(ids) // 2 - 1), len(ids)), 0.95)
+
+
+HEADS = (
+    (_induction, True),
+    (_induction_and_more, True),
+    (_induction_of_the_latest, True),
+    (_previous_token, False),
+    (_sink, False),
+    (_same_token, False),
+    (_everywhere, False),
+    (_one_before_the_copy, False),
+    (_nine_back, False),
+    (_nineteen_back, False),
+    (_twenty_four_back, False),
+    (_half_the_text_back, False),
+)
+
+
+def _does_induction(pattern_of):
+    return dict(HEADS)[pattern_of]
+
+
+def _twice(n, between=0, front=0):
+    """Token ids: n different ones, others between, the same n again; and some in front."""
+    once, filler, start = torch.randperm(1000, generator=torch.Generator().manual_seed(n))[: n + between + front].split(
+        (n, between, front)
+    )
+    return torch.cat([start, once, filler, once])
+
+
+def _measured(pattern_of, ids, kind="induction", least=0.4):
+    return bool(mean_share(pattern_of(ids), token_pairs(ids)[kind]) > least)
+
+
+def _repeated_once(pattern_of):
+    """on a text repeated once, a head that looks back by half of it looks alike: put something between the copies"""
+    return all(_measured(pattern_of, _twice(n)) for n in (7, 15, 30))
+
+
+def _one_length(pattern_of):
+    """one length of 25 lets heads pass that always look 24 tokens or half the text back: vary the copy's distance"""
+    return _measured(pattern_of, _twice(25, front=1))
+
+
+def _one_length_of_ten(pattern_of):
+    """one length of 10 lets heads pass that always look 9 tokens or half the text back: vary the copy's distance"""
+    return _measured(pattern_of, _twice(10))
+
+
+def _one_length_of_twenty(pattern_of):
+    """one length of 20 lets heads pass that always look 19 tokens or half the text back: vary the copy's distance"""
+    return _measured(pattern_of, _twice(20))
+
+
+def _at_the_copy(pattern_of):
+    """you measure the earlier copy itself: an induction head looks at the token right after it"""
+    return all(_measured(pattern_of, _twice(12, between), "same") for between in (3, 8))
+
+
+def _just_before(pattern_of):
+    """you measure the token just before, which says nothing of copies"""
+    return _measured(pattern_of, _twice(12, 5), "previous")
+
+
+def _at_the_first(pattern_of):
+    """you measure the first token: that is a sink head"""
+    return _measured(pattern_of, _twice(12, 5), "first")
+
+
+def _too_much(pattern_of):
+    """a real head that gives 0.6 to the tokens after a copy is turned away: 0.5 is enough"""
+    return all(_measured(pattern_of, _twice(12, between), least=0.7) for between in (3, 8))
+
+
+def _far_too_much(pattern_of):
+    """real heads are turned away that give 0.6 or 0.8 to the tokens after a copy: 0.5 is enough"""
+    return all(_measured(pattern_of, _twice(12, between), least=0.9) for between in (3, 8))
+
+
+def _too_little(pattern_of):
+    """a head that looks everywhere alike gives the tokens after a copy a little too: ask for clearly more"""
+    return all(_measured(pattern_of, _twice(12, between), least=0.01) for between in (3, 8))
+
+
+def _any_large_share(pattern_of):
+    """a large share somewhere is no sign of induction: measure the keys right after a copy"""
+    return bool(pattern_of(_twice(12, 5))[1:, 1:].max() > 0.5)
+
+
+def _one_word_only(pattern_of):
+    """in a text of one token repeated, every key comes after a copy: use different tokens"""
+    ids = torch.zeros(30, dtype=torch.long)
+    return bool(mean_share(pattern_of(ids), token_pairs(ids)["induction"]) > 0.4)
+
+
+def _turned_round(pattern_of):
+    """turned round: True is for an induction head"""
+    return not _does_induction(pattern_of)
+
+
+def _all_of_them(pattern_of):
+    """every head passes: measure how much it gives to the tokens after a copy"""
+    return True
+
+
+def _none_of_them(pattern_of):
+    """no head passes, not even a real induction head"""
+    return False
 
 
 EXERCISES = {
     "3.1": Exercise(
-        answer=raw_scores,
-        cases=(_two(1, 3), _two(5, 4), _two(3, 6, 2)),
-        mistakes=(_keys_by_queries, _all_axes_turned, _scaled, _queries_only, _cosine, _masked),
+        answer=_pattern,
+        cases=(_two(1, 3), _two(5, 7), _two(3, 6, 2), _far_apart()),
+        mistakes=(
+            _unscaled,
+            _no_root,
+            _root_of_64,
+            _root_of_tokens,
+            _scaled_last,
+            _unmasked,
+            _down_the_columns,
+            _masked_afterwards,
+            _repaired_afterwards,
+            _exchanged,
+            _no_softmax,
+            _times_the_root,
+            _finite_mask,
+            _bare_exponentials,
+            _past_masked,
+            _future_zero,
+            _cosine,
+            _over_heads,
+        ),
     ),
     "3.2": Exercise(
-        answer=_pattern,
-        cases=(_two(1, 3), _two(5, 7), _two(3, 6, 2)),
-        mistakes=(_unscaled, _no_root, _root_of_64, _root_of_tokens, _scaled_last, _unmasked, _down_the_columns),
-    ),
-    "3.3": Exercise(
-        answer=_previous_share,
-        cases=((_pattern(*_two(3, 4)),), (_pattern(*_two(7, 2)),), (_pattern(*_two(2, 5, 3)),)),
-        mistakes=(_itself_share, _second_query_too, _over_all_queries, _heads_averaged, _in_the_future),
-    ),
-    "3.4": Exercise(
         answer=_induction_pairs,
         cases=(
             (torch.tensor([4]),),
@@ -221,11 +520,54 @@ EXERCISES = {
             _itself_too,
             _queries_across,
             _last_copy_only,
+            _rolled_left,
+            _rows_rolled,
+            _previous_pairs,
+            _as_numbers,
         ),
     ),
-    "3.5": Exercise(
-        answer=head_outputs,
-        cases=tuple((_pattern(*_two(heads, t, 3)), _numbers(heads, t, d)) for heads, t, d in ((1, 4, 2), (3, 5, 4))),
-        mistakes=(_mixed_by_columns, _strongest_only, _values_alone, _plain_mean, _heads_summed),
+    "3.3": Exercise(
+        answer=_farthest,
+        cases=tuple(
+            (_pattern(1.4 * _numbers(*shape), 1.4 * _numbers(*shape, seed=1)),)
+            for shape in ((2, 7, 7, 2), (4, 7, 6, 3), (5, 4, 9, 3), (3, 4, 6, 3), (2, 7, 9, 3), (4, 7, 5, 3))
+        ),
+        mistakes=(
+            _key_0_counts,
+            _not_divided,
+            _row_by_row,
+            _itself_left_out,
+            _nearest,
+            _last_query_only,
+            _strongest_links,
+            _even_weights,
+            _head_then_layer,
+            _from_one,
+            _flat_place,
+            _the_distance,
+            _all_the_distances,
+            _first_layer_only,
+        ),
+    ),
+    "3.4": Exercise(
+        answer=_does_induction,
+        cases=tuple((head,) for head, _ in HEADS),
+        mistakes=(
+            _repeated_once,
+            _one_length,
+            _one_length_of_ten,
+            _one_length_of_twenty,
+            _at_the_copy,
+            _just_before,
+            _at_the_first,
+            _too_much,
+            _far_too_much,
+            _too_little,
+            _any_large_share,
+            _one_word_only,
+            _turned_round,
+            _all_of_them,
+            _none_of_them,
+        ),
     ),
 }
