@@ -667,15 +667,15 @@ def my_first_wins(pattern):
 check("1.3", my_first_wins)
 
 # %% [markdown] tags=["solution"]
-# **Why leave out the first query?** It gives itself 100 % in every head of every model, trained or not. Counting it adds
-# $1/T$ to every head, so that the same head would look more like a sink in a shorter text.
+# **Why leave out the first query?** Key 0 is its only key, so key 0 always wins there, in every head of every model. Counting
+# it would raise every fraction, and the more so the shorter the text is.
 
 # %% [markdown]
 # ### Exercise 1.4 · Find the strongest link
 #
 # *Difficulty 3 of 5 · importance 5 of 5 · about 6 minutes*
 #
-# Most attention goes to the first token or to the query itself. Look for something else: over all heads, find the largest
+# Attention often goes to the first token or to the query itself. Look for something else: over all heads, find the largest
 # share that a query gives to a key that is **neither the first token nor the query itself**. Return its place as four
 # whole numbers: (layer, head, query, key). The check tries your function on made-up patterns and on those of the loaded
 # model.
@@ -779,6 +779,6 @@ check("1.5", my_leak_test)
 # - G. Xiao, Y. Tian, B. Chen, S. Han and M. Lewis, 2023, *Efficient Streaming Language Models with Attention Sinks*, arXiv
 #   2309.17453.
 # - On finite masks: github.com/TransformerLensOrg/TransformerLens, issues 318 and 385 (2023);
-#   github.com/huggingface/transformers, issues 3181 (2020) and 15199 (2022), and pull request 17306, which mended them.
+#   github.com/huggingface/transformers, issues 3181 (2020) and 15199 (2022), and pull request 17306, which replaced the number.
 #
 # The functions are in `headlab/masking.py`, their tests in `tests/test_masking.py`.

@@ -157,7 +157,7 @@ print(f"largest difference from the right product: {(right - transposed).abs().m
 # > **The report:** The first third is Q, (tokens, 768).
 #
 # How do we know that the first third holds the queries, and not the keys? We take any two of the thirds for queries and
-# keys, and look which of the six choices gives the model's own attention.
+# keys, and see which of the six choices gives the model's own attention.
 
 # %%
 guess = predict(
@@ -269,7 +269,7 @@ show_figure(
 # *What to see:* the same columns belong to the head in the weight and in the output. The rows differ: input channels above,
 # tokens below. The other heads' columns are deliberately faded, so do not compare strengths.
 #
-# Since each output column depends on its own weight column only, there are two ways to the queries of one head: project
+# Since each output column depends on its own weight column only, there are two ways to get the queries of one head: project
 # with the whole weight and cut the output, or cut the weight and project with the band alone. They agree, for q, k and v of all
 # heads:
 

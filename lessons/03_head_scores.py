@@ -343,9 +343,9 @@ guess.reveal(
 )
 
 # %% [markdown]
-# Two rules: no token counts for itself, and key 0 counts for "first" alone, since a sink head looks at key 0 whatever
-# stands there. How much a head is of a type is **the share that its queries give to their marked keys**, averaged over the
-# queries that have any: `mean_share(pattern, pairs)`. We measure all heads on a passage with repetitions.
+# Two rules: no token counts as its own key, and key 0 counts for "first" alone, since a sink head looks at key 0 whatever
+# stands there. How strongly a head belongs to a type is **the share that its queries give to their marked keys**, averaged over
+# the queries that have any: `mean_share(pattern, pairs)`. We measure all heads on a passage with repetitions.
 
 # %%
 passage = (
@@ -384,7 +384,7 @@ largest = (f"{name} {values.max():.2f} in L{where(values)[0]}H{where(values)[1]}
 show_figure("Four grids, one number for each head. The largest: " + ", ".join(largest))
 
 # %% [markdown]
-# A number alone says little. We compare it with a head that looks everywhere alike, and with the **best of the control's
+# A number alone says little. We compare it with a head that looks at every key alike, and with the **best of the control's
 # heads**: whoever picks the largest of many numbers must compare it with the largest of many.
 
 # %%
@@ -466,8 +466,8 @@ says(
 # token stands before it. The induction head's *key* reads this: "before me stood X". Its *query* asks: "I am X; who stands
 # after an X?" This is called **K-composition**.
 #
-# If that is right, the induction head must lose its target when the previous-token head falls silent. We can try: give the
-# other head's output its own mean at every token, so that it says the same everywhere, and measure again.
+# If that is right, the induction head must lose its target when the previous-token head falls silent. We can try it: we replace
+# the other head's output by its mean over the tokens, so that it says the same everywhere, and measure again.
 
 # %%
 guess = predict(
@@ -639,7 +639,7 @@ says(
 #
 # **Verdict: open.** *Real GPT-2, recorded:* six phrases have an adjective right before its noun (deserted planet, neural network,
 # human beings, brown fox, lazy dogs, Artificial Intelligence). The two halves choose different heads, L0H7 and L0H4, and on the
-# other half these exceed their habit at that distance by 0.25 ± 0.18 and 0.11 ± 0.23. Six phrases cannot tell.
+# other half these exceed their habit at that distance by 0.25 ± 0.18 and 0.11 ± 0.23. Six phrases are too few to tell.
 
 # %% [markdown]
 # ## Exercises
