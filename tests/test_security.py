@@ -21,16 +21,17 @@ ROOT = Path(__file__).parents[1]
 def lab_command():
     """The arguments with which `make lab` starts JupyterLab."""
     lines = subprocess.run(["make", "-n", "lab"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    (line,) = (line for line in lines.splitlines() if "/jupyter lab " in line)
-    return shlex.split(line)[2:]
+    (line,) = (line for line in lines.replace("\\\n", "").splitlines() if " -m jupyterlab " in line)
+    return shlex.split(line)[3:]
 
 
 @pytest.mark.skipif(not shutil.which("make"), reason="no make on this machine")
 def test_jupyterlab_listens_on_the_loopback_and_asks_for_its_token(tmp_path):
     folders = {f"JUPYTER_{name}_DIR": str(tmp_path / name) for name in ("CONFIG", "DATA", "RUNTIME")}
+    shutil.copytree(ROOT / "notebooks", tmp_path / "my-lessons")
     command = [sys.executable, "-m", "jupyterlab", *lab_command(), "--no-browser", "--port=0", "--allow-root"]
     with open(tmp_path / "log", "w") as log:
-        server = subprocess.Popen(command, cwd=ROOT, env=os.environ | folders, stdout=log, stderr=log)
+        server = subprocess.Popen(command, cwd=tmp_path, env=os.environ | folders, stdout=log, stderr=log)
     try:
         info = wait_for(tmp_path / "RUNTIME", server)
         assert info["hostname"] == "127.0.0.1" and len(info["token"]) >= 32
