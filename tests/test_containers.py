@@ -87,6 +87,7 @@ from headlab.scores import (
     raw_scores,
     token_pairs,
 )
+from headlab.shading import shade_text
 from headlab.shift import (
     bootstrap_fraction,
     bootstrap_ratio,
@@ -222,6 +223,10 @@ CALLS = {
     "write_numbers": (
         lambda values: write_numbers(values, plot_head_grid(HEADS, Figure().subplots())),
         {"values": HEADS},
+    ),
+    "shade_text": (
+        lambda pattern, query: shade_text(pattern, TOKENS, query).html,
+        {"pattern": PATTERN, "query": 2},
     ),
     "plot_vectors": (plot_vectors, {"vectors": HEADS[:, :2], "tokens": ["a", "b"]}),
     "plot_heads": (plot_heads, {"x": HEADS, "y": HEADS + 1}),
