@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Set
 import numpy as np
 import torch
 
-MOST_POINTS = 10**6  # of an even grid: fast_kde's fine cells then take half a gigabyte
+MOST_POINTS = 10**6  # of an even grid: fast_kde's fine cells then take two gigabytes
 LARGEST = 1e100  # in size: the squares and sums of numbers beyond it may not fit float64
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)  # those that torch calculates with
 WHOLE = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)

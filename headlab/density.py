@@ -12,9 +12,11 @@ from scipy.fft import dct, idct, next_fast_len, rfft
 
 from headlab._expect import (
     LARGEST,
+    MOST_POINTS,
     expect,
     expect_finite,
     expect_float_tensor,
+    expect_list,
     expect_number,
     expect_points,
     expect_whole,
@@ -25,6 +27,7 @@ from headlab._expect import (
 )
 
 EVERYWHERE = (-math.inf, math.inf)
+POINTS = 512  # of a grid, unless Gaussians so narrow need more
 MARGIN = 5  # bandwidths beyond the outermost scores; a Gaussian is 4e-6 of its peak there
 CELLS = 16  # cells of the fine grid per bandwidth; linear binning is then within 1 / (8 * 16**2) of the peak
 FINEST = 2000  # the samples' range over the narrowest bandwidth that cross-validation looks at
@@ -68,14 +71,14 @@ def kde(samples, grid, bandwidth="scott", weights=None, bounds=EVERYWHERE):
     return np.where((grid >= bounds[0]) & (grid <= bounds[1]), density, 0.0)
 
 
-def fast_kde(samples, n_grid=512, bandwidth="scott", weights=None, bounds=EVERYWHERE):
+def fast_kde(samples, n_grid=None, bandwidth="scott", weights=None, bounds=EVERYWHERE):
     """Kernel density estimate on an even grid: the samples binned finely, then the bins smoothed by a Gaussian.
 
-    samples, bandwidth, weights and bounds as in `kde`. The grid has n_grid points, from bound to bound, and where
-    there is none from 5 bandwidths before the first sample to 5 after the last. Returns (grid, density), float64
-    of shape (n_grid,), within 1e-3 of the peak of `kde`'s. Takes len(samples) steps and, beside the samples,
-    memory that does not grow with them. Raises as `kde` does, and where n_grid points are too few to draw Gaussians
-    this narrow: more than 1.5 bandwidths apart, peaks would be lost between them.
+    samples, bandwidth, weights and bounds as in `kde`. The grid goes from bound to bound, and where there is none from
+    5 bandwidths before the first sample to 5 after the last. n_grid: its points, by default 512, or more where the
+    bandwidth is narrow: points more than 1.5 bandwidths apart would miss peaks between them. Returns (grid, density),
+    float64 of shape (n_grid,), within 1e-3 of the peak of `kde`'s. Takes len(samples) steps and, beside the samples,
+    memory that does not grow with them. Raises as `kde` does, and where n_grid points, or MOST_POINTS, are too few.
     Introduced in lesson 6. Source: Silverman 1982, algorithm AS 176; Wand 1994 on linear binning.
     """
     bounds = _checked_bounds(bounds)
@@ -211,11 +214,11 @@ class ScoreHistogram:
                 values[..., self.layers.index(layer), head] = np.interp(q * below[-1], below, edges)
         return values
 
-    def density(self, layer, head, n_grid=512, bandwidth="scott"):
+    def density(self, layer, head, n_grid=None, bandwidth="scott"):
         """Kernel density estimate of one head's scores, (grid, density) as `fast_kde` gives it from the scores.
 
-        Takes as long for a billion scores as for a thousand. Raises as `fast_kde` does, and where scores were counted
-        at the ends.
+        Takes as long for a billion scores as for a thousand, but for the finer grid that a narrower bandwidth needs.
+        Raises as `fast_kde` does, and where scores were counted at the ends.
         """
         edges, below = self._cumulative(layer, head)
         counts, n = np.diff(below), float(below[-1])
@@ -317,14 +320,24 @@ def _sum_of_gaussians(sample, grid, width):
     return density.reshape(grid.shape) / (sample.total * width * math.sqrt(2 * math.pi))
 
 
-def _smoothed(sample, n_grid, width, bounds, bins):
+def fine_kde(samples, at_least, bandwidth):
+    """As `fast_kde`, on a grid of at least so many points, and of more where the bandwidth needs them."""
+    sample = _checked_sample(samples, None, EVERYWHERE)
+    return _smoothed(sample, None, _bandwidth(sample, bandwidth), EVERYWHERE, _linear_bins, at_least)
+
+
+def _smoothed(sample, n_grid, width, bounds, bins, at_least=POINTS):
     """(grid, density) of a sample: its bins times a Gaussian's transform, mirrored at both ends."""
-    n_grid = expect_points(n_grid)
+    n_grid = n_grid if n_grid is None else expect_points(n_grid)
     _expect_room(width, bounds)
     low = bounds[0] if math.isfinite(bounds[0]) else sample.low - MARGIN * width
     high = bounds[1] if math.isfinite(bounds[1]) else sample.high + MARGIN * width
-    grid, step = np.linspace(low, high, n_grid, retstep=True)
     needed = math.ceil((high - low) / (1.5 * width)) + 1
+    if n_grid is None:
+        n_grid = at_least if needed <= at_least else next_fast_len(needed - 1, real=True) + 1
+        expected = f"one that {MOST_POINTS} points can show from {low:.4g} to {high:.4g}"
+        expect(n_grid <= MOST_POINTS, "bandwidth", expected, f"{width:.3g}")
+    grid, step = np.linspace(low, high, n_grid, retstep=True)
     expect(n_grid >= needed, "n_grid", f"at least {needed} points for a bandwidth of {width:.3g}", n_grid)
     cells = next_fast_len(math.ceil(CELLS * step / width), real=True)
     counts = bins(sample, low, high, cells * (n_grid - 1) + 1)
@@ -388,8 +401,11 @@ def _silverman(sample):
 
 def _cross_validated(sample):
     """The bandwidth of the lowest score, first among widths 5 % apart, then between that one's neighbours."""
-    most = 3 * _scott(sample)
-    least = max((sample.high - sample.low) / FINEST, most / 300)
+    most, finest = 3 * _scott(sample), (sample.high - sample.low) / FINEST
+    expected = "a range in which cross-validation can see the bandwidths that count, or the bandwidth as a number"
+    received = f"one {sample.high - sample.low:.3g} wide for bandwidths of about {most / 3:.3g}"
+    expect(finest < most, "samples", expected, received)
+    least = max(finest, most / 300)
     widths = np.geomspace(least, most, 120)
     best = int(np.argmin(_cross_validation(sample, widths)))
     expect(
@@ -489,11 +505,11 @@ def _checked_numbers(values, argument, expected, limit):
 
 
 def _checked_bounds(bounds):
-    try:
-        low, high = map(float, bounds.tolist() if isinstance(bounds, torch.Tensor) else bounds)
-    except (TypeError, ValueError):
-        raise TypeError(f"bounds: expected two numbers (low, high), got {shown(repr(bounds))}") from None
-    expect(low < high, "bounds", "two numbers (low, high), low < high", bounds)
+    expected = "two numbers (low, high)"
+    edges = [expect_number(edge, "bounds", expected) for edge in expect_list(bounds, "bounds", expected)]
+    expect(len(edges) == 2, "bounds", expected, bounds)
+    low, high = map(float, edges)
+    expect(low < high, "bounds", f"{expected}, low < high", bounds)
     return low, high
 
 

@@ -78,6 +78,8 @@ MARKERS = MappingProxyType(dict(zip(COLOURS, "oxs^v", strict=True)))
 IN_TURN = (("D", "#000000"), ("P", "#E69F00"), ("p", "#56B4E9"), ("*", "#7A4B12"))  # for what has no such name
 VALUE_MAPS = ("score", "share", "fraction", "amount")  # of MAPS, those for a head's number
 MIDDLES = {"score": 0.0, "fraction": 0.5}  # where a map turns
+MOST_WORDS = 32  # tokens: in smaller cells of a mask a word could not be read, and a thousand tokens have a million
+MOST_LABELS = 64  # of the tokens of a heatmap; of more, every second, third and so on is named
 ABOVE_0 = "a number above 0"
 PAIRS = "(grid, density) pairs"
 MEDIANS = "medians of layers"  # how plot_by_layer knows its own lines again
@@ -151,8 +153,9 @@ def plot_mask(mask, tokens, ax=None):
         raise TypeError(f"mask: expected True and False (T, T), got {mask.dtype}")
     _expect_one_square(mask.float(), "mask")
     ax = _heatmap(mask.float(), ~mask, tokens, ax, cmap=SEEN, vmin=0, vmax=1, colorbar=False)
-    for i, j in mask.nonzero().tolist():
-        ax.text(j, i, "yes", ha="center", va="center", color="black")
+    if len(mask) <= MOST_WORDS:
+        for i, j in mask.nonzero().tolist():
+            ax.text(j, i, "yes", ha="center", va="center", color="black")
     return ax
 
 
@@ -487,7 +490,7 @@ def plot_ridgelines(curves, names, ax=None, meaning="loaded model"):
 
 
 @_styled
-def plot_layers(histogram, bandwidth="scott", n_grid=512, meaning="loaded model"):
+def plot_layers(histogram, bandwidth="scott", n_grid=None, meaning="loaded model"):
     """The density of every head of a ScoreHistogram: one panel of ridgelines for each layer. Returns its Axes (layer,).
 
     The panels share one axis of scores, which covers the middle 99 % of all heads' together; each panel has its own
@@ -506,14 +509,22 @@ def plot_layers(histogram, bandwidth="scott", n_grid=512, meaning="loaded model"
     for ax in axes[n_layers:]:
         ax.remove()
     axes = axes[:n_layers]
+    shown_range = np.quantile(histogram.quantile(np.linspace(0, 1, 201)), [0.005, 0.995])
     for place, (ax, layer) in enumerate(zip(axes, histogram.layers, strict=True)):
-        plot_ridgelines(curves[place], heads, ax, meaning)
+        plot_ridgelines([_within(shown_range, *curve) for curve in curves[place]], heads, ax, meaning)
         lowest = place + columns >= n_layers
         ax.set(title=f"layer {layer}", ylabel="" if place % columns else "head")
         ax.set_xlabel(ax.get_xlabel() if lowest else "")
         ax.tick_params(labelbottom=lowest)
-    axes[0].set_xlim(np.quantile(histogram.quantile(np.linspace(0, 1, 201)), [0.005, 0.995]))
+    axes[0].set_xlim(shown_range)
     return axes
+
+
+def _within(ends, grid, density):
+    """The part of a curve between two ends, and a point beyond each: a fine grid has a hundred times as many."""
+    first, last = np.searchsorted(grid, ends)
+    part = slice(max(0, first - 1), max(2, last + 1))
+    return grid[part], density[part]
 
 
 @_styled
@@ -783,7 +794,7 @@ def _colour_bar(ax, image, label, meaning=None):
 
 
 def _heatmap(values, masked, tokens, ax, label="", colorbar=True, **style):
-    """Queries down, keys across, both labelled with their tokens; what is masked (T, T) shows the hatched ground."""
+    """Queries down, keys across, with MOST_LABELS of their tokens; what is masked (T, T) shows the hatched ground."""
     n_tokens = len(values)
     labels = _checked_labels(tokens, "tokens", n_tokens, "token")
     ax = _axes(ax, (5.6, 4.6))
@@ -791,8 +802,9 @@ def _heatmap(values, masked, tokens, ax, label="", colorbar=True, **style):
     ax.patch.set(hatch="////", edgecolor=HATCH, linewidth=0)
     values, masked = (x.detach().cpu().numpy() for x in (values.double(), masked))
     image = _image(ax, np.ma.masked_array(values, masked), **style)
-    ax.set_xticks(range(n_tokens), labels, rotation=90 if n_tokens > 6 else 0)
-    ax.set_yticks(range(n_tokens), labels)
+    every = -(-n_tokens // MOST_LABELS)
+    ax.set_xticks(range(0, n_tokens, every), labels[::every], rotation=90 if n_tokens > 6 else 0)
+    ax.set_yticks(range(0, n_tokens, every), labels[::every])
     ax.set(xlabel="key (the token looked at)", ylabel="query (the token that looks)")
     if colorbar:
         ax.figure.colorbar(image, ax=ax, label=label, shrink=0.85)

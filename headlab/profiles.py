@@ -5,9 +5,18 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from headlab._expect import expect, expect_flag, expect_list, expect_points, expect_square, finite_array, shown
+from headlab._expect import (
+    MOST_POINTS,
+    expect,
+    expect_flag,
+    expect_list,
+    expect_points,
+    expect_square,
+    finite_array,
+    shown,
+)
 from headlab.contrast import effective_tokens, row_contrast
-from headlab.density import fast_kde
+from headlab.density import POINTS, fine_kde
 from headlab.masking import causal_mask
 from headlab.shift import bootstrap_ratio, shift_stats
 
@@ -125,24 +134,32 @@ def share_above(pattern, levels, drop_first_key=False):
     return np.stack([(weights >= level).double().mean(-1).numpy() for level in levels], -1)
 
 
-def layer_densities(scores, n_grid=512, bandwidth="scott"):
+def layer_densities(scores, n_grid=None, bandwidth="scott"):
     """The density of each layer's scores on one grid for all, so that layers can be compared.
 
     scores: for each layer the causal scores of all its heads, an array or tensor of any shape (or for each head its
-    own, where heads are to be compared); bandwidth as in `fast_kde`, a rule chooses for each layer by itself. Returns
-    the grid (n_grid,), which holds the grids that `fast_kde` gives for each layer, in units of q.k, and numpy
-    (layer, n_grid). Raises as `fast_kde` does, and where a layer is so much narrower than the others that it would be
-    lost between two points.
+    own, where heads are to be compared); bandwidth as in `fast_kde`, a rule chooses for each layer by itself; n_grid:
+    points of the grid, by default 512, or twice as many again and again until the narrowest layer shows. Returns the
+    grid (n_grid,), which holds the grids that `fast_kde` gives for each layer, in units of q.k, and numpy
+    (layer, n_grid). Raises as `fast_kde` does, and where n_grid points, or MOST_POINTS, would lose the narrowest layer.
     Introduced in lesson 7. Source: the report; lesson 6 for the density.
     """
-    scores, n_grid = expect_list(scores, "scores", "those of each layer"), expect_points(n_grid)
-    curves = [fast_kde(layer, max(n_grid, 4096), bandwidth) for layer in scores]
-    grid = np.linspace(min(x[0] for x, _ in curves), max(x[-1] for x, _ in curves), n_grid)
-    densities = np.stack([np.interp(grid, x, density, left=0.0, right=0.0) for x, density in curves])
-    areas = np.trapezoid(densities, grid)
-    worst = areas[np.abs(areas - 1).argmax()]
-    expect(abs(worst - 1) <= 0.01, "n_grid", "points enough to show the narrowest layer", f"{n_grid}, too few")
-    return grid, densities
+    scores = expect_list(scores, "scores", "those of each layer")
+    least, most = (POINTS, MOST_POINTS) if n_grid is None else (expect_points(n_grid),) * 2
+    curves = [fine_kde(layer, max(least, 4096), bandwidth) for layer in scores]
+    low, high = min(x[0] for x, _ in curves), max(x[-1] for x, _ in curves)
+    for n in _doubling(least, most):
+        grid = np.linspace(low, high, n)
+        densities = np.stack([np.interp(grid, x, density, left=0.0, right=0.0) for x, density in curves])
+        if np.abs(np.trapezoid(densities, grid) - 1).max() <= 0.01:
+            return grid, densities
+    raise ValueError(f"n_grid: expected points enough to show the narrowest layer, got {n}, too few")
+
+
+def _doubling(n, most):
+    while n <= most:
+        yield n
+        n *= 2
 
 
 def bootstrap_mean(values, level=0.95, n_resamples=2000, seed=0):

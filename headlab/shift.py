@@ -17,6 +17,7 @@ from headlab._expect import (
 )
 from headlab.masking import causal_mask
 
+MOST_DRAWN = 2**24  # counts of units at a time: 128 MiB, whatever the number of units
 REFERENCE = Path(__file__).parent / "data" / "gpt2_reference.npz"
 
 
@@ -115,10 +116,14 @@ def bootstrap_ratio(sums, sizes, level=0.95, n_resamples=2000, seed=0):
     expect(1 <= n_resamples <= 100_000, "n_resamples", "a whole number from 1 to 100000", n_resamples)
     seed = expect_whole(seed, "seed", "a whole number >= 0")
     expect(seed >= 0, "seed", "a whole number >= 0", seed)
-    # How often each unit was drawn, instead of which units: the same resamples, in one matrix product.
+    # How often each unit was drawn, instead of which units: the same resamples, in one matrix product for each batch.
     n_units = len(sizes)
-    drawn = np.random.default_rng(seed).multinomial(n_units, np.full(n_units, 1 / n_units), size=n_resamples)
-    low, high = np.quantile(sums @ drawn.T / (drawn @ sizes), [(1 - level) / 2, (1 + level) / 2], axis=-1)
+    generator, shares = np.random.default_rng(seed), np.full(len(sizes), 1 / len(sizes))
+    ratios = []
+    for start in range(0, n_resamples, batch := max(1, MOST_DRAWN // n_units)):
+        drawn = generator.multinomial(n_units, shares, size=min(batch, n_resamples - start))
+        ratios.append(sums @ drawn.T / (drawn @ sizes))
+    low, high = np.quantile(np.concatenate(ratios, -1), [(1 - level) / 2, (1 + level) / 2], axis=-1)
     return low, high
 
 

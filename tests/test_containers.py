@@ -739,3 +739,18 @@ def test_scores_behind_a_mask_are_not_counted():
     assert 1 < choose_bandwidth(masked.compressed()) < 2
     with pytest.raises(TypeError, match="^values: expected .*x.filled.*, got 1 masked of 2$"):
         plot_head_grid(np.ma.masked_less([[1.0, -9999.0]], 0))
+
+
+@pytest.mark.parametrize("make", [np.array, torch.tensor, pd.Series, tuple, lambda x: [torch.tensor(e) for e in x]])
+def test_bounds_of_every_kind(make):
+    expected = kde(SAMPLES, GRID, 0.5, bounds=(-9.0, 9.0))
+    assert_agree(kde(SAMPLES, GRID, 0.5, bounds=make([-9.0, 9.0])), expected)
+    assert_agree(kde(SAMPLES, GRID, 0.5, bounds=[torch.tensor(-9.0, requires_grad=True), np.float32(9)]), expected)
+
+
+@pytest.mark.parametrize(
+    "bounds", [{-9.0, 9.0}, {0: -9.0, 1: 9.0}, np.ma.masked_less([-9.0, 9.0], 0), [True, 9.0], "09"]
+)
+def test_bounds_that_are_no_two_numbers(bounds):
+    with pytest.raises(TypeError, match=r"^bounds: expected two numbers \(low, high\)[^\n]*, got [^\n]+$"):
+        kde([1.0, 2.0], GRID, 0.5, bounds=bounds)
