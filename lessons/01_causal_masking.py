@@ -65,8 +65,8 @@ guess = predict(
 # %%
 raw = q @ k.T  # (query, key)
 fig, axes = plt.subplots(1, 2, figsize=(12, 4.8), layout="constrained")
-plot_vectors(k, [f"key of {token}" for token in tokens], axes[0], color="tab:orange")
-plot_vectors(q[3:], ["query of house"], axes[0], color="tab:blue")
+plot_vectors(k, [f"k: {token}" for token in tokens], axes[0], color="tab:orange")
+plot_vectors(q[3:], ["q: house"], axes[0], color="tab:blue")
 axes[0].set(xlabel="channel 0: adjective", ylabel="channel 1: noun", title="One query and the four keys")
 write_numbers(raw, plot_scores(raw, tokens, axes[1]))
 axes[1].set_title("All dot products: rows ask, columns offer")
@@ -76,9 +76,7 @@ show_figure(
 )
 
 # %%
-best = ["the", "old", "stone", "house"][raw[3].argmax()]
-
-# %%
+best = tokens[raw[3].argmax()]
 guess.reveal(
     (best == "old", "old, with the key (2, 0)", "3 · 2 + 1 · 0 = 6 is the highest score of its row."),
     (True, None, f"it is {best}."),
@@ -399,8 +397,8 @@ assert late[0].sum() == 0 and softmax(mask_scores(loud))[0, 0] == 1
 # %% [markdown]
 # ## 7. A real head
 #
-# We loaded a model in section 4. `load_model` takes GPT-2 where this machine has it, and otherwise the small model
-# "mini" that ships with headlab. **Whatever you see from here on was measured on the model named in the output.**
+# We loaded a model in section 4. Unless you chose one, `load_model` takes GPT-2 where this machine has it, and otherwise the
+# small model "mini" that ships with headlab. **Whatever you see from here on was measured on the model named in the output.**
 #
 # `capture_heads` runs the model once and keeps the queries, keys and values of every head (lesson 2 shows how).
 # `capture.pattern(layer, head)` scales the raw scores by $1/\sqrt{d_\mathrm{head}}$ (lesson 3), masks them and takes the
