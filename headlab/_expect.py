@@ -17,6 +17,7 @@ MOST_POINTS = 10**6  # of an even grid: fast_kde's fine cells then take two giga
 LARGEST = 1e100  # in size: the squares and sums of numbers beyond it may not fit float64
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)  # those that torch calculates with
 WHOLE = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+AUTOCAST = ("cpu", "cuda", "mps", "xpu")  # kinds of devices on which torch may round by itself
 AS_FLOAT = "np.asarray(x, float) makes them so"
 
 
@@ -48,6 +49,17 @@ def expect_float_tensor(value, argument, shape):
     if value.dtype not in FLOATS:
         remedy = "take x.real, x.imag or abs(x)" if value.is_complex() else "x.float() makes them so"
         raise TypeError(f"{argument}: expected floating-point numbers {shape} ({remedy}), got {value.dtype}")
+    expect_full_precision(value.device.type)
+
+
+def expect_full_precision(device):
+    """Raise ValueError where a setting of torch's would round products on this kind of device to fewer digits."""
+    on = device in AUTOCAST and torch.is_autocast_enabled(device)
+    expect(not on, "torch.autocast", f"off for {device}, since it rounds scores to 3 digits", "on")
+    precision = torch.get_float32_matmul_precision()
+    whole = precision == "highest" or (precision == "high" and device == "cpu")  # there, "high" changes nothing
+    remedy = "call torch.set_float32_matmul_precision('highest')"
+    expect(whole, "torch.get_float32_matmul_precision()", f"'highest', since others round scores ({remedy})", precision)
 
 
 def _as_plain(tensor):

@@ -7,7 +7,7 @@ from threading import RLock
 import torch
 from transformers import GPT2LMHeadModel
 
-from headlab._expect import expect, expect_tensor, expect_whole, shown
+from headlab._expect import expect, expect_full_precision, expect_tensor, expect_whole, shown
 from headlab.contrast import decompose_scores
 from headlab.density import ScoreHistogram
 from headlab.masking import causal_mask
@@ -183,6 +183,7 @@ def checked_ids(model, input_ids, argument="input_ids"):
     """The token ids as (1, T) on the model's device, or one line on what is wrong with them or the model."""
     if not isinstance(model, GPT2LMHeadModel):
         raise TypeError(f"model: expected a GPT2LMHeadModel, as load_model gives, got {type(model).__name__}")
+    expect_full_precision(model.device.type)
     expect_tensor(input_ids, argument, "of token ids (T,) or (1, T)")
     shape = tuple(input_ids.shape)
     expect(len(shape) == 1 or (len(shape) == 2 and shape[0] == 1), argument, "one text (T,) or (1, T)", shape)

@@ -309,6 +309,7 @@ class ScoreHistogram:
         return _EDGES[first - 1 : last], np.concatenate([[0], np.cumsum(counts[first:last])])
 
 
+@np.errstate(under="ignore")  # far out a Gaussian is 0
 def _sum_of_gaussians(sample, grid, width):
     """The definition, in chunks of samples so that no (grid, sample) table outgrows the memory."""
     density = np.zeros(grid.size)
@@ -326,6 +327,7 @@ def fine_kde(samples, at_least, bandwidth):
     return _smoothed(sample, None, _bandwidth(sample, bandwidth), EVERYWHERE, _linear_bins, at_least)
 
 
+@np.errstate(under="ignore")  # far out a Gaussian is 0
 def _smoothed(sample, n_grid, width, bounds, bins, at_least=POINTS):
     """(grid, density) of a sample: its bins times a Gaussian's transform, mirrored at both ends."""
     n_grid = n_grid if n_grid is None else expect_points(n_grid)
@@ -441,6 +443,7 @@ def _weighted_sum(sample, function):
     return total
 
 
+@np.errstate(under="ignore")  # far out a Gaussian is 0
 def _cross_validation(sample, widths):
     """The scores of all pairs at once: the sum of K(x_i - x_j) is a sum over the squared transform of the bins."""
     n = sample.n_effective

@@ -40,9 +40,12 @@ def text_reader(model, tokenizer, look=capture_heads):
 
     look: what takes the model and the token ids and gives what is to be shown, by default capture_heads. The function
     raises ValueError where the text is empty, longer than MAX_TOKENS or than the model can read, or holds half a
-    character. A model that is not on the CPU, where the pictures are drawn, is refused at once.
+    character. A model that is not on the CPU, where the pictures are drawn, or in half precision, which they would show
+    as steps, is refused at once.
     """
     expect(model.device.type == "cpu", "model", "a model on the CPU (model.cpu() moves it)", f"one on {model.device}")
+    whole = model.dtype in (torch.float32, torch.float64)
+    expect(whole, "model", "a model in torch.float32 (model.float() makes it one)", f"one in {model.dtype}")
     limit = min(MAX_TOKENS, model.config.n_positions)
 
     @lru_cache(maxsize=8)
@@ -51,7 +54,7 @@ def text_reader(model, tokenizer, look=capture_heads):
             text.encode()
         except UnicodeEncodeError:
             raise ValueError("text: expected whole characters, got half of one (type that place again)") from None
-        input_ids = tokenizer(text, return_tensors="pt", verbose=False).input_ids
+        input_ids = torch.tensor([tokenizer(text, verbose=False).input_ids], device="cpu")
         n_tokens = input_ids.shape[1]
         expect(1 <= n_tokens <= limit, "text", f"1 to {limit} tokens", f"{n_tokens} tokens")
         return look(model, input_ids), token_strings(tokenizer, input_ids)
@@ -254,10 +257,9 @@ class MaskExplorer(Explorer):
         self.controls["n_tokens"].max = n_tokens
         self.controls["n_tokens"].value = n_tokens
         left, right = self.figure.subplots(1, 2)
-        plot_scores(
-            torch.zeros(n_tokens, n_tokens), labels, left, label="scaled score over temperature (hatched: -inf)"
-        )
-        plot_pattern(torch.eye(n_tokens), labels, right)
+        nothing = torch.zeros(n_tokens, n_tokens, dtype=torch.float32, device="cpu")
+        plot_scores(nothing, labels, left, label="scaled score over temperature (hatched: -inf)")
+        plot_pattern(nothing, labels, right)
         for ax in (left, right):
             ax.autoscale(False)  # the axes stay as they are while fewer tokens are read
             fit_labels(ax.xaxis, ax.yaxis)
@@ -387,8 +389,9 @@ class ShiftExplorer(Explorer):
         axes = self.figure.subplot_mosaic(
             [["scores", "pattern", "tokens"], ["scores", "pattern", "share"]], width_ratios=(3, 3, 2)
         )
-        plot_scores(torch.zeros(n_tokens, n_tokens), labels, axes["scores"], label="raw score (hatched: masked)")
-        plot_pattern(torch.eye(n_tokens), labels, axes["pattern"])
+        nothing = torch.zeros(n_tokens, n_tokens, dtype=torch.float32, device="cpu")
+        plot_scores(nothing, labels, axes["scores"], label="raw score (hatched: masked)")
+        plot_pattern(nothing, labels, axes["pattern"])
         for name in ("scores", "pattern"):
             fit_labels(axes[name].xaxis, axes[name].yaxis)
             axes[name].images[0].colorbar.remove()
@@ -722,7 +725,7 @@ def head_summary(capture, labels, layer, head):
         f"{(seen < 0).float().mean():.0%} of them negative."
     ]
     if n_tokens > 1:
-        even = (1 / torch.arange(2, n_tokens + 1)).mean()
+        even = (1 / np.arange(2, n_tokens + 1)).mean()
         lines.append(
             f"The first token gets {pattern[1:, 0].mean():.0%} of the others' attention on average "
             f"(if each shared evenly: {even:.0%})."

@@ -17,7 +17,7 @@ def causal_mask(n_tokens):
     expected = f"a whole number of tokens from 1 to {MOST_TOKENS}"
     n_tokens = expect_whole(n_tokens, "n_tokens", expected)
     expect(1 <= n_tokens <= MOST_TOKENS, "n_tokens", expected, n_tokens)
-    position = torch.arange(n_tokens)
+    position = torch.arange(n_tokens, device="cpu")
     return position[:, None] >= position[None, :]
 
 

@@ -171,7 +171,7 @@ def _check_folder(folder):
     """Raise ValueError in one line unless the folder holds a GPT-2 as safetensors, and the right one where pinned."""
     check_folder(folder)
     if folder == MINI:
-        size, digest = (MINI / "weights.sha256").read_text().split()
+        size, digest = (MINI / "weights.sha256").read_text(encoding="utf-8").split()
         download.check_weights(MINI / download.WEIGHTS, download.Pin("", int(size), digest), "install headlab again")
     for pin in download.PINS.values():
         if folder.name == pin.revision:
@@ -180,7 +180,7 @@ def _check_folder(folder):
 
 
 def _load_weights(folder):
-    with _quiet():
+    with _quiet(), torch.device("cpu"):
         try:
             model, report = GPT2LMHeadModel.from_pretrained(
                 folder,
@@ -241,11 +241,22 @@ def _load_tokenizer(folder):
 
 def _random_model():
     """GPT-2 small's shape with untrained weights, the same on every call; the caller's random state stays."""
-    with torch.random.fork_rng(devices=[]), _quiet():
+    with torch.random.fork_rng(devices=[]), _quiet(), torch.device("cpu"), _float32():
         torch.manual_seed(RANDOM_SEED)
         model = GPT2LMHeadModel(GPT2Config(attn_implementation="eager")).eval()
     model.name_or_path = "random"
     return model
+
+
+@contextmanager
+def _float32():
+    """torch with the default dtype that it starts with, in which the control's weights are drawn."""
+    dtype = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(dtype)
 
 
 @contextmanager

@@ -93,6 +93,7 @@ DATA_STYLE = {
     for name, value in mpl.rcParamsDefault.items()
     if name.split(".")[0] in DATA_GROUPS or name in DATA_SETTINGS
 }
+ERRORS = {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"}  # numpy's, as it starts
 FONTS = tuple(name for name in mpl.rcParamsDefault if name in ("font.serif", "font.sans-serif", "font.monospace"))
 
 
@@ -105,7 +106,7 @@ def house_style():
     """
     families = [name for name in plt.rcParams["font.family"] if name != "DejaVu Sans"]
     fonts = {"font.family": ["DejaVu Sans", *families]} | {name: plt.rcParams[name] for name in FONTS}
-    with plt.style.context(["default", fonts]):
+    with plt.style.context(["default", fonts]), np.errstate(**ERRORS):
         yield
 
 
@@ -136,7 +137,7 @@ def _styled(plot):
     def styled(*args, **kwargs):
         ax = signature.bind(*args, **kwargs).arguments.get("ax")
         of_the_reader = isinstance(ax, Axes) and not isinstance(ax.figure, HouseFigure)
-        with plt.style.context(DATA_STYLE) if of_the_reader else house_style():
+        with plt.style.context(DATA_STYLE) if of_the_reader else house_style(), np.errstate(**ERRORS):
             return plot(*args, **kwargs)
 
     return styled

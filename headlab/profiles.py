@@ -61,7 +61,7 @@ def query_profile(pattern):
     Introduced in lesson 7.
     """
     later = _from_third_query(pattern)
-    position = torch.arange(pattern.shape[-1])
+    position = torch.arange(pattern.shape[-1], device="cpu")
     steps = position[2:, None] - position  # (query, key)
     return QueryProfile(
         effective_tokens=effective_tokens(later),

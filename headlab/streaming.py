@@ -229,7 +229,7 @@ def _here(model, pieces):
 
 
 def _count(model, weights, piece):
-    histogram = count_scores(model, torch.tensor(piece.ids))
+    histogram = count_scores(model, torch.tensor(piece.ids, device="cpu"))
     histogram.model, histogram.weights, histogram.counted = model_name(model), weights, frozenset([piece.key])
     return histogram
 
