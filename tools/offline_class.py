@@ -56,8 +56,8 @@ def inside(folder):
         start = time.monotonic()
         if command.startswith("make lab"):
             serve(command, folder)
-        else:
-            subprocess.run(command, shell=True, cwd=folder, check=True, timeout=LAST_COMMAND)
+        elif subprocess.call(command, shell=True, cwd=folder, timeout=LAST_COMMAND):
+            raise SystemExit(f"without a network: {command}: failed, see above")
         print(f"without a network: {command}: done in {time.monotonic() - start:.0f} s", flush=True)
 
 
@@ -88,7 +88,7 @@ def serve(command, folder):
 
 
 def wait_for(answer, server):
-    """What a function returns once it returns something; RuntimeError where the server ends or never answers."""
+    """What a function returns once it returns something; SystemExit where the server ends or never answers."""
     for _ in range(SERVER_STARTS):
         try:
             found = answer()
@@ -99,7 +99,7 @@ def wait_for(answer, server):
         if server.poll() is not None:
             break
         time.sleep(1)
-    raise RuntimeError("JupyterLab does not answer")
+    raise SystemExit("without a network: JupyterLab does not answer, see above")
 
 
 if __name__ == "__main__":
