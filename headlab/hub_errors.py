@@ -40,7 +40,7 @@ def why(error):
         told = rule(causes)
         if told:
             return "; ".join(told)
-    reason = " ".join(str(causes[-1]).split())[:120]
+    reason = " ".join(str(causes[-1]).split())[:120].rstrip(".")
     return f"{type(causes[-1]).__name__}{': ' * bool(reason)}{reason}; {AGAIN}"
 
 
@@ -134,6 +134,8 @@ def _connection(causes):
     if _first(causes, "TimeoutException", TimeoutError):
         told = _first(causes, TooSlow) or f"no answer from {_host()} in time"
         return str(told), f"check the network, then {AGAIN}"
+    if _first(causes, "RemoteProtocolError", "ReadError"):
+        return f"the connection to {_host()} broke off", AGAIN
     refused = _first(causes, OSError)
     if refused and refused.errno:
         return f"no connection to {_host()}: {refused.strerror}", f"check the network, then {AGAIN}"

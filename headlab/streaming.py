@@ -22,6 +22,7 @@ from tqdm import tqdm
 from headlab._expect import expect, expect_list, expect_whole, shown
 from headlab.capture import count_scores
 from headlab.density import ScoreHistogram
+from headlab.hub_errors import this_python
 from headlab.models import load_model, model_name, resolve
 
 SAVE_EVERY = 60.0  # seconds of work that a power cut may cost; an interruption costs none
@@ -240,7 +241,8 @@ def _on_dask(name, pieces, workers, scheduler):
     try:
         import distributed
     except ImportError:
-        raise ValueError("workers: expected Dask to be installed; run: pip install 'headlab[cluster]'") from None
+        remedy = f"run in headlab's folder: {this_python()} -m pip install -c constraints.txt -e '.[cluster]'"
+        raise ValueError(f"workers: expected Dask to be installed, got none; {remedy}") from None
     with _client(distributed, workers, scheduler) as client:
         tasks = iter(lambda: list(islice(pieces, PIECES_PER_TASK)), [])
         ahead = 2 * len(client.scheduler_info(n_workers=-1)["workers"])

@@ -299,7 +299,9 @@ def test_without_dask_workers_are_refused_in_one_line(texts, tmp_path, monkeypat
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(ValueError) as caught:
         profile_texts("mini", texts, tmp_path / "counts.npz", workers=2)
-    assert str(caught.value) == "workers: expected Dask to be installed; run: pip install 'headlab[cluster]'"
+    command = f"{sys.executable} -m pip install -c constraints.txt -e '.[cluster]'"
+    line = f"workers: expected Dask to be installed, got none; run in headlab's folder: {command}"
+    assert str(caught.value) == line
     assert not (tmp_path / "counts.npz").exists()
 
 
