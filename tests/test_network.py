@@ -21,7 +21,7 @@ from headlab.cli import main
 
 SELF_SIGNED = Path(__file__).with_name("self_signed.pem")  # key and certificate of a localhost that nobody vouches for
 PROXIES = [f"{kind}_proxy" for kind in ("http", "https", "all", "no")]
-PROMPT = b"HTTP/1.1 %s\r\nContent-Length: 0\r\n\r\n"
+PROMPT = b"HTTP/1.1 %s\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
 @pytest.fixture(autouse=True)
@@ -178,7 +178,7 @@ def no_address(monkeypatch):
     yield
 
 
-LOGIN_PAGE = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 6\r\n\r\n"
+LOGIN_PAGE = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: text/html\r\nContent-Length: 6\r\n\r\n"
 ELSEWHERE = PROMPT.replace(b"\r\n\r\n", b"\r\nLocation: http://portal.example/login\r\n\r\n") % b"302 Found"
 NO_PROXY_WORD = r"correct or unset that variable"
 FAULTS = {
