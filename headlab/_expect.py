@@ -94,8 +94,8 @@ def _as_array(value):
 
 def _as_list(value):
     """How a container without an order or a length becomes a list; empty where it is none."""
-    if isinstance(value, Mapping):
-        return "list(x.values())"
+    if isinstance(value, Mapping):  # what a tokenizer gives is one
+        return "x['input_ids']" if "input_ids" in value else "list(x.values())"
     return "list(x)" if isinstance(value, Iterable) and not isinstance(value, str | bytes | bytearray) else ""
 
 

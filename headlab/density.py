@@ -511,9 +511,10 @@ def _checked_bounds(bounds):
     expected = "two numbers (low, high)"
     edges = [expect_number(edge, "bounds", expected) for edge in expect_list(bounds, "bounds", expected)]
     expect(len(edges) == 2, "bounds", expected, bounds)
-    low, high = map(float, edges)
-    expect(low < high, "bounds", f"{expected}, low < high", bounds)
-    return low, high
+    low, high = edges
+    fits = low < high and all(abs(edge) <= LARGEST or edge in EVERYWHERE for edge in edges)
+    expect(fits, "bounds", f"{expected}, low < high", bounds)
+    return float(low), float(high)
 
 
 def _expect_room(width, bounds):

@@ -754,3 +754,19 @@ def test_bounds_of_every_kind(make):
 def test_bounds_that_are_no_two_numbers(bounds):
     with pytest.raises(TypeError, match=r"^bounds: expected two numbers \(low, high\)[^\n]*, got [^\n]+$"):
         kde([1.0, 2.0], GRID, 0.5, bounds=bounds)
+
+
+@pytest.mark.parametrize("bounds", [(0, 10**400), (np.nan, 1.0), (1.0, 0.0), (0.0, 1.0, 2.0), ()])
+def test_bounds_that_no_score_can_lie_between(bounds):
+    with pytest.raises(ValueError, match=r"^bounds: expected two numbers \(low, high\)[^\n]*, got [^\n]+$"):
+        kde([1.0, 2.0], GRID, 0.5, bounds=bounds)
+
+
+def test_what_a_tokenizer_gives_is_not_yet_the_token_ids(mini):
+    _, tokenizer = mini
+    encoding = tokenizer("The cat sat", return_tensors="pt")
+    for function in (token_pairs, lambda x: capture_heads(model(), x), lambda x: loss(model(), x)):
+        with pytest.raises(
+            TypeError, match=r"^input_ids: .*\(torch.as_tensor\(x\['input_ids'\]\).*, got BatchEncoding$"
+        ):
+            function(encoding)
