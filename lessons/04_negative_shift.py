@@ -41,6 +41,7 @@ import numpy as np
 import torch
 
 from headlab.capture import capture_heads
+from headlab.diagram import data_flow
 from headlab.exercises import check
 from headlab.masking import causal_mask
 from headlab.models import MINI, load_model
@@ -193,6 +194,9 @@ show_figure(
 model, tokenizer = load_model()
 raw = scores_of(model, tokenizer)
 d_head = model.config.n_embd // model.config.n_head
+data_flow("scores", model=model)
+
+# %%
 loaded = shift_stats(raw)
 plot_head_grid(loaded.fraction_negative, label="fraction of the scores below zero", meaning="fraction").set_title(
     f"{who(model)}: {loaded.n[0, 0]:,} causal scores in each head"

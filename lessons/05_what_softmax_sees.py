@@ -45,6 +45,7 @@ from scipy.stats import rankdata, spearmanr
 
 from headlab.capture import capture_heads, score_terms
 from headlab.contrast import FOLDS, below_first_key, below_row_mean, effective_tokens, row_contrast
+from headlab.diagram import data_flow
 from headlab.exercises import check
 from headlab.explorers import ShiftExplorer
 from headlab.masking import causal_mask
@@ -75,6 +76,7 @@ def look_at(model):
 
 q, raw, pattern = look_at(model)
 gpt2 = gpt2_reference()  # what was measured on recordings of GPT-2 small
+data_flow("scores", "pattern", model=model)
 
 # %% [markdown]
 # ## 1. A knob that does nothing
