@@ -568,16 +568,16 @@ for name, part in (
 # %% [markdown]
 # ## 5. The explorer
 #
-# It opens on a head chosen by a rule: it gives the first key more than twice an even share, many of its scores are negative, and
-# its queries agree on the sign of $q \cdot b_k$. (If there is no such head, the one with the largest share.) Move **b_k times**
-# to add multiples of the head's own key bias, and watch the first line. Then drop the query bias, or scale.
+# It opens on the head with the largest product of three numbers: the share that it gives the first key, the fraction of its
+# scores that are negative, and how far its queries agree on the sign of $q \cdot b_k$. Move **b_k times** to add multiples of
+# the head's own key bias, and watch the first line. Then drop the query bias, or scale.
 
 # %%
 collected = pattern[..., 2:, 0].mean(-1).numpy()  # (layer, head)
 key_biases = torch.stack([bias.detach()[d_model : 2 * d_model].reshape(n_heads, d_head, 1) for bias in biases])
 agree = (q @ key_biases).sign().mean((-2, -1)).abs().numpy()  # (layer, head): 1 if all queries agree
-score = np.where(collected > 2 * even, 1 + agree * shift_stats(raw).fraction_negative, collected)
-layer, head = divmod(int(score.argmax()), n_heads)
+product = collected * shift_stats(raw).fraction_negative * agree
+layer, head = divmod(int(product.argmax()), n_heads)
 explorer = ShiftExplorer(model, tokenizer, text, layer=layer, head=head)
 explorer.still()
 
@@ -640,7 +640,7 @@ check("5.1", my_centred)
 # %% [markdown]
 # ### Exercise 5.2 · All positive
 #
-# *Difficulty 4 of 5 · importance 5 of 5 · about 6 minutes*
+# *Difficulty 4 of 5 · importance 5 of 5 · about 5 minutes*
 #
 # Given the queries and keys of one head, each (token, channel), return a vector (channel,) for its key bias that makes **all
 # causal scores positive**. The number of tokens is at most the number of channels. The check tries the strongest sink head of

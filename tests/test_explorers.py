@@ -212,6 +212,17 @@ def test_softmax_does_not_see_the_key_bias_but_a_scale_and_the_query_bias(mini, 
     assert np.allclose(explorer.pattern_image.get_array(), even, atol=1e-6)
 
 
+def test_multiples_of_the_key_bias_take_the_signs_from_all_to_none(mini):
+    # The head on which lesson 5 opens it: a sink, nearly all negative, whose queries agree on the sign of b_k.
+    explorer = ShiftExplorer(*mini, TEXT, layer=2, head=6)
+    negative = []
+    for times in (-100, 1, 100):
+        go(explorer, times=times)
+        negative.append(int(re.search(r"(\d+)% of the visible", explorer.lines[0])[1]))
+        assert explorer.lines[2] == "Largest change of any share: 0.000."
+    assert negative[1] > 80 and {min(negative) < 5, max(negative) > 95} == {True}
+
+
 # Lesson 6
 
 
