@@ -64,6 +64,7 @@ notebooks: ready-test
 # a quarter of an hour, on a machine that does nothing else; needs Chromium for the last.
 bench: .venv-bench/.bench ready-test
 	.venv-bench/bin/python benchmarks/peers.py | tee benchmarks/peers.md
+	.venv-bench/bin/python benchmarks/interventions.py | tee benchmarks/interventions.md
 	.venv-bench/bin/python benchmarks/scaling.py benchmarks/scaling.png | tee benchmarks/scaling.md
 	$(BIN)/python benchmarks/explorers.py | tee benchmarks/explorers.md
 

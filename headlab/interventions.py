@@ -14,7 +14,7 @@ from headlab.masking import mask_scores, softmax
 from headlab.scores import head_outputs, project_heads, raw_scores
 
 ROWS_AT_ONCE = 256  # of logits: 50 MB in GPT-2
-TOKENS_AT_ONCE = 4096  # of all texts of a batch, or of all heads removed one by one
+TOKENS_AT_ONCE = 1024  # of all texts of a batch, or of all heads removed one by one: more are no faster
 
 
 class LogitTerms(NamedTuple):
