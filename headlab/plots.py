@@ -3,7 +3,7 @@
 **One meaning, one colour.** `MAPS` has a colour map for each kind of number that fills cells, `COLOURS` and `MARKERS`
 a colour and a marker for what a line or a group of points stands for. Lessons and explorers take theirs from here.
 
-- "score": signed, orange below zero, white at zero, blue above.
+- "score", and what a change does to a loss or a logit: signed, orange below zero, white at zero, blue above.
 - "share" of attention, and what is measured in such shares: from white, none, to dark green, all.
 - "fraction" that turns at one half: purple below, grey at one half, yellow above; lighter is more.
 - "amount", such as a density or a count: from white to black.
@@ -80,6 +80,7 @@ VALUE_MAPS = ("score", "share", "fraction", "amount")  # of MAPS, those for a he
 MIDDLES = {"score": 0.0, "fraction": 0.5}  # where a map turns
 MOST_WORDS = 32  # tokens: in smaller cells of a mask a word could not be read, and a thousand tokens have a million
 MOST_LABELS = 64  # of the tokens of a heatmap; of more, every second, third and so on is named
+LETTERS = 84  # of a text in a line of plot_tokens
 ABOVE_0 = "a number above 0"
 PAIRS = "(grid, density) pairs"
 MEDIANS = "medians of layers"  # how plot_by_layer knows its own lines again
@@ -215,7 +216,8 @@ def plot_head_grid(values, ax=None, label="", vmin=None, vmax=None, meaning="amo
     ax = _axes(ax, (6.4, 1.2 + 0.45 * len(values)))
     image = _image(ax, values, cmap=MAPS[meaning], vmin=low, vmax=high, aspect="auto")
     for (i, j), value in np.ndenumerate(values):
-        ax.text(j, i, f"{value:.2f}", ha="center", va="center", fontsize=8, color=_ink(image.to_rgba(value)))
+        text = f"{round(value, 2) + 0.0:.2f}"  # -0.0 + 0.0 is 0.0
+        ax.text(j, i, text, ha="center", va="center", fontsize=8, color=_ink(image.to_rgba(value)))
     ax.set(xlabel="head", ylabel="layer", xticks=range(values.shape[1]), yticks=range(values.shape[0]))
     _colour_bar(ax, image, label, meaning)
     return ax
@@ -347,6 +349,38 @@ def plot_vectors(vectors, tokens, ax=None, **style):
     ax.update_datalim([(0, 0), *values])
     ax.margins(0.45, 0.3)
     ax.set_aspect("equal", adjustable="datalim")
+    return ax
+
+
+@_styled
+def plot_tokens(tokens, values, ax=None, label="", limit=None):
+    """A text, each of its tokens on the colour of its value, such as what a change does to its loss; white is zero.
+
+    tokens: T labels; values (T,); limit: the largest absolute value of the colour scale, by default that of these
+    values. Introduced in lesson 8.
+    """
+    values = finite_array(values, "values").astype(float)
+    expect(values.ndim == 1 and values.size >= 1, "values", "one number for each token (T,)", f"shape {values.shape}")
+    labels = _checked_labels(tokens, "tokens", len(values), "value")
+    if limit is None:
+        limit = max(np.abs(values).max(), 1 / LARGEST)  # a scale narrower than that cannot be drawn
+    limit = _checked_number(limit, "limit", ABOVE_0, 1 / LARGEST)
+    colours = plt.cm.ScalarMappable(plt.Normalize(-limit, limit), MAPS["score"])
+    places, across, line = [], 0, 0
+    for name in labels:
+        if across and across + len(name) > LETTERS:
+            across, line = 0, line + 1
+        places.append((across, line))
+        across += len(name)
+    ax = _axes(ax, (11, 0.7 + 0.36 * (line + 1)))
+    for name, value, (across, row) in zip(labels, values, places, strict=True):
+        colour = colours.to_rgba(value)
+        ax.add_patch(plt.Rectangle((across, row - 0.42), len(name), 0.84, color=colour, lw=0))
+        style = {"family": "monospace", "fontsize": 11, "color": _ink(colour)}
+        ax.text(across + len(name) / 2, row, name, ha="center", va="center", **style)
+    ax.set(xlim=(0, LETTERS), ylim=(line + 0.6, -0.6))
+    ax.set_axis_off()
+    _colour_bar(ax, colours, label)
     return ax
 
 

@@ -66,6 +66,7 @@ from headlab.plots import (
     plot_scores,
     plot_strips,
     plot_terms,
+    plot_tokens,
     plot_vectors,
     write_numbers,
 )
@@ -229,6 +230,7 @@ CALLS = {
         {"pattern": PATTERN, "query": 2},
     ),
     "plot_vectors": (plot_vectors, {"vectors": HEADS[:, :2], "tokens": ["a", "b"]}),
+    "plot_tokens": (plot_tokens, {"tokens": ["a", "b"], "values": HEADS[:, 0]}),
     "plot_heads": (plot_heads, {"x": HEADS, "y": HEADS + 1}),
     "plot_by_layer": (plot_by_layer, {"values": HEADS}),
     "plot_layers": (

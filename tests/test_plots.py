@@ -9,12 +9,14 @@ from matplotlib.colors import to_rgb
 from headlab import plots
 from headlab.density import ScoreHistogram, kde
 from headlab.plots import (
+    MAPS,
     plot_bands,
     plot_density,
     plot_layers,
     plot_ridgelines,
     plot_scores,
     plot_strips,
+    plot_tokens,
     plot_vectors,
     show_figure,
     write_numbers,
@@ -130,6 +132,23 @@ def test_each_number_stands_in_its_own_cell_and_can_be_read():
     ]
 
 
+def test_a_text_stands_in_lines_each_token_on_the_colour_of_its_value():
+    tokens, values = ["·word"] * 20 + ["last"], [0.0, *np.linspace(-2, 1, 20)]
+    ax = plot_tokens(tokens, values, label="nats")
+    assert [text.get_text() for text in ax.texts] == tokens
+    for text, box, value in zip(ax.texts, ax.patches, values, strict=True):
+        (x, y), middle = box.get_xy(), text.get_position()
+        assert middle == pytest.approx((x + box.get_width() / 2, y + box.get_height() / 2))
+        assert box.get_facecolor() == pytest.approx(MAPS["score"]((value / 2 + 1) / 2), abs=0.01)
+    lines = [text.get_position()[1] for text in ax.texts]
+    assert lines == [0] * 16 + [1] * 5  # 84 letters in a line
+    assert [box.get_x() for box in ax.patches[:3]] == [0, 5, 10] and ax.patches[16].get_x() == 0
+    zero = plot_tokens("ab", torch.zeros(2)).patches
+    assert {box.get_facecolor() for box in zero} == {MAPS["score"](0.5)}
+    half = plot_tokens("a", [1.0], limit=2).patches[0].get_facecolor()
+    assert half == pytest.approx(MAPS["score"](0.75), abs=0.01)
+
+
 def test_vectors_are_drawn_from_the_origin_and_named_beyond_their_tips():
     vectors = torch.tensor([[3.0, 1.0], [0.0, -2.0], [0.0, 0.0]])
     ax = plot_vectors(vectors, ["q", "k", "nought"], color="tab:blue")
@@ -176,6 +195,9 @@ def test_a_shown_figure_says_what_it_shows_and_is_closed(monkeypatch):
             lambda: write_numbers(SQUARE, plot_scores(torch.eye(3), "abc")),
             "ax: expected axes with one heatmap of shape (2, 2), got [(3, 3)]",
         ),
+        (lambda: plot_tokens("abc", torch.ones(2)), "tokens: expected 2 labels, one for each value, got 3"),
+        (lambda: plot_tokens("ab", torch.eye(2)), "values: expected one number for each token (T,), got shape (2, 2)"),
+        (lambda: plot_tokens("ab", torch.ones(2), limit=0), "limit: expected a number above 0, got 0"),
         (lambda: plot_strips(GROUPS, "ab"), "names: expected 3 labels, one for each group, got 2"),
         (lambda: plot_strips([], []), "groups: expected arrays of scores, at least one, got none"),
         (lambda: plot_ridgelines(CURVES, "a"), "names: expected 2 labels, one for each curve, got 1"),

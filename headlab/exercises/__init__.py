@@ -6,10 +6,10 @@ from dataclasses import replace
 from IPython import get_ipython
 
 from headlab._expect import expect
-from headlab.exercises import lesson1, lesson2, lesson3, lesson4, lesson5, lesson6, lesson7
+from headlab.exercises import lesson1, lesson2, lesson3, lesson4, lesson5, lesson6, lesson7, lesson8
 from headlab.exercises.engine import Exercise, Verdict, judge
 
-LESSONS = (lesson1, lesson2, lesson3, lesson4, lesson5, lesson6, lesson7)
+LESSONS = (lesson1, lesson2, lesson3, lesson4, lesson5, lesson6, lesson7, lesson8)
 EXERCISES: dict[str, Exercise] = {
     number: exercise for lesson in LESSONS for number, exercise in lesson.EXERCISES.items()
 }

@@ -280,6 +280,6 @@ def _describe(value):
         except (TypeError, ValueError, RuntimeError):
             kind = f"{value.dtype} (cannot be compared)"
         return "a number" if kind == "numbers" and value.ndim == 0 else f"{kind} of shape {tuple(value.shape)}"
-    if isinstance(value, bool):
+    if isinstance(value, bool | np.bool_):
         return "True or False"
     return "a number" if isinstance(value, int | float | np.number) else type(value).__name__

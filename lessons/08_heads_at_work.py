@@ -1,0 +1,893 @@
+# %% [markdown]
+# # 8 · Heads at work
+#
+# *What is each head, the shift and the sharpness worth to the prediction?*
+#
+# **You will be able to**
+# - read a loss in nats, and say how many words a model hesitates between;
+# - change scores, biases or heads of a running model, and measure what the change costs;
+# - tell zero, mean and resample ablation apart, and say what each of them assumes;
+# - take a logit apart into the direct parts of the heads, and say where that misleads;
+# - show that two heads work together, by removing one and watching the other.
+#
+# **You need** lessons 1 to 5.
+#
+# **Time** about {{minutes}} minutes, exercises included. Running all cells takes {{seconds}}, on two cores.
+#
+# So far we have only looked. We have seen that raw scores are shifted, that attention is sparse, that heads have habits.
+# Whether any of this *matters* to what the model predicts, no picture can tell. In this lesson we reach in: we change one
+# thing while the model reads a text, and measure how much worse it predicts. Such a change is called an **intervention**.
+
+# %%
+import matplotlib.pyplot as plt
+import torch
+from scipy.stats import spearmanr
+
+from headlab.contrast import effective_tokens
+from headlab.exercises import check
+from headlab.interventions import (
+    logit_attribution,
+    logit_terms,
+    loss,
+    loss_with_biases,
+    loss_with_scores,
+    loss_without_each_head,
+    loss_without_heads,
+)
+from headlab.models import load_model, token_strings
+from headlab.plots import COLOURS, plot_head_grid, plot_tokens, show_figure
+from headlab.predict import predict, predict_number
+from headlab.says import says, who
+from headlab.scores import attention_pattern, mean_share, token_pairs
+from headlab.texts import TEXTS
+
+model, tokenizer = load_model()
+n_layers, n_heads = model.config.n_layer, model.config.n_head
+d_head = model.config.n_embd // n_heads
+
+# %% [markdown]
+# ## 1. What a prediction is worth
+#
+# At every position the model gives each word of its vocabulary a probability to come next. The **loss** of a token is
+# $-\ln p$, where $p$ is the probability that the model gave to the token that did come. Its unit is the **nat**: 0 nats
+# for a token that was certain, 0.7 for one chance in two, 4.6 for one in a hundred.
+
+# %%
+texts = TEXTS["prose"] + TEXTS["dialogue"]  # three of each, written for this course
+input_ids = [tokenizer(text, return_tensors="pt").input_ids[0] for text in texts]
+
+with torch.no_grad():
+    logits = model(input_ids[0][None]).logits[0]  # (token, vocabulary)
+probability = logits[9].softmax(-1)[input_ids[0][10]]  # position 9 predicts token 10
+plain = loss(model, input_ids)  # for each text (T - 1,)
+print(f"by hand {-probability.log():.4f}, with headlab {plain[0][9]:.4f}")
+assert torch.isclose(-probability.log(), plain[0][9], rtol=1e-4, atol=1e-4)
+
+# %%
+guess = predict_number(
+    f"A model that knows nothing gives all {model.config.vocab_size:,} words of the vocabulary the same probability. "
+    "What is its loss?",
+    "nats",
+)
+
+# %%
+ignorant = torch.tensor(float(model.config.vocab_size)).log().item()
+
+# %%
+guess.reveal(
+    ignorant,
+    "the logarithm of the number of words, since each has the probability of one in so many.",
+    overlooked={
+        1.0: "1 is the sum of all probabilities; each word has only a small part of it.",
+        round(ignorant / 0.693, 1): "that is in bits, with a logarithm to base 2.",
+    },
+    within=0.06,
+)
+
+
+# %% [markdown]
+# The exponential of a loss is easier to picture: a loss of $\ln n$ is what an even choice among $n$ words costs. So
+# $e^{\text{loss}}$ is **the number of words that the model hesitates between**, its *perplexity*.
+
+
+# %%
+def nats(losses):
+    """The mean over all tokens of all texts."""
+    return torch.cat(losses).mean().item()
+
+
+def by_text(losses):
+    """The mean of each text, (text,)."""
+    return torch.stack([one.mean() for one in losses])
+
+
+base, control = nats(plain), load_model("random")
+control_ids = [control[1](text, return_tensors="pt").input_ids[0] for text in texts]
+untrained = nats(loss(control[0], control_ids))
+print(f"random control: {untrained:.3f} nats a token; {who(model)}: {base:.3f}")
+print("text by text:", " ".join(f"{value:.2f}" for value in by_text(plain)))
+says(
+    (
+        base < ignorant - 0.5,
+        f"The {who(model)} hesitates between {torch.tensor(base).exp():.0f} words, out of {model.config.vocab_size:,}.",
+    ),
+    (base < ignorant + 0.5, f"The {who(model)} predicts about as well as a model that knows nothing."),
+    (True, f"The {who(model)} predicts worse than a model that knows nothing: it is sure of wrong words."),
+)
+
+labels = token_strings(tokenizer, input_ids[0])
+plot_tokens(labels[1:], plain[0], label="loss (nats)")
+hardest = plain[0].argmax().item()
+show_figure(
+    f"A text whose tokens are coloured by their loss. The hardest token is {labels[hardest + 1]}, with "
+    f"{plain[0][hardest]:.1f} nats; the easiest costs {plain[0].min():.2f}."
+)
+
+# %% [markdown]
+# *What to see:* the loss is not spread evenly. The end of a word or of a phrase costs little; a new noun or name costs much.
+# And texts differ: the row "text by text" says by how much. Six texts are too few for an interval, so from here on we look
+# at every text by itself, and trust a change only where it has the same sign in all of them.
+
+# %% [markdown]
+# ## 2. The shift and the contrast
+#
+# > **The report:** Raw scores are shifted strongly to the negative. Softmax is clean and sharp because the model pushes
+# > its raw scores down to drown the noise.
+#
+# Now we can ask the model. `loss_with_scores(model, ids, change)` runs it while `change(layer, raw)` stands between the raw
+# scores (head, query, key) of each layer and their scaling. First we undo the shift, and more: we add 50 to every raw score.
+
+# %%
+guess = predict(
+    "We add 50 to every raw score of every head. What happens to the loss?",
+    "nothing",
+    "it rises: scores above 0 no longer drown the noise",
+    "it rises a little, since softmax gets less sharp",
+)
+
+# %%
+lifted = loss_with_scores(model, input_ids, lambda layer, raw: raw + 50)
+largest = max((a - b).abs().max().item() for a, b in zip(lifted, plain, strict=True))
+print(f"mean loss {base:.4f} -> {nats(lifted):.4f}; largest change of any token: {largest:.1e} nats")
+
+# %%
+guess.reveal(
+    (largest < 1e-2, "nothing", "softmax divides a constant out again. What is left is rounding."),
+    (True, None, f"a token has changed by {largest:.2g} nats, which is more than we expect of rounding."),
+    overlooked={
+        "it rises: scores above 0 no longer drown the noise": "a share depends on differences within the row, not on the sign.",
+        "it rises a little, since softmax gets less sharp": "all scores of a row move alike, so none of its shares changes.",
+    },
+)
+
+# %% [markdown]
+# The model itself could shift its scores in the same way, through the bias of its keys: any vector added to it changes all
+# scores of a row by the same amount. `loss_with_biases` lets us replace the biases (3, head, channel) of queries, keys and
+# values.
+
+
+# %%
+def other_key_biases(layer, bias):
+    changed = bias.clone()
+    changed[1] += torch.randn(bias[1].shape, generator=torch.Generator().manual_seed(layer))
+    return changed
+
+
+def no_query_biases(layer, bias):
+    changed = bias.clone()
+    changed[0] = 0
+    return changed
+
+
+other_keys = loss_with_biases(model, input_ids, other_key_biases)
+no_queries = loss_with_biases(model, input_ids, no_query_biases)
+print(f"random numbers added to all key biases: {nats(other_keys) - base:+.4f} nats")
+print(f"all query biases set to zero:           {nats(no_queries) - base:+.4f} nats")
+assert abs(nats(other_keys) - base) < 1e-2
+
+# %% [markdown]
+# The key bias is free: it decides on which side of zero the scores lie, and it is worth nothing. The query bias is another
+# matter in principle, since it favours some keys over others. The line above says what it is worth here.
+#
+# What counts, then? Not where the scores lie, but how far they lie **apart**. We multiply all raw scores by one number: above
+# 1 the softmax gets sharper, below 1 it gets more even, at 0 every visible key gets the same share. This is what a
+# *temperature* does, at every head.
+
+# %%
+guess = predict(
+    "By which factor does the model predict best?",
+    "by 1: as it was trained",
+    "by more than 1: sharper is cleaner",
+    "by less than 1: softer loses less",
+    "it hardly matters",
+)
+
+# %%
+factors = (0, 0.25, 0.5, 0.75, 1, 1.5, 2, 4)
+scaled, spread = [], []  # the loss of each text, and how many keys a query attends to
+for factor in factors:
+    counted = []
+
+    def scale(layer, raw, factor=factor, counted=counted):
+        counted.append(effective_tokens(attention_pattern(factor * raw, d_head)).mean())
+        return factor * raw
+
+    scaled.append(by_text(loss_with_scores(model, input_ids, scale)))
+    spread.append(sum(counted) / len(counted))
+scaled = torch.stack(scaled)  # (factor, text)
+mean_scaled = scaled.mean(1)
+best = factors[mean_scaled.argmin()]
+own = factors.index(1)
+halved, doubled = (mean_scaled[factors.index(f)] - mean_scaled[own] for f in (0.5, 2))
+
+# %%
+fig, axes = plt.subplots(1, 2, figsize=(12, 4), layout="constrained")
+axes[0].plot(factors, scaled, color="0.75", lw=1)
+axes[0].plot(factors, mean_scaled, "o-", color=COLOURS["loaded model"], label="mean of the texts")
+axes[0].plot(best, mean_scaled.min(), "D", color="black", ms=9, label=f"best of those tried: {best}")
+axes[0].set(ylabel="loss (nats)", title="Each text a grey line")
+axes[0].legend(frameon=False)
+axes[1].plot(factors, spread, "o-", color=COLOURS["loaded model"])
+axes[1].set(ylabel="keys that a query attends to", title="effective tokens")
+for ax in axes:
+    ax.set(xlabel="factor on all raw scores", xticks=(0, 0.5, 1, 1.5, 2, 3, 4))
+    ax.axvline(1, color="0.5", ls="--", lw=1)
+show_figure(
+    f"Left: the loss against the factor on all raw scores, lowest at {best}; halving costs {halved:+.2f} nats, doubling "
+    f"{doubled:+.2f}. Right: the effective number of keys falls from {spread[0]:.1f} at 0 to {spread[-1]:.1f} at 4."
+)
+
+# %%
+range_of_scales = (mean_scaled.max() - mean_scaled.min()).item()
+at_one = (scaled[own] <= scaled.min(0).values + 1e-6).sum().item()
+near = (mean_scaled[own - 1 : own + 2].max() - mean_scaled[own]).item()
+one_is_best = (
+    f"the best of those tried on average, and in {at_one} of {len(texts)} texts singly. The minimum is flat: from "
+    f"{factors[own - 1]} to {factors[own + 1]} the mean changes by {near:.2f} nats."
+)
+guess.reveal(
+    (range_of_scales < 0.1, "it hardly matters", f"from best to worst it is {range_of_scales:.3f} nats."),
+    (best == 1, "by 1: as it was trained", one_is_best),
+    (best > 1, "by more than 1: sharper is cleaner", f"the best of those tried is {best}."),
+    (True, "by less than 1: softer loses less", f"the best of those tried is {best}."),
+    overlooked={
+        "by 1: as it was trained": "that is where training left the scores, if it was training that put them there.",
+        "by more than 1: sharper is cleaner": "sharper also means that the second-best key is no longer heard.",
+        "by less than 1: softer loses less": "softer lets in all the keys that the head had learned to ignore.",
+        "it hardly matters": "compare the ends of the curve with the spread of the grey lines.",
+    },
+)
+says(
+    (range_of_scales < 0.1, f"{who(model)}: the contrast of the scores is worth almost nothing to this model."),
+    (
+        halved > 0 and doubled > 0 and halved > 1.5 * doubled,
+        f"{who(model)}: half the contrast costs {halved:.2f} nats, twice the contrast {doubled:.2f}. Blurring hurts more.",
+    ),
+    (
+        halved > 0 and doubled > 0,
+        f"{who(model)}: half the contrast costs {halved:.2f} nats, twice the contrast {doubled:.2f}.",
+    ),
+    (
+        True,
+        f"{who(model)}: the trained scale is not the best here; halving changes {halved:+.2f}, doubling {doubled:+.2f}.",
+    ),
+)
+
+# %% [markdown]
+# *What to see:* look first where the minimum is, then how steep each side is. And look right: a small number of attended keys
+# alone is no merit. A factor of 4 makes attention sparser than the model's own, and the left panel says what that is worth.
+
+# %% [markdown]
+# ## 3. The sink
+#
+# Lessons 1 and 5 met heads that give most of their attention to the first token. Is this sink of any use? We take the first
+# key away from every query but the first: a score of $-\infty$, so that the other keys share its part. As a baseline we
+# take the second key away in the same manner.
+
+
+# %%
+def without_key(key):
+    def change(layer, raw):
+        changed = raw.clone()
+        changed[:, key + 1 :, key] = -torch.inf  # later queries only: each keeps at least itself
+        return changed
+
+    return change
+
+
+guess = predict(
+    "The first key is taken away from all heads. What happens?",
+    "the loss rises by more than without the second key",
+    "about as much as without the second key",
+    "the loss falls: attention is freed for other keys",
+)
+
+# %%
+no_first = loss_with_scores(model, input_ids, without_key(0))
+no_second = loss_with_scores(model, input_ids, without_key(1))
+first_cost, second_cost = by_text(no_first) - by_text(plain), by_text(no_second) - by_text(plain)
+print("without the first key, text by text: ", " ".join(f"{cost:+.2f}" for cost in first_cost))
+print("without the second key, text by text:", " ".join(f"{cost:+.2f}" for cost in second_cost))
+
+# %%
+guess.reveal(
+    (
+        ((first_cost > second_cost + 0.02) & (first_cost > 0)).all(),
+        "the loss rises by more than without the second key",
+        f"by {first_cost.mean():.2f} nats against {second_cost.mean():.2f}, and so in every text.",
+    ),
+    (
+        (first_cost < -0.02).all(),
+        "the loss falls: attention is freed for other keys",
+        f"by {-first_cost.mean():.2f} nats, in every text.",
+    ),
+    (
+        (first_cost - second_cost).abs().max() < 0.05,
+        "about as much as without the second key",
+        f"{first_cost.mean():+.2f} and {second_cost.mean():+.2f} nats.",
+    ),
+    (True, None, "the texts do not agree, so these six cannot tell."),
+    overlooked={
+        "the loss rises by more than without the second key": "this needs heads that have learned to rely on the first key.",
+        "about as much as without the second key": "this is so where no head uses the first key as a sink.",
+        "the loss falls: attention is freed for other keys": "the freed part is shared out in proportion, to keys that the head wanted less.",
+    },
+)
+
+# %% [markdown]
+# Which layers, and which tokens? We take the first key away in one layer at a time. Beside it we even out the attention of one
+# layer at a time, with a factor of 0. To save time we read the first 48 tokens of four texts.
+
+
+# %%
+short = [ids[:48] for ids in (*input_ids[:2], *input_ids[3:5])]
+short_plain = by_text(loss(model, short))
+
+
+def only_in(chosen, change):
+    return lambda layer, raw: change(layer, raw) if layer == chosen else raw
+
+
+def cost_of(change):
+    """In nats, the mean over the texts."""
+    return (by_text(loss_with_scores(model, short, change)) - short_plain).mean().item()
+
+
+sink_costs = [cost_of(only_in(layer, without_key(0))) for layer in range(n_layers)]
+all_at_once = cost_of(without_key(0))
+even_costs = [cost_of(only_in(layer, lambda layer, raw: 0 * raw)) for layer in range(n_layers)]
+fig, ax = plt.subplots(figsize=(7, 3.4), layout="constrained")
+ax.axhline(0, color="0.5", ls="--", lw=1)
+ax.plot(sink_costs, "s-", color=COLOURS["first key"], label="no first key")
+ax.plot(even_costs, "^-", color=COLOURS["other keys"], label="even shares for all keys")
+ax.set(xlabel="the only layer that is changed", ylabel="cost (nats)", xticks=range(n_layers))
+ax.legend(frameon=False)
+show_figure(
+    f"Cost of a change in one layer only. No first key: from {min(sink_costs):+.2f} to {max(sink_costs):+.2f} nats. Even "
+    f"shares: from {min(even_costs):+.2f} to {max(even_costs):+.2f}."
+)
+change_of_tokens = no_first[0] - plain[0]
+plot_tokens(labels[1:], change_of_tokens, label="change of loss (nats)")
+worst = change_of_tokens.argsort(descending=True)[:3].tolist()
+show_figure(
+    f"The first text, its tokens coloured by what they lose without the first key. Most lose {', '.join(labels[t + 1] for t in worst)}."
+)
+says(
+    (
+        all_at_once > 0.05 and sum(sink_costs) < 0.8 * all_at_once,
+        f"{who(model)}: layer by layer the costs add up to {sum(sink_costs):.2f} nats; all layers at once cost "
+        f"{all_at_once:.2f}. While the sink is gone in one layer only, the others make up for part of it.",
+    ),
+    (
+        all_at_once > 0.05,
+        f"{who(model)}: layer by layer the costs add up to {sum(sink_costs):.2f} nats; all layers at once cost "
+        f"{all_at_once:.2f}.",
+    ),
+    (True, f"{who(model)}: on these texts the first key is worth {all_at_once:+.2f} nats, in all layers together."),
+)
+
+# %% [markdown]
+# ## 4. Heads, one by one
+#
+# To **ablate** a head is to replace its output. Three replacements are common. **Zero** removes everything, also what the
+# head writes at every token alike, which later layers have come to expect. **Mean** keeps this constant: it puts the head's
+# mean output over the text at every token, and removes only what depends on the token. **Resample** puts in what the head
+# writes on another text: typical in every respect, but about the wrong text.
+#
+# `loss_without_each_head` does it for all heads of a model in turn. It runs the layers below a head only once. We read the
+# four short texts again.
+
+# %%
+guess = predict(
+    "We mean-ablate each head by itself. How many heads cost more than 0.05 nats?",
+    "more than half of them",
+    "some, but less than half",
+    "none",
+)
+
+# %%
+without = torch.stack([losses.mean(-1) for losses in loss_without_each_head(model, short)])  # (text, layer, head)
+costs = without - short_plain[:, None, None]
+mean_cost = costs.mean(0)  # (layer, head)
+dear = (costs > 0.05).all(0).sum().item()
+plot_head_grid(mean_cost, label="cost of its removal (nats)", meaning="score").set_title(f"Mean ablation, {who(model)}")
+top = mean_cost.flatten().topk(5).indices.tolist()
+names = [f"L{place // n_heads}H{place % n_heads}" for place in top]
+show_figure(
+    f"One number for each head: what the loss gains when it is mean-ablated, from {mean_cost.min():+.2f} to "
+    f"{mean_cost.max():+.2f} nats. The dearest are {', '.join(names)}."
+)
+
+# %%
+guess.reveal(
+    (dear > mean_cost.numel() / 2, "more than half of them", f"{dear} of {mean_cost.numel()} heads, in every text."),
+    (
+        dear > 0,
+        "some, but less than half",
+        f"{dear} of {mean_cost.numel()} heads do so in every one of the four texts.",
+    ),
+    (True, "none", "no head does so in every one of the four texts."),
+    overlooked={
+        "more than half of them": "most heads seem to be spare. Wait for the next experiment before you call them useless.",
+        "some, but less than half": "count the cells above 0.05; a head counts if it does so in all four texts.",
+        "none": "look at the darkest blue cells.",
+    },
+)
+
+# %% [markdown]
+# Are the dearest heads those that lesson 3 found? Here are their habits: the share of their attention that goes to
+# the previous token, the first token, earlier copies, and what followed those copies. Beside them, the cost by all three
+# replacements.
+
+# %%
+patterns = {}
+
+
+def keep(layer, raw):
+    patterns[layer] = attention_pattern(raw, d_head)
+    return raw
+
+
+loss_with_scores(model, short[0], keep)
+pairs = token_pairs(short[0])
+other = input_ids[2]  # a text that is not among the four
+table = []
+print("            cost (nats)                  share of attention")
+print("head      zero    mean  resample    " + "  ".join(f"{kind:>9}" for kind in pairs))
+for place in top:
+    layer, head = divmod(place, n_heads)
+    row = [
+        (by_text(loss_without_heads(model, short, [(layer, head)], replace, **given)) - short_plain).mean().item()
+        for replace, given in (("zero", {}), ("mean", {}), ("resample", {"other": other}))
+    ]
+    table.append(row)
+    shares = [
+        mean_share(patterns[layer][head], marked).item() if marked.any() else float("nan") for marked in pairs.values()
+    ]
+    print(
+        f"L{layer}H{head:<4}"
+        + "".join(f"{cost:8.3f}" for cost in row)
+        + "      "
+        + "  ".join(f"{share:9.2f}" for share in shares)
+    )
+
+# %% [markdown]
+# *How to read it:* a head whose zero ablation costs much more than its mean ablation was mostly a constant, a bias that later
+# layers rely on. A resample cost above the mean cost says that wrong news is worse than no news. If a dear head has no habit
+# that the four columns name, then our four names did not find what matters. The reverse happens too: a head with a clear habit
+# may cost nothing.
+#
+# **Two heads together** need not cost the sum of their single costs. And what of all the cheap ones at once?
+
+# %%
+first, second = (divmod(place, n_heads) for place in top[:2])
+together = (by_text(loss_without_heads(model, short, [first, second])) - short_plain).mean().item()
+cheap = [tuple(place) for place in (mean_cost < 0.05).nonzero().tolist()]
+cheap_sum = sum(mean_cost[head].item() for head in cheap)
+cheap_together = (by_text(loss_without_heads(model, short, cheap)) - short_plain).mean().item()
+pair_sum = mean_cost[first].item() + mean_cost[second].item()
+print(f"{names[0]} and {names[1]}: one by one {pair_sum:+.3f} in sum, together {together:+.3f} nats")
+print(
+    f"the {len(cheap)} heads below 0.05 nats: one by one {cheap_sum:+.3f} in sum, together {cheap_together:+.3f} nats"
+)
+says(
+    (
+        cheap_together > cheap_sum + 0.1,
+        f"{who(model)}: the cheap heads seemed to be worth {cheap_sum:+.2f} nats in sum, but together they are worth "
+        f"{cheap_together:.2f}. Each could be spared because the others were there.",
+    ),
+    (
+        abs(cheap_together - cheap_sum) <= 0.1,
+        f"{who(model)}: together the cheap heads cost about the sum of their single costs.",
+    ),
+    (True, f"{who(model)}: together the cheap heads cost less than the sum of their single costs."),
+)
+
+# %% [markdown]
+# This is **redundancy**, and in real models it goes further. *Published for GPT-2 small:* three "name mover" heads, L9H9, L9H6
+# and L10H0, copy a name to the end of sentences such as "When Mary and John went to the store, John gave a drink to". When
+# they are removed, other heads, the "backup name movers", take over their work (Wang et al. 2022). McGrath et al. 2023 found
+# such self-repair in a much larger model and called it the Hydra effect. So a small cost does not mean that the head does
+# nothing.
+
+# %% [markdown]
+# ## 5. What a head says to the logit
+#
+# The residual stream is a sum, and the logit of a word is a product of that sum with the word's vector. So, if we hold the scale
+# of the final layer norm at its value, **every part of the model has its own part of the logit**, and these parts add up. This
+# is called *direct logit attribution*. We try it where the model of this notebook predicts best.
+
+# %%
+query = plain[0][8:].argmin().item() + 8  # the easiest token, but for the first ones
+ids = input_ids[0]
+right = ids[query + 1].item()
+with torch.no_grad():
+    row = model(ids[None]).logits[0, query]
+rival = row.clone().index_fill(0, torch.tensor([right]), -torch.inf).argmax().item()  # the best of the other words
+terms = logit_terms(model, ids, query, right)
+print(f"after {''.join(labels[max(0, query - 5) : query + 1])} comes {labels[query + 1]}")
+for name, part in zip(terms._fields, terms, strict=True):
+    print(f"{name.replace('_', ' '):20}{part.sum().item():9.3f}")
+print(f"{'sum of all parts':20}{terms.total().item():9.3f}\n{'logit':20}{row[right].item():9.3f}")
+assert torch.isclose(terms.total(), row[right], rtol=1e-3, atol=1e-2)
+
+# %% [markdown]
+# A logit by itself says little: adding 10 to all of them changes no probability. So we ask which heads speak for the right
+# word **rather than** for its closest rival, and take the difference of the two attributions.
+
+# %%
+direct = terms.heads - logit_attribution(model, ids, query, rival)  # (layer, head)
+fig, axes = plt.subplots(1, 2, figsize=(14, 1.8 + 0.4 * n_layers), layout="constrained")
+plot_head_grid(direct, axes[0], "part of the logit difference", meaning="score").set_title("says directly")
+plot_head_grid(mean_cost, axes[1], "cost of its removal (nats)", meaning="score").set_title("is worth (section 4)")
+loudest = divmod(direct.abs().argmax().item(), n_heads)
+show_figure(
+    f"Two grids of heads. Left, the direct parts of one logit difference, the largest from L{loudest[0]}H{loudest[1]}: "
+    f"{direct[loudest]:+.2f}. Right, the costs of section 4."
+)
+agreement = spearmanr(direct.abs().flatten(), mean_cost.flatten()).statistic
+early = [mean_cost[: n_layers // 2].clamp(min=0).sum().item(), direct[: n_layers // 2].abs().sum().item()]
+shares = [early[0] / mean_cost.clamp(min=0).sum().item(), early[1] / direct.abs().sum().item()]
+says(
+    (
+        shares[0] > shares[1] + 0.05,
+        f"{who(model)}: the lower half of the layers has {shares[0]:.0%} of the costs, but only {shares[1]:.0%} of what is "
+        f"said directly. Rank correlation over heads: {agreement:.2f}.",
+    ),
+    (
+        True,
+        f"{who(model)}: the lower half of the layers has {shares[0]:.0%} of the costs and {shares[1]:.0%} of what is said "
+        f"directly. Rank correlation over heads: {agreement:.2f}.",
+    ),
+)
+
+# %% [markdown]
+# *Where it misleads:* the attribution counts only what a head writes straight to the output. A head in a lower layer may work
+# through all that later layers make of its output, and of this nothing is counted. The scale of the final layer norm is held,
+# though every head has a part in it. And a head that speaks loudly for the right word may be answered by one that speaks
+# against it.
+
+# %% [markdown]
+# ## 6. Induction, a circuit of two heads
+#
+# Lesson 3 found *induction* heads: on "A B ... A" they look at the B. How do they know where it is? By themselves they
+# cannot: the key of B would have to say "before me stands an A". Olsson et al. 2022 found the answer: a **previous-token
+# head** in a lower layer writes into B's place what stands before it, and the induction head looks for that. If this is so,
+# then without the lower head the upper one must go blind.
+#
+# The test text has no meaning, so that nothing else can help: 32 random tokens, and then the same 32 again.
+
+# %%
+half = torch.randint(model.config.vocab_size, (6, 32), generator=torch.Generator().manual_seed(0))
+repeated = [torch.cat([tokens, tokens]) for tokens in half]
+marked = token_pairs(repeated[0])  # all six have the same structure, up to chance repetitions
+
+
+def halves(losses):
+    """Mean loss in the first and in the second half, from the second token of each on."""
+    stacked = torch.stack(losses)
+    return stacked[:, :31].mean().item(), stacked[:, 32:].mean().item()
+
+
+def watch(change=lambda layer, raw: raw):
+    """The two halves' losses, and the patterns (layer, head, query, key) of the first text."""
+    seen = {}
+
+    def watching(layer, raw):
+        changed = change(layer, raw)
+        seen.setdefault(layer, attention_pattern(changed.clamp(min=-1e9), d_head))
+        return changed
+
+    losses = halves(loss_with_scores(model, repeated, watching))
+    return losses, torch.stack([seen[layer] for layer in range(n_layers)])
+
+
+(first_half, second_half), seen = watch()
+previous, induction = (mean_share(seen, marked[kind]) for kind in ("previous", "induction"))
+lower = divmod(previous[:-1].argmax().item(), n_heads)  # not in the last layer: something must read it
+upper = divmod(induction[lower[0] + 1 :].argmax().item() + (lower[0] + 1) * n_heads, n_heads)
+print(f"loss in the first half {first_half:.2f}, in the second {second_half:.2f} nats")
+print(f"previous-token head: L{lower[0]}H{lower[1]}, share {previous[lower]:.2f}")
+print(f"induction head:      L{upper[0]}H{upper[1]}, share {induction[upper]:.2f}")
+
+# %%
+guess = predict(
+    "In the lower head no query may see the token before it. What happens in the second half?",
+    "the upper head goes blind and the loss rises",
+    "only the loss rises",
+    "little: other heads know the order of the tokens",
+)
+
+
+# %%
+def blind(head):
+    """Take the previous token from every query of one head of the lower layer."""
+
+    def change(layer, raw):
+        changed = raw.clone()
+        if layer == lower[0]:
+            changed[head].diagonal(-1).fill_(-torch.inf)
+        return changed
+
+    return change
+
+
+baseline = previous[lower[0]].argmin().item()  # the head of the same layer that looks there least
+(_, cut_loss), cut_seen = watch(blind(lower[1]))
+(_, other_loss), other_seen = watch(blind(baseline))
+shares = [mean_share(one, marked["induction"])[upper].item() for one in (seen, cut_seen, other_seen)]
+print("                        induction share   loss of the second half")
+for name, share, nats_there in (
+    ("as it is", shares[0], second_half),
+    (f"L{lower[0]}H{lower[1]} blinded", shares[1], cut_loss),
+    (f"L{lower[0]}H{baseline} blinded", shares[2], other_loss),
+):
+    print(f"{name:24}{share:15.2f}{nats_there:26.2f}")
+
+# %%
+learned = first_half - second_half > 0.5
+gone_blind = shares[1] < 0.5 * shares[0] and shares[2] > 0.7 * shares[0] and shares[0] > 0.1
+costly = cut_loss - second_half > 0.5 and cut_loss - second_half > 2 * (other_loss - second_half)
+guess.reveal(
+    (
+        learned and gone_blind and costly,
+        "the upper head goes blind and the loss rises",
+        f"its share falls from {shares[0]:.2f} to {shares[1]:.2f}, the loss rises by {cut_loss - second_half:.1f} nats. The "
+        "same cut in another head of the layer does neither.",
+    ),
+    (learned and costly, "only the loss rises", f"by {cut_loss - second_half:.1f} nats; the share is {shares[1]:.2f}."),
+    (
+        learned,
+        "little: other heads know the order of the tokens",
+        f"the loss rises by {cut_loss - second_half:.1f} nats.",
+    ),
+    (True, None, "this model predicts the second half no better than the first: it has no induction to lose."),
+    overlooked={
+        "the upper head goes blind and the loss rises": "this needs an upper head that relies on this one lower head.",
+        "only the loss rises": "watch the column of the induction share as well.",
+        "little: other heads know the order of the tokens": "positions alone do not tell which token stood before.",
+    },
+)
+
+# %% [markdown]
+# This is more than a correlation between two pictures: two heads, one of which needs the other, and a loss that depends on
+# both. Such a group is called a **circuit**. *Published for GPT-2 small:* Wang et al. 2022 name L5H5 and L6H9 among the
+# induction heads of their circuit, and L2H2 and L4H11 as previous-token heads.
+
+# %% [markdown]
+# ## Exercises
+#
+# Each check runs your function on inputs of its own and says what is wrong. The solutions are in
+# `solutions/08_heads_at_work.ipynb`; try first.
+
+# %% [markdown]
+# ### Exercise 8.1 · The loss
+#
+# *Difficulty 2 of 5 · importance 5 of 5 · about 4 minutes*
+#
+# Given the logits (T, V) of a text and its `ids` (T,), return the loss in nats of each token but the first: (T - 1,). Use
+# plain torch. The logits may be large.
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint 1: a nudge</summary>
+#
+# Which row of the logits predicts token 1? Which row predicts nothing that stands in the text?
+# </details>
+#
+# <details><summary>Hint 2: the idea</summary>
+#
+# `log_softmax` does not overflow where `softmax` and `log` would. To pick one number from each row, index with two lists,
+# of rows and of words, or use `gather`.
+# </details>
+
+
+# %% tags=["exercise"]
+def my_loss(logits, ids):
+    ### BEGIN SOLUTION
+    logarithms = logits[:-1].log_softmax(dim=-1)  # (T - 1, V): row t predicts token t + 1
+    return -logarithms[torch.arange(len(ids) - 1), ids[1:]]
+    ### END SOLUTION
+
+
+check("8.1", my_loss)
+
+# %% [markdown]
+# ### Exercise 8.2 · A change of your own
+#
+# *Difficulty 2 of 5 · importance 4 of 5 · about 3 minutes*
+#
+# Write the intervention of section 3: a function of a layer's number and its raw scores (head, query, key) that takes the
+# **first key** away from every query but the first, in every head. Work on a copy.
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint 1: a nudge</summary>
+#
+# Which score gets a share of exactly 0, whatever the others are? Which row must keep its first key?
+# </details>
+#
+# <details><summary>Hint 2: the idea</summary>
+#
+# `clone()` makes the copy. Then one assignment is enough; it needs an index for each of the three axes.
+# </details>
+
+
+# %% tags=["exercise"]
+def my_change(layer, raw):
+    ### BEGIN SOLUTION
+    changed = raw.clone()
+    changed[:, 1:, 0] = -torch.inf
+    return changed
+    ### END SOLUTION
+
+
+check("8.2", my_change)
+
+# %% [markdown]
+# ### Exercise 8.3 · Mean ablation
+#
+# *Difficulty 2 of 5 · importance 5 of 5 · about 3 minutes*
+#
+# Given what all heads of a layer write, `outputs` (head, token, channel), and the number of one head, return a copy in which
+# that head writes its mean over the tokens at every token. The others stay as they are.
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint 1: a nudge</summary>
+#
+# The mean is a vector, one number for each channel. Which axis has to go?
+# </details>
+#
+# <details><summary>Hint 2: the idea</summary>
+#
+# Torch stretches a row (channel,) to all tokens when you assign it to a table (token, channel).
+# </details>
+
+
+# %% tags=["exercise"]
+def my_mean_ablation(outputs, head):
+    ### BEGIN SOLUTION
+    changed = outputs.clone()
+    changed[head] = outputs[head].mean(dim=0)
+    return changed
+    ### END SOLUTION
+
+
+check("8.3", my_mean_ablation)
+
+# %% [markdown]
+# ### Exercise 8.4 · A head that matters everywhere
+#
+# *Difficulty 3 of 5 · importance 4 of 5 · about 5 minutes*
+#
+# A mean over texts can come from a single one. Given costs (text, layer, head), find the head that matters **in every text**:
+# the one whose *smallest* cost over the texts is the largest. Return (layer, head). The check tries your function on
+# made-up costs and on those of section 4. Before you run it, point at the head in the heat map of section 4 that you expect.
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint 1: a nudge</summary>
+#
+# Two steps, one over the texts and one over the heads. One of them asks for the smallest, the other for the largest.
+# </details>
+#
+# <details><summary>Hint 2: the idea</summary>
+#
+# `amin` takes the axis that it removes. `argmax` counts through the flattened table; `torch.unravel_index` or `divmod` makes
+# two numbers of its answer.
+# </details>
+
+
+# %% tags=["exercise"]
+def my_reliable_head(costs):
+    ### BEGIN SOLUTION
+    smallest = costs.amin(dim=0)  # (layer, head)
+    return divmod(smallest.argmax().item(), smallest.shape[1])
+    ### END SOLUTION
+
+
+check("8.4", my_reliable_head, costs)
+
+# %%
+reliable = my_reliable_head(costs)
+if reliable is not None:
+    layer, head = reliable
+    print(
+        f"{who(model)}, L{layer}H{head}: {' '.join(f'{cost:+.2f}' for cost in costs[:, layer, head])} nats, text by text"
+    )
+
+# %% [markdown] tags=["solution"]
+# **How far does it carry?** Only as far as these four texts. A head that serves dates or brackets costs nothing in any of
+# them. And where even the best smallest cost is near zero, as in the control, the head that comes out is chance: look at its
+# row of numbers before you give it a name.
+
+# %% [markdown]
+# ### Exercise 8.5 · Worth much, says little
+#
+# *Difficulty 3 of 5 · importance 4 of 5 · about 6 minutes*
+#
+# Which head works most through others? Given the direct parts and the costs, both (layer, head), keep the half of all heads
+# whose direct parts are smallest **in size** (at most the median). Among these, return the one with the largest cost, as
+# (layer, head). The check tries your function on made-up tables and on those of section 5.
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint 1: a nudge</summary>
+#
+# Is a direct part of -5 large or small here? And can you leave heads out without losing their places?
+# </details>
+#
+# <details><summary>Hint 2: the idea</summary>
+#
+# `masked_fill` with a number that can never be the largest leaves heads out and keeps the places.
+# </details>
+
+
+# %% tags=["exercise"]
+def my_indirect_head(direct, cost):
+    ### BEGIN SOLUTION
+    size = direct.abs()
+    candidates = cost.masked_fill(size > size.median(), -torch.inf)
+    return divmod(candidates.argmax().item(), cost.shape[1])
+    ### END SOLUTION
+
+
+check("8.5", my_indirect_head, direct, mean_cost)
+
+# %%
+indirect = my_indirect_head(direct, mean_cost)
+if indirect is not None:
+    layer, head = indirect
+    print(
+        f"{who(model)}, L{layer}H{head}: says {direct[layer, head]:+.3f} directly, its removal costs {mean_cost[layer, head]:+.3f} nats"
+    )
+
+# %% [markdown] tags=["solution"]
+# **What does it do, then?** The two numbers do not say. If it is the lower head of section 6, you know one answer: it tells
+# a later head where to look. Otherwise, look at its habits in the table of section 4, and remember that the direct part was
+# measured at one position, the cost over four texts.
+
+# %% [markdown]
+# ## What we found
+#
+# | the report's conclusion | evidence | verdict |
+# | --- | --- | --- |
+# | the model pushes its raw scores down | section 2: any constant, and any key bias, leaves every loss as it is | true of GPT-2's numbers (lesson 4), but worth nothing |
+# | this makes softmax clean and sharp | section 2: the loss depends on how far the scores lie apart | the contrast does it, not the shift |
+# | sharpness drowns the noise | section 2: the curve of loss against contrast | *mini, six texts:* its own contrast is the best of eight; half of it costs 0.17 nats, twice 0.04, none at all 4.5 |
+# | most links are suppressed | section 3: most attention goes to the first key | *mini, six texts:* without this key the loss rises by 1.2 nats |
+#
+# **What an ablation does not tell.** A changed model meets inputs that it has never seen: part of the cost may be confusion, not
+# the loss of what the head did. A mean over tokens hides heads that matter rarely, but then much. Other heads step in, so a
+# small cost is no proof of idleness. And cost is not purpose: it says *that* a head is needed, not *for what*.
+#
+# *Published elsewhere:* Xiao et al. 2023 let Llama-2-13B read a book through a window of 1,024 tokens. Its perplexity was 5.40
+# while the window kept the first four tokens of the text, and 5,158 without them.
+#
+# **Where to read on**
+# - K. Wang, A. Variengien, A. Conmy, B. Shlegeris and J. Steinhardt, 2022, *Interpretability in the Wild: a Circuit for
+#   Indirect Object Identification in GPT-2 Small*, arXiv 2211.00593.
+# - T. McGrath, M. Rahtz, J. Kramár, V. Mikulik and S. Legg, 2023, *The Hydra Effect: Emergent Self-repair in Language Model
+#   Computations*, arXiv 2307.15771.
+# - C. Olsson and others, 2022, *In-context Learning and Induction Heads*, arXiv 2209.11895.
+# - G. Xiao, Y. Tian, B. Chen, S. Han and M. Lewis, 2023, *Efficient Streaming Language Models with Attention Sinks*, arXiv
+#   2309.17453.
+# - N. Elhage and others, 2021, *A Mathematical Framework for Transformer Circuits*.
+#
+# The functions are in `headlab/interventions.py`, their tests in `tests/test_interventions.py`.
