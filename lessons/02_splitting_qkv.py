@@ -474,7 +474,7 @@ guess.reveal(
 lengths = contributions.norm(dim=-1).mean(dim=-1)  # (head,)
 most, least = lengths.argmax().item(), lengths.argmin().item()
 fig, ax = plt.subplots(figsize=(7, 3.2), layout="constrained")
-ax.bar(range(n_heads), lengths, color="tab:blue")
+ax.bar(range(n_heads), lengths.numpy(), color="tab:blue")
 ax.set(xlabel="head", ylabel="mean length of its contribution", xticks=range(n_heads))
 ax.set_title(f"{who(model)}, layer {layer}: what each head adds to the residual stream")
 show_figure(f"Bars: the mean length of each head's contribution, from {lengths.min():.2f} to {lengths.max():.2f}.")

@@ -104,6 +104,7 @@ def test_the_form_that_is_described_is_in_form():
     [
         ("From scores to pattern", "From scores to pattern (easy)", "without brackets"),
         ("### Exercise 1.2 ·", "### Exercise 1.2:", "expected '### Exercise"),
+        ("## Exercises", "## Exercises\n#\n# ### Exercise 1.1 · A buried one", "heading to begin a cell"),
         ("importance 5 of 5", "importance 6 of 5", "expected a line"),
         ("about 5 minutes*", "5 minutes*", "expected a line"),
         ("Hint 2: the idea", "Hint", "one cell tagged hint"),

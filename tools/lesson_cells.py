@@ -103,6 +103,8 @@ def format_faults(cells):
         tagged = [cell for cell in section if "hint" in cell.metadata.get("tags", [])]
         if [re.findall("<summary>(.*)</summary>", cell.source) for cell in tagged] != [HINTS]:
             found.append(f"{title!r}: expected one cell tagged hint, with {HINTS}")
+    buried = [cell for cell in cells if cell.cell_type == "markdown" and "\n### Exercise" in cell.source]
+    found += [f"{cell.source[:40]!r}: expected each exercise's heading to begin a cell" for cell in buried]
     called = [_called(cell.source) for cell in cells if cell.cell_type == "code"]
     asked = sum(len(names & {"predict", "predict_number"}) for names in called)
     revealed = sum("reveal" in names for names in called)
