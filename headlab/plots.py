@@ -429,7 +429,7 @@ def plot_score_histogram(counts, edges, ax=None, label=None, meaning=None):
 def plot_terms(means, names, ax=None):
     """The mean of each term of the raw scores, layer by layer: means (layer, 4) and the names of ScoreTerms.
 
-    Introduced in lesson 4.
+    Introduced in lesson 5.
     """
     means = finite_array(means, "means")
     fits = means.ndim == 2 and means.shape[1] == 4 and len(means) >= 1
