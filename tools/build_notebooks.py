@@ -147,7 +147,7 @@ def keep_edits(path, saved):
     kept = kept.with_name(f"{kept.stem}-{digest(*cells_of(saved))}.ipynb")
     kept.parent.mkdir(parents=True, exist_ok=True)
     write(saved, kept)
-    print(f"{path.relative_to(ROOT)}: somebody edited it; kept as {kept.relative_to(ROOT)}", flush=True)
+    say(f"{path.relative_to(ROOT)}: somebody edited it; kept as {kept.relative_to(ROOT)}")
 
 
 def build(path, notebook, saved, used):
@@ -238,13 +238,18 @@ def handle(path, notebook, used, arguments):
         why = ["--force"] if arguments.force else reasons(saved, notebook, used)
         done = "nothing has changed, "
         if why:
-            print(f"{name}: building ({', '.join(why)})", flush=True)
+            say(f"{name}: building ({', '.join(why)})")
             start = time.monotonic()
             build(path, notebook, saved, used)
             saved, done = read(path), f"built in {time.monotonic() - start:.0f} s, "
     found = faults(saved, notebook)
-    print(f"{name}: {done}{'; '.join(found) or 'ok'}", flush=True)
+    say(f"{name}: {done}{'; '.join(found) or 'ok'}")
     return found
+
+
+def say(line):
+    """Print a line in one piece, whatever is printed beside it."""
+    print(line + "\n", end="", flush=True)
 
 
 if __name__ == "__main__":
