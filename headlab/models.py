@@ -14,7 +14,7 @@ from headlab.model_folder import check_folder, is_other_head, refuse
 
 MINI = Path(__file__).parent / "data" / "mini"
 RANDOM_SEED = 0
-LEAST_LAYERS, LEAST_POSITIONS = 3, 192  # that the lessons take for granted
+LEAST_LAYERS, LEAST_HEADS, LEAST_POSITIONS = 2, 2, 192  # that the lessons take for granted
 WRAPPERS = r"^(module\.|_orig_mod\.|pretrained_model\.)+"  # before the names: DDP, torch.compile, trl
 
 
@@ -47,11 +47,12 @@ def load_model(name="auto"):
 
 def too_small(model):
     """What a model lacks that the lessons take for granted, in one line; "" where it has all of it."""
-    layers, positions = model.config.n_layer, model.config.n_positions
-    if layers >= LEAST_LAYERS and positions >= LEAST_POSITIONS:
+    layers, heads, positions = model.config.n_layer, model.config.n_head, model.config.n_positions
+    if layers >= LEAST_LAYERS and heads >= LEAST_HEADS and positions >= LEAST_POSITIONS:
         return ""
-    wanted = f"the lessons need at least {LEAST_LAYERS} layers and {LEAST_POSITIONS} positions"
-    return f"{wanted}, and {model_name(model)} has {layers} and {positions}, so some of their cells will stop"
+    wanted = f"the lessons need at least {LEAST_LAYERS} layers of {LEAST_HEADS} heads and {LEAST_POSITIONS} positions"
+    found = f"{model_name(model)} has {layers} of {heads} and {positions}"
+    return f"{wanted}, and {found}, so some of their cells will stop"
 
 
 def token_strings(tokenizer, input_ids):

@@ -249,11 +249,11 @@ def test_the_doctor_is_right_about_every_name(wish, fine, said, monkeypatch, tmp
 
 
 def test_a_model_that_is_too_small_for_the_lessons(folder, monkeypatch):  # noqa: F811
-    smaller(n_layer=2)(folder)
+    smaller(n_layer=1)(folder)
     monkeypatch.setenv("HEADLAB_MODEL", str(folder))
     *_, (fine, line) = doctor.model_findings()
     assert not fine
-    assert f"{folder} loads, but the lessons need at least 3 layers and 192 positions, and model has 2 and 256" in line
+    assert "loads, but the lessons need at least 2 layers of 2 heads and 192 positions, and model has 1 of 12" in line
 
 
 def test_gpt2_that_can_be_downloaded_is_fine_and_not_downloaded(monkeypatch):

@@ -487,20 +487,22 @@ def smaller(n_layer=4, n_positions=256):
 
 
 @pytest.mark.parametrize(
-    ("n_layer", "n_positions", "enough"), [(3, 192, True), (2, 256, False), (4, 191, False), (1, 8, False)]
+    ("n_layer", "n_head", "n_positions", "enough"),
+    [(2, 2, 192, True), (1, 12, 256, False), (4, 12, 191, False), (4, 1, 256, False), (1, 1, 8, False)],
 )
 def test_a_model_that_is_too_small_for_the_lessons_is_told_where_one_loads_it(
-    folder, n_layer, n_positions, enough, monkeypatch, capsys
+    folder, n_layer, n_head, n_positions, enough, monkeypatch, capsys
 ):
     smaller(n_layer, n_positions)(folder)
+    configured(n_head=n_head)(folder)  # as many heads as one likes share the 768 channels
     load_model(str(folder))  # one's own code takes any size
     assert capsys.readouterr().out == ""
     monkeypatch.setenv("HEADLAB_MODEL", str(folder))
     model, _ = load_model()
     assert model.config.n_layer == n_layer
     note = (
-        "Note: the lessons need at least 3 layers and 192 positions, "
-        f"and model has {n_layer} and {n_positions}, so some of their cells will stop.\n"
+        "Note: the lessons need at least 2 layers of 2 heads and 192 positions, "
+        f"and model has {n_layer} of {n_head} and {n_positions}, so some of their cells will stop.\n"
     )
     assert capsys.readouterr().out == f"Model: {folder}.\n" + note * (not enough)
 
