@@ -79,6 +79,7 @@ IN_TURN = (("D", "#000000"), ("P", "#E69F00"), ("p", "#56B4E9"), ("*", "#7A4B12"
 VALUE_MAPS = ("score", "share", "fraction", "amount")  # of MAPS, those for a head's number
 MIDDLES = {"score": 0.0, "fraction": 0.5}  # where a map turns
 MOST_WORDS = 32  # tokens: in smaller cells of a mask a word could not be read, and a thousand tokens have a million
+MOST_DRAWN = 4096  # points of a curve; a score far from all others makes a grid a hundred times as fine
 MOST_LABELS = 64  # of the tokens of a heatmap; of more, every second, third and so on is named
 LETTERS = 84  # of a text in a line of plot_tokens
 ABOVE_0 = "a number above 0"
@@ -556,7 +557,9 @@ def plot_layers(histogram, bandwidth="scott", n_grid=None, meaning="loaded model
 
 
 def _within(ends, grid, density):
-    """The part of a curve between two ends, and a point beyond each: a fine grid has a hundred times as many."""
+    """Of a curve on a very fine grid the part between two ends, and a point beyond each; any other curve whole."""
+    if len(grid) <= MOST_DRAWN:
+        return grid, density
     first, last = np.searchsorted(grid, ends)
     part = slice(max(0, first - 1), max(2, last + 1))
     return grid[part], density[part]
