@@ -20,7 +20,7 @@ from transformers import GPT2Tokenizer
 from headlab.capture import capture_heads
 from headlab.density import fast_kde
 from headlab.masking import causal_mask
-from headlab.plots import MAPS, plot_by_layer, plot_head_densities, plot_layer_densities
+from headlab.plots import IN_TURN, MAPS, plot_by_layer, plot_head_densities, plot_layer_densities
 from headlab.profiles import (
     Profile,
     bootstrap_mean,
@@ -335,7 +335,7 @@ def test_a_reader_s_own_line_is_no_sample():
     _, ax = plt.subplots()
     ax.axhline(0.5)
     plot_by_layer(np.ones((3, 5)), ax)
-    assert ax.lines[1].get_marker() == "o" and ax.lines[1].get_xdata().tolist() == [0, 1, 2]
+    assert ax.lines[1].get_marker() == IN_TURN[0][0] and ax.lines[1].get_xdata().tolist() == [0, 1, 2]
 
 
 # Bad input
