@@ -29,9 +29,11 @@ import numpy as np
 import torch
 from IPython.display import display
 from matplotlib.axes import Axes
+from matplotlib.cbook import normalize_kwargs
 from matplotlib.colors import LinearSegmentedColormap, ListedColormap, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.lines import Line2D
 
 from headlab._expect import (
     LARGEST,
@@ -441,7 +443,7 @@ def plot_terms(means, names, ax=None):
     ax = _axes(ax, (7, 3.8))
     ax.axhline(0, **REFERENCE_LINE)
     for column, name, (marker, colour) in zip(means.T, names, IN_TURN, strict=True):
-        ax.plot(column, marker=marker, color=colour, label=name.replace("_", " "))
+        ax.plot(column, ls="-", marker=marker, color=colour, label=name.replace("_", " "))
     ax.set(xlabel="layer", ylabel="mean of the term (raw score, q·k)", xticks=range(len(means)))
     ax.legend(frameon=False)
     return ax
@@ -483,8 +485,9 @@ def plot_density(grid, density, ax=None, label=None, fill=True, meaning=None, **
     grid, density = _checked_curve(grid, density)
     _expect_meaning(meaning)
     ax = _axes(ax, (7, 3.4))
-    if not {"color", "c"} & set(style):
-        style["color"] = _look(meaning, len(ax.lines), label)["color"]
+    # All is said, since the cycle of the reader's axes may hold dashes and markers too.
+    plain = {"color": _look(meaning, len(ax.lines), label)["color"], "linestyle": "-", "marker": ""}
+    style = plain | normalize_kwargs(style, Line2D)
     (line,) = ax.plot(grid, density, label=label, **style)
     if fill:
         ax.fill_between(grid, density, color=line.get_color(), alpha=0.2, lw=0)
@@ -517,7 +520,7 @@ def plot_ridgelines(curves, names, ax=None, meaning="loaded model"):
     for row, (grid, density) in enumerate(curves):
         top = height * density - row
         ax.fill_between(grid, -row, top, color=colour, alpha=0.75, lw=0, zorder=2 + row)
-        ax.plot(grid, top, color="white", lw=1, zorder=2 + row)
+        ax.plot(grid, top, color="white", lw=1, ls="-", marker="", zorder=2 + row)
     ax.set_yticks(-np.arange(len(curves)), names)
     ax.set(xlabel="raw score q·k", ylim=(0.2 - len(curves), 2.2))
     ax.spines[["left", "right", "top"]].set_visible(False)
@@ -641,7 +644,7 @@ def plot_by_layer(values, ax=None, ylabel="", label=None, meaning=None):
     points = np.repeat(layers, texts.shape[2]), texts.mean(0)
     ax.scatter(*points, s=14, alpha=0.35, linewidths=0.6, **look)
     middles = np.median(texts, -1)  # (text, layer)
-    ax.plot(layers, middles.mean(0), label=label, gid=MEDIANS, **look)
+    ax.plot(layers, middles.mean(0), ls="-", label=label, gid=MEDIANS, **look)
     if len(texts) > 1:
         for end in bootstrap_mean(middles):
             ax.scatter(layers, end, color=look["color"], marker="_", s=110, zorder=3)
