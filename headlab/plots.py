@@ -117,6 +117,11 @@ def house_style():
 class HouseFigure(Figure):
     """A figure that is drawn and saved in headlab's style, though the reader's settings may differ by then."""
 
+    def __init__(self, *args, **kwargs):
+        """As Figure."""
+        with house_style():
+            super().__init__(*args, **kwargs)
+
     def draw(self, renderer):
         """As Figure.draw."""
         with house_style():
