@@ -134,7 +134,7 @@ def test_the_kernel_of_another_environment_that_dies(monkeypatch, tmp_path):
 def test_the_kernel_of_another_environment_that_works(monkeypatch, tmp_path):
     python = environment(tmp_path / "other")
     packages = sysconfig.get_path("purelib", vars={"base": str(tmp_path / "other")})
-    Path(packages, "shared.pth").write_text(sysconfig.get_path("purelib"))
+    Path(packages, "shared.pth").write_text(sysconfig.get_path("purelib"), encoding="utf-8")
     kernel_of(python, monkeypatch, tmp_path)
     (line, *_) = kernel_lines()
     assert line.startswith(

@@ -116,7 +116,7 @@ def test_a_sound_environment_serves_whatever_python3_is(lab, tmp_path):
 
 def test_a_change_of_the_lock_is_installed_and_without_a_network_the_environment_stays(lab):
     folder, _ = lab
-    with open(folder / "constraints.txt", "a") as file:
+    with open(folder / "constraints.txt", "a", encoding="utf-8") as file:
         file.write("pytest==1.0\n")
     nowhere = make(folder, "lab", "TORCH_INDEX=", PIP_INDEX_URL="http://127.0.0.1:9/simple", PIP_RETRIES="1")
     assert nowhere.code == 0, "what is installed fits the lock: there is nothing to ask for" + nowhere.said
@@ -208,13 +208,13 @@ def bare_venv(pip="import sys\nif __name__ == '__main__': print('pip 1')\n"):
         (site / "pip").mkdir()
         (site / "pip" / "__init__.py").write_text("")
         (site / "pip" / "__main__.py").write_text(pip)
-        Path(environment.BIN, "pip").write_text(f"#!{os.path.abspath(environment.PYTHON)}\n")
+        Path(environment.BIN, "pip").write_text(f"#!{os.path.abspath(environment.PYTHON)}\n", encoding="utf-8")
     return site
 
 
 def another_version():
     Path(".venv/bin").mkdir(parents=True)
-    Path(".venv/bin/python").write_text("#!/bin/sh\necho 3 10 1\n")
+    Path(".venv/bin/python").write_text("#!/bin/sh\necho 3 10 1\n", encoding="utf-8")
     Path(".venv/bin/python").chmod(0o755)
 
 
@@ -229,7 +229,7 @@ def an_empty_folder():
 
 def a_python_that_dies():
     another_version()
-    Path(".venv/bin/python").write_text("#!/bin/sh\nexit 127\n")
+    Path(".venv/bin/python").write_text("#!/bin/sh\nexit 127\n", encoding="utf-8")
 
 
 def without_pip():
@@ -238,12 +238,14 @@ def without_pip():
 
 def copied():
     bare_venv()
-    Path(".venv/bin/pip").write_text("#!/home/another/headlab/.venv/bin/python3\n")
+    Path(".venv/bin/pip").write_text("#!/home/another/headlab/.venv/bin/python3\n", encoding="utf-8")
 
 
 def copied_from_a_folder_with_spaces():
     bare_venv()
-    Path(".venv/bin/pip").write_text("#!/bin/sh\n'''exec' \"/home/an other/.venv/bin/python\" \"$0\" \"$@\"\n' '''\n")
+    Path(".venv/bin/pip").write_text(
+        "#!/bin/sh\n'''exec' \"/home/an other/.venv/bin/python\" \"$0\" \"$@\"\n' '''\n", encoding="utf-8"
+    )
 
 
 def half_a_pip():
@@ -263,8 +265,8 @@ def half_a_package():
 def half_a_package_of_a_later_installation():
     half_a_package()
     next(Path(".venv").rglob("torch/__init__.py")).unlink()
-    Path(environment.STAMP).write_text("{}")
-    Path(environment.UNFINISHED).write_text("")
+    Path(environment.STAMP).write_text("{}", encoding="utf-8")
+    Path(environment.UNFINISHED).write_text("", encoding="utf-8")
 
 
 def a_package_without_its_list():
@@ -328,7 +330,7 @@ def test_a_link_to_an_environment_elsewhere_is_cut_and_that_one_stays(project, m
 
 def test_what_stands_in_the_way_of_an_environment(project, monkeypatch):
     assert environment.folder_fault() is None
-    Path(".venv").write_text("")
+    Path(".venv").write_text("", encoding="utf-8")
     assert environment.folder_fault().startswith(".venv is a file")
     monkeypatch.setattr(os, "getcwd", lambda: "/home/a:b")
     assert "path has a ':' in it" in environment.folder_fault()
@@ -478,7 +480,9 @@ def test_an_index_that_sends_a_byte_now_and_then_is_given_up_in_time(asks, monke
 
 def test_a_second_make_waits_for_the_first(project):
     bare_venv()
-    Path(environment.STAMP).write_text(json.dumps(environment.wanted("test") | {"folder": str(project.resolve())}))
+    Path(environment.STAMP).write_text(
+        json.dumps(environment.wanted("test") | {"folder": str(project.resolve())}), encoding="utf-8"
+    )
     command = [sys.executable, "tools/environment.py", "lab"]
     with environment.only_one():
         second = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)

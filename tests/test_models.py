@@ -89,7 +89,7 @@ def test_mini_has_a_previous_token_head(mini):
 
 
 def test_the_trajectory_goes_from_symmetric_to_shifted():
-    with open(MINI / "trajectory.csv") as file:
+    with open(MINI / "trajectory.csv", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     steps = sorted({int(row["step"]) for row in rows})
     assert steps[0] == 0 and len(steps) >= 10 and len(rows) == 4 * len(steps)

@@ -30,7 +30,7 @@ def test_jupyterlab_listens_on_the_loopback_and_asks_for_its_token(tmp_path):
     folders = {f"JUPYTER_{name}_DIR": str(tmp_path / name) for name in ("CONFIG", "DATA", "RUNTIME")}
     shutil.copytree(ROOT / "notebooks", tmp_path / "my-lessons")
     command = [sys.executable, "-m", "jupyterlab", *lab_command(), "--no-browser", "--port=0", "--allow-root"]
-    with open(tmp_path / "log", "w") as log:
+    with open(tmp_path / "log", "w", encoding="utf-8") as log:
         server = subprocess.Popen(command, cwd=tmp_path, env=os.environ | folders, stdout=log, stderr=log)
     try:
         info = wait_for(tmp_path / "RUNTIME", server)

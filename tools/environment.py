@@ -110,7 +110,7 @@ def main(arguments=None):
 
 def only_one():
     """A lock, so that a second make waits for the first instead of taking its half-made .venv away."""
-    lock = open("pyproject.toml")
+    lock = open("pyproject.toml", encoding="utf-8")
     if fcntl:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -200,7 +200,7 @@ def probe():
 
 def ask(*arguments):
     """What .venv's Python answers; CalledProcessError where it fails."""
-    with open(os.devnull, "w") as nowhere:
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:
         answer = subprocess.check_output([PYTHON] + list(arguments), env=environment(), stderr=nowhere)
     return answer.decode("utf-8", "replace")
 
@@ -250,7 +250,7 @@ def wanted(what):
 def installed(what):
     """Whether .venv has what is wanted."""
     try:
-        with open(STAMP) as file:
+        with open(STAMP, encoding="utf-8") as file:
             found = json.load(file)
     except (IOError, OSError, ValueError):
         return False
@@ -260,7 +260,7 @@ def installed(what):
 def install(what, options):
     """Install headlab, as a link to this folder, and all that it needs."""
     stop_at(folder_fault())
-    open(UNFINISHED, "w").close()
+    open(UNFINISHED, "w", encoding="utf-8").close()
     source = []
     if options.wheels:
         if not os.path.isdir(options.wheels):
@@ -273,7 +273,7 @@ def install(what, options):
     say("Installing the packages into %s; the first time this takes some minutes." % VENV)
     call(pip("install", "-c", "constraints.txt") + source + ["-e", "." + EXTRAS[what]], options)
     part = STAMP + ".part"
-    with open(part, "w") as file:
+    with open(part, "w", encoding="utf-8") as file:
         json.dump(wanted(what), file)
     getattr(os, "replace", os.rename)(part, STAMP)
     os.unlink(UNFINISHED)
@@ -304,7 +304,7 @@ def torch_requirement(options):
     """pip's arguments for PyTorch's build for processors, where that is wanted and its index answers; else none."""
     if not sys.platform.startswith("linux") or has_nvidia() or not options.torch_index:
         return []
-    with open("constraints.txt") as file:
+    with open("constraints.txt", encoding="utf-8") as file:
         version = re.search(r"^torch==(\S+)", file.read(), re.MULTILINE).group(1)
     major, minor, _ = probe()
     build = r"torch-%s(\+|%%2B)cpu-cp%d%d-[^\"<>]*%s\.whl" % (re.escape(version), major, minor, platform.machine())

@@ -189,10 +189,10 @@ def pack(corpus, run):
 
     header = "step tokens held_out_loss layer n_scores heads_mostly_negative mean std q05 median q95".split()
     header += "fraction_negative strongest_first_token_head strongest_previous_token_head".split()
-    with open(MINI / "trajectory.csv", "w", newline="") as file:
+    with open(MINI / "trajectory.csv", "w", encoding="utf-8", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([header, *trajectory_rows(run, tokenizer, held_out)])
 
-    with open(run / "log.csv") as file:
+    with open(run / "log.csv", encoding="utf-8") as file:
         log = list(csv.reader(file))
     seconds = [float(row[3]) for row in log]
     measures = head_measures(model, tokenizer)

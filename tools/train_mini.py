@@ -210,7 +210,7 @@ def train(corpus, run, steps, bfloat16):
             state = {"model": model.state_dict(), "optimizers": states, "step": done}
             save_aside(state, checkpoint)
         if done % EVALUATE_EVERY == 0 or done == steps:
-            with open(run / "log.csv", "a", newline="") as log:
+            with open(run / "log.csv", "a", encoding="utf-8", newline="") as log:
                 seconds = progress.format_dict["elapsed"]
                 row = [done, done * BATCH * N_POSITIONS, f"{held_out_loss(model, held_out, 32):.4f}", f"{seconds:.0f}"]
                 csv.writer(log).writerow(row)
