@@ -42,9 +42,9 @@ from headlab.says import says, who
 # %% [markdown]
 # ## 1. What a query asks for and a key offers
 #
-# An attention head gives every token two short vectors. The **query** $q$ says what the token is looking for. The
-# **key** $k$ says what the token offers to others. Their dot product $q_i \cdot k_j$ is the **raw score**: how well the
-# offer of token $j$ fits the request of token $i$.
+# An attention head gives every token three short vectors; two matter here. The **query** $q$ says what the token is
+# looking for. The **key** $k$ says what the token offers to others. The dot product $q_i \cdot k_j$ is the **raw score**:
+# how well the offer of token $j$ fits the request of token $i$.
 #
 # Here are four tokens whose vectors we made by hand. Channel 0 stands for "adjective", channel 1 for "noun". A positive
 # number in a query asks for that property; a negative number asks for its absence.
@@ -78,7 +78,7 @@ show_figure(
 # %%
 best = tokens[raw[3].argmax()]
 guess.reveal(
-    (best == "old", "old, with the key (2, 0)", "3 · 2 + 1 · 0 = 6 is the highest score of its row."),
+    (best == "old", "old, with the key (2, 0)", "3 · 2 + 1 · 0 = 6 is the highest score in its row."),
     (True, None, f"it is {best}."),
     overlooked={
         "stone, with the key (1, 1)": "it offers both properties, but only half as much of the one that “house” wants most.",
@@ -96,20 +96,20 @@ guess.reveal(
 #
 # GPT-2 is **autoregressive**: at every position it predicts the next token from the tokens so far. During training it
 # does this at all positions of a text at once. If "old" could see "stone", there would be nothing left to predict and
-# nothing to learn. And when the model writes on its own, the future does not exist yet.
+# nothing to learn. And when the model generates text, the future does not exist yet.
 #
 # So a query at position $i$ may see the keys at positions $j \le i$, including its own. That is the **causal mask**.
 
 # %%
 guess = predict_number(
-    "A text has 4 tokens, so there are 16 pairs of query and key. How many are visible?",
+    "A text has 4 tokens, so there are 16 query-key pairs. How many are visible?",
     "pairs",
 )
 
 # %%
 mask = causal_mask(4)
 plot_mask(mask, tokens).set_title("The causal mask: each row sees one key more")
-show_figure("A 4 by 4 table of query by key. Visible are the diagonal and everything below it: 1, 2, 3 and 4 keys.")
+show_figure("A 4 by 4 table of query by key. The diagonal and everything below it are visible: 1, 2, 3 and 4 keys.")
 
 # %%
 guess.reveal(
@@ -129,8 +129,8 @@ guess.reveal(
 #
 # $$p_{ij} = \frac{e^{s_{ij}}}{\sum_k e^{s_{ik}}}$$
 #
-# However low a score is, $e^s$ is positive, so every visible key gets something. The future should get nothing. That is
-# why its scores are replaced by $-\infty$ **before** the softmax.
+# However low a finite score is, $e^s$ is positive, so every visible key gets something. The future should get nothing. That
+# is why its scores are replaced by $-\infty$ **before** the softmax.
 #
 # > **The report:** The mask $M$ is laid over $QK^\top$: the past gets 1 and the future $-\infty$. Softmax turns $-\infty$
 # > into exactly 0. So the first token, which has no past, gives itself 100 % (an "outlier error").
@@ -175,8 +175,8 @@ show_figure(
 )
 
 # %% [markdown]
-# *What to see:* the mask removes the upper triangle, and softmax divides each row among the keys that are left. "old"
-# wanted "house", cannot have it, and has to choose between "the" and itself.
+# *What to see:* the mask removes the upper triangle, and softmax divides each query's attention among the keys that are
+# left. "old" asks for "house", cannot have it, and has to choose between "the" and itself.
 #
 # **Verdict.** Both statements about the softmax hold, and they hold exactly. The first row is a softmax over one score,
 # $e^s / e^s = 1$. It is not an error, though: the first token has only one key to choose from.
@@ -184,7 +184,7 @@ show_figure(
 # %% [markdown]
 # ## 4. What $-\infty$ guarantees
 #
-# Many programs do not write $-\infty$. They use a large negative number, and at first sight that works just as well:
+# Many programs use a large negative number instead of $-\infty$. At first sight that works just as well:
 
 # %%
 print("softmax of (0, -110):", torch.tensor([0.0, -110.0]).softmax(-1).tolist())
@@ -218,18 +218,18 @@ assert leaked[-torch.inf] == 0 and leaked[-1e5] > 0.99
 
 # %%
 guess.reveal(
-    (leaked[-1e5] > 0, "only -inf", "no finite score lies below it, so one visible key is enough to win every share."),
+    (leaked[-1e5] > 0, "only -inf", "no finite score lies below it, so the visible keys always get all the attention."),
     (True, None, "here even the finite numbers held."),
     overlooked={
-        "-110: its share is exactly 0": "only beside a score near 0. Shares depend on differences within the row.",
+        "-110: its share is exactly 0": "only if a visible score is far higher. Shares depend on differences within the row.",
         "-100,000: no real score is as low as that": "these five are. All of the attention went to the future.",
     },
 )
 
 # %% [markdown]
-# GPT-2's own code is no exception. Until 2022 the library transformers masked with -10,000, and people who trained models
-# with it reported the same leak (issues 3181 and 15199). Which number does your model mask with? Let us look at what its
-# first attention block receives.
+# The library transformers, which runs GPT-2 here, is no exception. Until 2022 it masked with -10,000, and people who
+# trained models with it reported the same leak (issues 3181 and 15199). Which number does your model mask with? Let us look
+# at what its first attention block receives.
 
 # %%
 model, tokenizer = load_model()
@@ -252,15 +252,15 @@ says(
     (lowest == -float("inf"), f"The {who(model)} adds -inf to the future's scores."),
     (
         lowest == torch.finfo(model.dtype).min,
-        f"The {who(model)} adds {lowest:.4g} to the future's scores: the lowest number of its kind, {model.dtype}.",
+        f"The {who(model)} adds {lowest:.4g} to the future's scores: the lowest finite value of {model.dtype}.",
     ),
     (True, f"The {who(model)} adds {lowest:.4g} to the future's scores."),
 )
 
 # %% [markdown]
-# The lowest number that float32 can hold is safe in practice: no score comes near it. It has one advantage over
-# $-\infty$. Where a whole row is masked, as for padding, $-\infty$ gives 0/0, which is nan; equal finite numbers give equal
-# shares. A causal row always has at least one visible key, so here $-\infty$ is safe, and it is the only number whose
+# The lowest finite number of float32 is safe in practice: no score comes near it. It has one advantage over $-\infty$.
+# Where a whole row is masked, as can happen with padding, $-\infty$ gives 0/0, which is nan; equal finite numbers give
+# equal shares. A causal row always has at least one visible key, so here $-\infty$ is safe, and it is the only number whose
 # safety does not depend on the scores.
 
 # %% [markdown]
@@ -277,8 +277,8 @@ print(f"largest difference between the two patterns: {difference:.1e}")
 assert difference < 1e-6
 
 # %% [markdown]
-# Nothing changes. A constant that is added to every visible score of a row multiplies the numerator and the denominator
-# by the same factor, here $e^1$. Remember this: in lesson 5 it decides the fate of the report's main claim.
+# Nothing changes beyond rounding. A constant that is added to every visible score of a row multiplies the numerator and the
+# denominator by the same factor, here $e^1$. Remember this: in lesson 5 it decides the fate of the report's main claim.
 #
 # Now take **multiplying**: the past times 1, the future times $-\infty$.
 
@@ -301,7 +301,7 @@ guess.reveal(
     (
         found[0] == -torch.inf and found[1] != found[1] and found[2] == torch.inf,
         "-inf, nan, inf",
-        "and one nan spoils the row.",
+        "one nan spoils the whole row.",
     ),
     (True, None, f"they are {found}."),
     overlooked={
@@ -331,8 +331,8 @@ says(
 )
 
 # %% [markdown]
-# **Verdict.** Added, the report's mask is right, and its 1 could be any other constant. Multiplied, it would turn negative
-# scores into $+\infty$. The report's text allows both readings; only the first describes what models do.
+# **Verdict.** If the mask is added, the report is right, and its 1 could be any other finite number. If the mask multiplies,
+# it turns negative scores into $+\infty$. The report's text allows both readings; only the first describes what models do.
 #
 # One more variant is tempting: multiply by 1 and **0**, as the picture of the mask suggests.
 
@@ -348,7 +348,7 @@ assert leaky[~mask].min() > 0
 # %% [markdown]
 # ## 6. The tempting mistake: mask after the softmax
 #
-# The future's shares should end at 0. So why not take the softmax first, and set them to 0 afterwards?
+# The future's shares should end up as 0. So why not take the softmax first, and set them to 0 afterwards?
 
 # %%
 guess = predict(
@@ -372,7 +372,7 @@ guess.reveal(
     ),
     (True, None, "see the sums above."),
     overlooked={
-        "1 in every row": "softmax made the rows sum to 1 with the future in them; its part is now missing.",
+        "1 in every row": "softmax made the rows sum to 1 with the future in them; the future's part is now missing.",
         "less than 1 in every row": "the last query sees every key, so nothing is taken from it.",
     },
 )
@@ -397,8 +397,9 @@ assert late[0].sum() == 0 and softmax(mask_scores(loud))[0, 0] == 1
 # %% [markdown]
 # ## 7. A real head
 #
-# We loaded a model in section 4. Unless you chose one, `load_model` takes GPT-2 where this machine has it, and otherwise the
-# small model "mini" that ships with headlab. **Whatever you see from here on was measured on the model named in the output.**
+# We loaded a model in section 4. Unless you chose one, `load_model` takes GPT-2 where this machine has it or can fetch it,
+# and otherwise the small model "mini" that ships with headlab. **Whatever you see from here on was measured on the model
+# named in the output.**
 #
 # `capture_heads` runs the model once and keeps the queries, keys and values of every head (lesson 2 shows how).
 # `capture.pattern(layer, head)` scales the raw scores by $1/\sqrt{d_\mathrm{head}}$ (lesson 3), masks them and takes the
@@ -435,8 +436,8 @@ guess.reveal(
     ((patterns[..., 0, 0] == 1).all(), "neither", "a softmax over a single score is 1, at any temperature."),
     (True, None, "some first rows are not 1."),
     overlooked={
-        "reading fewer tokens": "it cuts off rows and columns. What is left does not change, since nothing depended on it.",
-        "a temperature of 5, which evens out the shares": "it evens out every other row, but one share has nothing to share with.",
+        "reading fewer tokens": "it cuts off the last rows and columns, and nothing that is left depended on them.",
+        "a temperature of 5, which evens out the shares": "it evens out every other row, but a row with one key has nothing to even out.",
     },
 )
 
@@ -537,8 +538,8 @@ guess.reveal(
     (
         above > 0 and below > 0,
         "some heads far more, others far less",
-        f"{above} heads lie above an even share by more than twice what the control's heads stray, {below} lie below it by "
-        f"as much, {rest} lie between.",
+        f"{above} heads lie above an even share by more than twice the largest deviation among the control's heads, "
+        f"{below} lie as far below it, {rest} lie in between.",
     ),
     (above == collected.numel(), "all heads more: the first token is the most important one", "all of them do here."),
     (rest == collected.numel(), "about an even share, each of them", "as in a model that never learned anything."),
@@ -552,9 +553,9 @@ guess.reveal(
 
 # %% [markdown]
 # A head that sends most of its attention to the first token, whatever that token is, uses it as an **attention sink**
-# (Xiao et al. 2023): a place for attention that is not needed elsewhere. We call it a **sink head**. *Real GPT-2,
-# recorded* ("John Smith is also the son of Fred Smith", 9 tokens): the first token gets between 0.00 and 0.99 from a head,
-# 0.68 on average, and more than half from 109 of the 144 heads. Lesson 5 asks why it is the first token.
+# (Xiao et al. 2023): a place for attention that is not needed elsewhere. We call such a head a **sink head**. *Real GPT-2,
+# recorded* ("John Smith is also the son of Fred Smith", 9 tokens, even share 0.23): a head gives the first token between
+# 0.00 and 0.99, 0.68 on average, and 109 of the 144 heads give it more than half. Lesson 5 asks why the first token.
 
 # %%
 layer, head = divmod(collected.argmax().item(), n_heads)
@@ -562,7 +563,7 @@ ratio = collected.max().item() / even
 says(
     (
         ratio > 1 + 2 * chance / even,
-        f"{who(model)}: L{layer}H{head} (layer {layer}, head {head}) gives the first token most, {collected.max():.2f}, "
+        f"{who(model)}: L{layer}H{head} (layer {layer}, head {head}) gives the first token the most, {collected.max():.2f}, "
         f"which is {ratio:.1f} times an even share.",
     ),
     (True, f"{who(model)}: no head gives the first token clearly more than an even share."),
@@ -579,7 +580,7 @@ says(
 #
 # *Difficulty 1 of 5 · importance 5 of 5 · about 3 minutes*
 #
-# Write the causal mask of `n_tokens` tokens yourself: a bool tensor (query, key), True where the query may see the key.
+# Write the causal mask for `n_tokens` tokens yourself: a bool tensor (query, key), True where the query may see the key.
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint 1: a nudge</summary>
@@ -609,8 +610,8 @@ check("1.1", my_causal_mask)
 #
 # *Difficulty 3 of 5 · importance 5 of 5 · about 5 minutes*
 #
-# Turn raw scores (..., query, key) into a causal pattern of the same shape, without scaling. Any number of axes may stand
-# in front, and the input must not change. Use plain torch, not headlab.
+# Turn raw scores (..., query, key) into a causal pattern of the same shape, without scaling. There may be any
+# number of leading axes, and the input must not change. Use plain torch, not headlab.
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint 1: a nudge</summary>
@@ -620,7 +621,7 @@ check("1.1", my_causal_mask)
 #
 # <details><summary>Hint 2: the idea</summary>
 #
-# Which number did section 4 find safe? And over which axis must the shares sum to 1, however many axes stand in front?
+# Which number did section 4 find safe? And along which axis must the shares sum to 1, however many axes there are?
 # </details>
 
 
@@ -650,7 +651,7 @@ check("1.2", my_pattern)
 #
 # <details><summary>Hint 2: the idea</summary>
 #
-# A fraction is the mean of a yes-or-no question; `.float()` makes numbers of True and False. Which row has no choice?
+# A fraction is the mean of yes-or-no answers; `.float()` turns True and False into numbers. Which row has no choice?
 # </details>
 
 
@@ -666,7 +667,7 @@ check("1.3", my_first_wins)
 
 # %% [markdown] tags=["solution"]
 # **Why leave out the first query?** Key 0 is its only key, so key 0 always wins there, in every head of every model. Counting
-# it would raise every fraction, and the more so the shorter the text is.
+# it would raise every fraction below 1, most of all in short texts.
 
 # %% [markdown]
 # ### Exercise 1.4 · Find the strongest link
@@ -675,7 +676,7 @@ check("1.3", my_first_wins)
 #
 # Attention often goes to the first token or to the query itself. Look for something else: over all heads, find the largest
 # share that a query gives to a key that is **neither the first token nor the query itself**. Return its place as four
-# whole numbers: (layer, head, query, key). The check tries your function on made-up patterns and on those of the loaded
+# integers: (layer, head, query, key). The check tries your function on made-up patterns and on those of the loaded
 # model.
 
 # %% [markdown] tags=["hint"]
@@ -726,7 +727,7 @@ if link is not None:
 # the shares of the past. Write a test that calls `attend` on scores of your own and returns True if it leaks, False if not.
 #
 # Some leaks show only with unusual scores, such as those of sections 4 and 6. The check hands your test twelve functions,
-# four sound ones and eight that leak. A sound one need not share the attention as softmax does.
+# four sound ones and eight that leak. A sound one need not divide the attention as softmax does.
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint 1: a nudge</summary>
@@ -768,9 +769,9 @@ check("1.5", my_leak_test)
 # | softmax turns $-\infty$ into exactly 0 | sections 3 and 7: no share of the future differs from 0 | holds |
 # | the first token gives itself 100 %, an "outlier error" | sections 3 and 7: exactly 1 in every head | holds; it is no error, but the only possible share |
 #
-# Beyond the report: a large negative number is safe only while no visible score falls below it (section 4); masking after
-# the softmax loses shares (section 6); later tokens change nothing earlier (section 8); the first token must be compared
-# with an even share before one speaks of a sink (section 9).
+# Beyond the report: a large negative number is safe only while a visible score lies far above it (section 4); masking after
+# the softmax loses shares (section 6); later tokens change nothing earlier (section 8); compare what a head gives the first
+# token with an even share before you call it a sink head (section 9).
 #
 # **Where to read on**
 # - A. Vaswani and others, 2017, *Attention Is All You Need*, arXiv 1706.03762, section 3.2.3 (the mask).

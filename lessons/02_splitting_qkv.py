@@ -7,7 +7,7 @@
 # **You will be able to**
 # - read the fused projection of any layer with a forward hook of your own;
 # - cut it into queries, keys and values, cut these into heads, and put them together again;
-# - design a test that recognises a wrong cut although its shapes are right;
+# - design a test that recognises a wrong cut even when its shapes are right;
 # - split the attention block's output into what each head adds to it.
 #
 # **You need** lesson 1, and `view`, `transpose` and slices from PyTorch.
@@ -77,7 +77,7 @@ print("weight of c_attn:", tuple(c_attn.weight.shape), " bias:", tuple(c_attn.bi
 
 # %%
 guess = predict(
-    "A hook on c_attn is called when the module has run on a text. What does it get to see?",
+    "A hook on c_attn is called when the module has run on a text. What does it yield?",
     "the weight, as the report says",
     "the output, one row for each token",
     "the output, one row for each channel of the input",
@@ -87,8 +87,8 @@ guess = predict(
 # ## 2. The hook
 #
 # A **forward hook** is a function that PyTorch calls whenever a module has run. It gets the module, what went in and what
-# came out. Ours writes into a dictionary. We run the model once and take the hook off again; a hook that stays on would run
-# with every later text as well.
+# came out. Ours writes into a dictionary. We run the model once and remove the hook; a hook that is left in place runs on
+# every later text as well.
 
 # %%
 text = "The old man looked at the little white house by the sea."
@@ -118,7 +118,7 @@ guess.reveal(
     (len(fused) == n_tokens, "the output, one row for each token", f"{n_tokens} tokens, {n_tokens} rows."),
     (True, None, f"its shape is {tuple(fused.shape)}."),
     overlooked={
-        "the weight, as the report says": "the hook hands over what went in and what came out. The weight is neither.",
+        "the weight, as the report says": "a hook yields what went in and what came out. The weight is neither.",
         "the output, one row for each channel of the input": "each token is a row; the channels are the columns.",
     },
 )
@@ -135,8 +135,8 @@ print("x @ W + b is the module's output:", torch.allclose(x @ weight + bias, fus
 assert torch.allclose(x @ weight + bias, fused, atol=1e-3)
 
 # %% [markdown]
-# So the weight lies as (in, out). GPT-2 uses a `Conv1D`; PyTorch's `nn.Linear` would store it the other way round. What if
-# you forget that, and multiply by the transpose?
+# So the weight is stored as (in, out). The GPT-2 of transformers uses a `Conv1D`; PyTorch's `nn.Linear` would store it the
+# other way round. What if you forget that, and multiply by the transpose?
 
 # %%
 try:
@@ -149,19 +149,19 @@ print("a third, transposed:", tuple(transposed.shape), "and no complaint")
 print(f"largest difference from the right product: {(right - transposed).abs().max():.2f}")
 
 # %% [markdown]
-# Transposing the whole weight raises an error. But each third is square, (d_model, d_model), so **the transposed product has
-# the right shape and wrong numbers**. Shapes cannot tell you. That is why we compare values after every step.
+# Multiplying by the whole transposed weight raises an error. But each third is square, (d_model, d_model), so there **the
+# product has the right shape and the wrong numbers**. Shapes cannot tell you. That is why we compare values after every step.
 #
 # ## 3. Thirds: queries, keys, values
 #
 # > **The report:** The first third is Q, (tokens, 768).
 #
-# How do we know that the first third holds the queries, and not the keys? We take any two of the thirds for queries and
-# keys, and see which of the six choices gives the model's own attention.
+# How do we know that the first third holds the queries, and not the keys? We try each ordered pair of thirds as queries and
+# keys, and see which of the six choices gives the model's own attention in head 0.
 
 # %%
 guess = predict(
-    "Suppose you swap queries and keys. What happens to the raw scores, and what to the first row of the pattern?",
+    "Suppose you swap queries and keys. What happens to the raw scores, and to the first row of the pattern?",
     "nothing: q · k = k · q",
     "the scores are transposed; the first row stays (1, 0, 0, ...)",
     "the scores are transposed, and so is the first row",
@@ -192,7 +192,7 @@ guess.reveal(
     (True, None, "see the table above."),
     overlooked={
         "nothing: q · k = k · q": "the query of token i with the key of token j is not the query of j with the key of i.",
-        "the scores are transposed, and so is the first row": "the mask and the softmax come after the scores.",
+        "the scores are transposed, and so is the first row": "the mask comes after the swap, and leaves the first row only key 0.",
     },
 )
 says(
@@ -219,7 +219,7 @@ head = n_heads // 2  # any head will do
 plot_bands(d_model, n_heads, head)
 show_figure(
     f"The {3 * d_model} columns as a strip: a third of queries, a third of keys, a third of values, each cut into {n_heads} "
-    f"bands of {d_head} columns. Marked are the three bands of head {head}."
+    f"bands of {d_head} columns. The three bands of head {head} are marked."
 )
 
 # %% [markdown]
@@ -227,7 +227,7 @@ show_figure(
 
 # %%
 guess = predict_number(
-    "The next head's bands lie how many columns further right?",
+    "How many columns further to the right do the next head's bands lie?",
     "columns",
 )
 
@@ -254,7 +254,7 @@ guess.reveal(
 # channel). The second way in the cell above gets there without a loop: view the last axis as (head, channel), then swap the
 # axes of token and head. `split_heads` does the same. It copies nothing.
 #
-# Here is the real matrix, the weight above and the output below:
+# Here are the real weight (above) and its output for our text (below):
 
 # %%
 fig, axes = plt.subplots(2, 1, figsize=(11, 6.6), layout="constrained", height_ratios=(2, 1))
@@ -262,12 +262,12 @@ plot_fused(weight, n_heads, head, axes[0]).set_title(f"The weight of c_attn in l
 plot_fused(fused, n_heads, head, axes[1], ylabel="token", label="output").set_title("Its output: rows are tokens")
 show_figure(
     f"Two heat maps {3 * d_model} columns wide, the weight of c_attn and its output for {n_tokens} tokens. The bands of head "
-    f"{head} stand at the same columns in both; the other heads' columns are deliberately faded."
+    f"{head} lie in the same columns in both; the other heads' columns are deliberately faded."
 )
 
 # %% [markdown]
 # *What to see:* the same columns belong to the head in the weight and in the output. The rows differ: input channels above,
-# tokens below. The other heads' columns are deliberately faded, so do not compare strengths.
+# tokens below. The other heads' columns are deliberately faded, so do not compare their colours with the head's.
 #
 # Since each output column depends on its own weight column only, there are two ways to get the queries of one head: project
 # with the whole weight and cut the output, or cut the weight and project with the band alone. They agree, for q, k and v of all
@@ -296,7 +296,7 @@ explorer
 # %% [markdown]
 # ## 5. Three tempting mistakes
 #
-# Each of these gives tensors of the right shape. To see what they do, cut a table whose entries tell where they come from:
+# Each of these gives tensors of the right shape. To see what they do, cut a table whose entries show where they come from:
 # 100 · token + column, for 3 tokens and 2 heads of 2 channels.
 
 # %%
@@ -312,8 +312,8 @@ print("head 1's queries, cut into heads first:     ", small.view(3, 2, 3, 2)[:, 
 # - **`view` without `transpose`.** `view` reads numbers in the order in which they lie in memory, token by token. "Head 0"
 #   gets all channels of token 0 and half of token 1: its rows are no longer tokens.
 # - **Heads before thirds.** Some models store q, k and v of one head side by side. GPT-2 does not. Columns 6 and 7 lie in
-#   the second third: this "query" is one of the keys of head 1.
-# - **The bias forgotten.** Nothing is moved; the numbers are merely off.
+#   the second third: this "query" is head 1's key.
+# - **The bias forgotten.** Nothing is moved; unless the bias is 0, the numbers are off.
 #
 # Now all three on the real output, all the way to the pattern.
 
@@ -340,7 +340,7 @@ guess = predict(
     "How will the three wrong patterns give themselves away?",
     "their rows will not sum to 1",
     "some future keys will get a share",
-    "neither: by their form they are good patterns",
+    "neither: in form they are valid patterns",
 )
 
 # %%
@@ -366,8 +366,8 @@ causal = all((p[..., ahead] == 0).all().item() for p in patterns.values())
 guess.reveal(
     (
         sums_to_one and causal,
-        "neither: by their form they are good patterns",
-        "the mask and the softmax give any table of scores a good form, so the form proves nothing.",
+        "neither: in form they are valid patterns",
+        "the mask and the softmax give any table of scores a valid form, so the form proves nothing.",
     ),
     (True, None, "see above."),
     overlooked={
@@ -379,14 +379,14 @@ for cut in cuts:
     print(f"{cut.__name__:24}heads that equal the model's own: {(gaps[cut] < 1e-5).sum().item()} of {n_heads}")
 assert gaps[right_cut].max() < 1e-5
 says(
-    (bias.abs().max() == 0, "All biases of this layer are 0, so forgetting them changes nothing in this model."),
-    (gaps[bias_forgotten].max() < 1e-5, "Forgetting the bias happens to change no share of this layer on this text."),
-    (True, f"Forgetting the bias moves a share of this layer by up to {gaps[bias_forgotten].max():.2f}."),
+    (bias.abs().max() == 0, "The bias of c_attn is 0 in this layer, so forgetting it changes nothing."),
+    (gaps[bias_forgotten].max() < 1e-5, "Forgetting the bias happens to change no share in this layer on this text."),
+    (True, f"Forgetting the bias changes shares in this layer by up to {gaps[bias_forgotten].max():.2f}."),
 )
 
 # %% [markdown]
-# Only a comparison with the model's own values shows that a cut is right. This hook and this cut are what `capture_heads`
-# does, for every layer in one run. From here on we let it work for us.
+# Only values show that a cut is right, never shapes. `capture_heads` uses the same hook and the same cut, for every layer in
+# one run. From here on we use it.
 
 # %%
 capture = capture_heads(model, input_ids)
@@ -432,8 +432,8 @@ print("pattern @ values is what goes into c_proj:", torch.allclose(by_hand, outp
 assert torch.allclose(by_hand, outputs, atol=1e-3)  # so the third third holds the values
 
 # %% [markdown]
-# "Mixed" sounds as if the heads could not be told apart any more. But look at the product: row $r$ of $W_O$ is multiplied only
-# with channel $r$ of the merged outputs, and channel $r$ belongs to one head. So the product is a sum over heads, **each with
+# "Mixed" sounds as if the heads could no longer be told apart. But look at the product: row $r$ of $W_O$ is multiplied only
+# by channel $r$ of the merged outputs, and channel $r$ belongs to one head. So the product is a sum over heads, **each with
 # its own d_head rows**:
 #
 # $$\mathrm{merged}\, W_O + b = \sum_h \mathrm{output}_h\, W_O[h\, d_\mathrm{head} : (h + 1)\, d_\mathrm{head}] + b$$
@@ -457,9 +457,9 @@ assert off[1] < 1e-4 * max(scale, 1)
 # %%
 guess.reveal(
     (off[1] < 1e-4 * max(scale, 1), "to none", "it is added once, whatever the heads do."),
-    (True, None, "the sum does not fit."),
+    (True, None, "the sum is not the block's output."),
     overlooked={
-        "to each head, an equal part": "one could divide it so, but no head computes it, and removing a head would not remove it.",
+        "to each head, an equal part": "it could be divided that way, but no head computes it, and removing a head would not remove its part.",
         "to each head, the whole of it": "then it would be counted once for every head.",
     },
 )
@@ -488,13 +488,13 @@ says(
 )
 
 # %% [markdown]
-# A long contribution is not yet an important one: two heads may write opposite things, which cancel. Exercise 2.5 looks
-# for that.
+# A long contribution is not necessarily an important one: two heads may write opposite vectors, which cancel. Exercise 2.5
+# looks for that.
 #
 # ## Exercises
 #
-# Each check uses inputs of uneven sizes (first 3 heads, 5 tokens, 4 channels, then others), so that a swapped axis cannot hide.
-# The solutions are in `solutions/02_splitting_qkv.ipynb`; try first.
+# Each check uses inputs whose sizes differ (first 3 heads, 5 tokens, 4 channels, then others), so that a swapped axis
+# cannot hide. The solutions are in `solutions/02_splitting_qkv.ipynb`; try first.
 
 # %% [markdown]
 # ### Exercise 2.1 · The hook
@@ -547,7 +547,7 @@ check("2.1", my_fused)
 #
 # <details><summary>Hint 2: the idea</summary>
 #
-# An axis can only be viewed as two axes in place. Move the heads to the front afterwards.
+# When one axis is split into two, both stay in its place. Move the heads to the front afterwards.
 # </details>
 
 
@@ -577,7 +577,7 @@ check("2.2", my_heads)
 #
 # <details><summary>Hint 2: the idea</summary>
 #
-# `divmod(a, b)` returns how often b fits into a, and what is left. Use it twice.
+# `divmod(a, b)` returns how many times b goes into a, and the remainder. Use it twice.
 # </details>
 
 
@@ -597,7 +597,7 @@ check("2.3", my_owner)
 #
 # *Difficulty 4 of 5 · importance 5 of 5 · about 8 minutes*
 #
-# A colleague's function `cut(fused, n_heads)` is to return q, k and v, each (n_heads, tokens, d_head). You cannot see its
+# A colleague's function `cut(fused, n_heads)` should return q, k and v, each (n_heads, tokens, d_head). You cannot see its
 # code. Write a test that calls it on a table of your own and returns True if the cut is right, False if not. The check hands
 # your test thirteen functions, four right and nine wrong. Some of the wrong ones are right for certain sizes, and one returns a
 # wrong shape.
@@ -605,7 +605,7 @@ check("2.3", my_owner)
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint 1: a nudge</summary>
 #
-# Section 5 cut a table whose entries tell where they come from. What must the entry at (head, token, channel) be?
+# Section 5 cut a table whose entries show where they come from. What must the entry at (head, token, channel) be?
 # </details>
 #
 # <details><summary>Hint 2: the idea</summary>
@@ -637,7 +637,7 @@ check("2.4", my_cut_test)
 #
 # *Difficulty 3 of 5 · importance 3 of 5 · about 6 minutes*
 #
-# Given contributions (head, token, d_model), take each head against the **sum of all other heads**: the cosine of the angle
+# Given contributions (head, token, d_model), compare each head with the **sum of all other heads**, by the cosine of the angle
 # between the two vectors, averaged over the tokens. Return the head with the lowest average. The check tries your function
 # on made-up contributions and on those of the loaded model, from section 7.
 
@@ -675,7 +675,7 @@ check("2.5", my_opponent, contributions)
 # | the heads are mixed again by $W_O$ | section 7: separate contributions and the bias sum to the block's output | holds; the mix is a sum |
 #
 # Beyond the report: each third is square, so a transposed weight goes unnoticed (section 2); three wrong cuts give the right
-# shapes and patterns that look like attention (section 5). Always compare values with the model's own.
+# shapes and patterns that look like attention (section 5). Always compare values.
 #
 # **Where to read on**
 # - N. Elhage, N. Nanda, C. Olsson and others, 2021, *A Mathematical Framework for Transformer Circuits*,
