@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 4 · The negative shift
 #
-# *Most raw scores of GPT-2 are negative. How far below zero are they, and how sure can one be?*
+# *Most raw scores of GPT-2 are negative. How strong is this shift, and how sure can one be?*
 #
 # **You will be able to**
-# - say how far a head's scores lie below zero, and compare that with what chance gives;
+# - say what fraction of a head's scores is negative, and compare it with what chance gives;
 # - choose the unit of resampling that fits a question, and recognise an interval that answers another one;
 # - separate what depends on the length of a text from what describes a model;
 # - say what no interval from one trained model can tell.
@@ -27,13 +27,14 @@
 #
 # <details><summary>Lesson 3: what is the difference between raw scores and the pattern?</summary>
 #
-# Raw scores are the dot products $q \cdot k$. The pattern is what scaling, masking and softmax make of them: shares that sum to 1.
+# Raw scores are the dot products $q \cdot k$. The pattern is what scaling, masking and softmax make of them: shares that sum
+# to 1.
 # </details>
 #
 # > **The report:** Raw scores "should" scatter symmetrically about zero. GPT-2's are shifted strongly to the negative.
 #
-# This lesson measures the shift. Three kinds of sample appear, and each figure names its own: **real GPT-2, recorded** (short
-# texts, whose statistics ship with headlab), the **loaded model**, and the untrained **random control**.
+# This lesson measures the shift. Its samples come from three sources, and each figure names its own: **real GPT-2, recorded**
+# (short texts, whose statistics ship with headlab), the **loaded model**, and the untrained **random control**.
 
 # %%
 import matplotlib.pyplot as plt
@@ -54,12 +55,12 @@ from headlab.shift import bootstrap_fraction, causal_scores, count_negative, gpt
 # %% [markdown]
 # ## 1. What one should expect
 #
-# Take random queries and keys: every channel an independent draw from one bell curve. A dot product then is a sum of
+# Take random queries and keys: every channel an independent draw from one bell curve. A dot product is then a sum of
 # 64 products, each as likely to be negative as positive.
 
 # %%
 guess = predict_number(
-    "100 random queries and keys: what per cent of the causal scores are negative?",
+    "100 random queries and keys: what percentage of the causal scores is negative?",
     "%",
 )
 
@@ -76,17 +77,17 @@ assert low < 0.5 < high
 # %%
 guess.reveal(
     100 * stats.fraction_negative.item(),
-    "near a half, but not exactly: 5,050 scores are a sample.",
-    overlooked={0: "scores may have either sign.", 100: "nothing pushes random scores down."},
+    "close to a half, but not exactly: 5,050 scores are only a sample.",
+    overlooked={0: "scores may have either sign.", 100: "nothing pushes the scores of random vectors down."},
     within=2,
 )
 
 # %% [markdown]
-# `shift_stats` looks at the causal pairs only. The interval answers "how far could chance take us?" But 5,050 scores are not
-# 5,050 independent observations: all scores of a row share their query. So we draw whole **rows** again and again, with
+# `shift_stats` looks at the causal pairs only. The interval answers "how far off could chance have put us?" But 5,050 scores are
+# not 5,050 independent observations: all scores of a row share their query. So we draw whole **rows** again and again, with
 # replacement, and look at how the fraction varies (a **bootstrap**; Efron and Tibshirani 1993). If we repeated the whole
-# experiment many times, about 95 of 100 such intervals would contain the true fraction. It does not say that the fraction
-# "could as well have been" any value inside.
+# experiment many times, about 95 of 100 such intervals would contain the true fraction. A single interval does not
+# say that all values inside it are equally likely.
 #
 # Random vectors are one thing, a random **model** another. The control has GPT-2 small's shape and was never trained.
 
@@ -138,24 +139,25 @@ guess.reveal(
     (True, "yes, every head's", "no head strays far from a half."),
     overlooked={
         "yes, every head's": "the scores of one head share its weights, and these push them all the same way.",
-        "no, the scores of random heads are mostly negative": "as many heads lie above a half as below it.",
+        "no, the scores of random heads are mostly negative": "plenty of heads lie above a half, too.",
         "on average over heads, but not head by head": "here no head strays far.",
     },
 )
 
 # %% [markdown]
-# *What to see:* layer 0 is balanced. Deeper down, attention has mixed the tokens, so the vectors of a text share a common
-# direction. A head multiplies this direction with itself through its own random weights, and that pushes all its scores up or
-# all down, by the toss of a coin.
+# *What to see:* layer 0 is balanced. In later layers, attention has mixed the tokens, so the vectors of a text share a common
+# direction. A head multiplies this direction with itself through its own random weights, and that pushes all its scores the
+# same way, up or down, as if by the toss of a coin.
 #
 # This is a trap even for careful readers. Most of these heads have an interval over rows that excludes 50 %, and the interval is
-# right: other rows **of this head** would give the same. It cannot answer "does training push heads down?", for all the
-# rows of a head share one draw of weights. **A single head with negative scores proves nothing.**
+# right: other rows **of this head** would give much the same. It cannot answer "does training push heads down?", because all
+# the rows of a head share one draw of weights. **A single head with negative scores proves nothing.**
 
 # %% [markdown]
 # ## 2. What GPT-2 shows
 #
-# `gpt2_reference` holds what headlab measured on recordings of GPT-2 small. We start with five prompts of 6 or 7 tokens.
+# `gpt2_reference` holds what headlab measured on recordings of GPT-2 small. We start with the first five texts, prompts of 6 or 7
+# tokens.
 
 # %%
 gpt2 = gpt2_reference()
@@ -180,13 +182,13 @@ for ax, name, title in zip(axes, ("", "_no_first_key"), ("all keys", "without th
     plot_head_grid(gpt2[f"fraction_negative{name}"], ax, "fraction of the scores below zero", meaning="fraction")
     ax.set_title(f"Real GPT-2, five prompts, {title}: {gpt2[f'n{name}'][0, 0]} scores in each head")
 show_figure(
-    "Left: 118 of 144 heads have a negative majority, layer 11 mostly not. Right: without the first key nearly all do."
+    "Left: 118 of 144 heads have a negative majority, but few in layer 11. Right: without the first key, 131 do."
 )
 
 # %% [markdown]
-# *What to see:* 118 of the 144 heads have a negative majority. It is strongest in layers 2 to 4; in layer 11 only 32 % of the scores
-# of these short prompts are negative. Without the first key, many heads have hardly a positive score left. The first key is
-# special, and lesson 5 will ask why.
+# *What to see:* in 118 of the 144 heads most scores are negative. The shift is strongest in layers 2 to 4; in layer 11 only
+# 32 % of the scores of these short prompts are negative. Without the first key, many heads have hardly a positive score left.
+# The first key is special, and lesson 5 will ask why.
 #
 # Now the model on this machine, on a longer text:
 
@@ -215,8 +217,8 @@ says(
 # %% [markdown]
 # ## 3. How sure? It depends on the question
 #
-# GPT-2's scores have many layers of grouping: scores lie in rows, rows in texts and heads, heads in layers, and all of them
-# in **one training run**. An interval answers the question whose unit it resamples.
+# GPT-2's scores are grouped at several levels: scores lie in rows, rows in texts and heads, heads in layers, and all of them
+# come from **one training run**. An interval answers only the question about the unit that it resamples.
 
 # %%
 counts, sizes = gpt2["n_negative"], gpt2["n_scores"]  # (layer, head, row), (row,)
@@ -237,15 +239,15 @@ print("single texts:", ", ".join(f"{share:.0%}" for share in by_text))
 # | question | unit | what the interval is worth |
 # | --- | --- | --- |
 # | Would other queries of these texts do the same? | rows | little: rows are not alike (section 4) |
-# | Is it a property of most heads? | heads | 66 to 74 %, if heads were independent; but the heads of a layer read the same vectors |
-# | ... of most layers? | layers | 60 to 78 %: the more cautious unit for the same question |
-# | Would other texts do the same? | texts | ten are few, and of two lengths: look at the single texts |
+# | Does the mean hang on a few heads? | heads | 66 to 74 %, if heads were independent; but the heads of a layer read the same vectors |
+# | ... on a few layers? | layers | 60 to 78 %: the more cautious unit for a similar question |
+# | Would other texts do the same? | texts | ten are few, and of different lengths: look at the single texts |
 # | **Does training shift heads?** | training runs | **none**: there is one GPT-2 small, so there is no interval |
 #
 # For the last question a second model helps more than any resampling, but two runs are still only two.
 #
-# How wrong can it be to resample the wrong unit? In a simulation we know the truth. Each text has a level of its own; five
-# texts of 30 rows are measured; we ask for the mean over all texts, 70 %.
+# How far astray does the wrong unit lead? In a simulation we know the truth. Each text has a level of its own; we measure five
+# texts of 30 rows each; the mean over all possible texts is 70 %.
 
 # %%
 guess = predict(
@@ -267,7 +269,7 @@ for _ in range(300):
 coverage = {unit: np.mean(values) for unit, values in covered.items()}
 print(
     "300 simulated experiments:",
-    ", ".join(f"intervals over {unit} hold the truth in {share:.0%}" for unit, share in coverage.items()),
+    ", ".join(f"{share:.0%} of the intervals over {unit} contain the truth" for unit, share in coverage.items()),
 )
 
 # %%
@@ -275,24 +277,25 @@ guess.reveal(
     (
         coverage["rows"] < 0.8,
         "clearly fewer",
-        f"{coverage['rows']:.0%}. The rows of a text agree with each other, not with other texts.",
+        f"{coverage['rows']:.0%}. The rows of a text resemble each other, not those of other texts.",
     ),
     (True, "about 95 %", "here the texts hardly differ."),
     overlooked={
         "about 95 %": "that holds for other rows of the same five texts, not for other texts.",
-        "nearly all: there are 150 rows": "150 rows of five texts are five texts.",
+        "nearly all: there are 150 rows": "150 rows from five texts tell of five texts only.",
         "clearly fewer": "here the texts hardly differ.",
     },
 )
 
 # %% [markdown]
-# Even the interval over texts falls short of 95 %: a bootstrap of five values is too narrow. Below about eight, show the
-# single values.
+# Even the intervals over texts fall short of 95 %: a bootstrap of five values is too narrow. With fewer than about eight
+# values, show each of them.
 
 # %% [markdown]
 # ## 4. The number depends on the length
 #
-# Ten recorded texts, of 6 to 12 tokens. (The four longer ones share some of their words, so they are not four independent texts.)
+# Now all ten recorded texts, of 6 to 12 tokens. (The four longest ones share some of their words, so they are not four
+# independent texts.)
 
 # %%
 rows = 144 * np.arange(1, 13)
@@ -325,23 +328,23 @@ for ax in axes:
 fig.suptitle("Real GPT-2, recorded: mean of all heads")
 last = gpt2["text_fraction_negative"][:, 11].mean(1)
 show_figure(
-    f"Left: all lines rise alike, from 0.16 in the first row to 0.8 and more. Right: the fraction grows with the length; layer 11 from {last.min():.2f} to {last.max():.2f}."
+    f"Left: all lines rise alike, from 0.14 to 0.17 in the first row to 0.75 and more in the last. Right: the fraction grows with the length; layer 11 from {last.min():.2f} to {last.max():.2f}."
 )
 
 # %% [markdown]
-# *What to see:* query by query the ten texts agree. The first row holds a single score, the first token's with itself, and it is
-# rarely negative (14 to 17 %); the second row is at 49 to 59 %; from the sixth on 75 % and more are negative. **A longer text has
-# more of these late rows, so its total is higher**: 67 to 73 % at 6 or 7 tokens, 78 to 80 % at 11 or 12. Layer 11 goes from 25 to 42 %
-# at 6 or 7 tokens to 39 to 46 % at 11 or 12.
+# *What to see:* query by query the ten texts agree. The first row holds a single score, the first token's with itself, and it
+# is negative in only 14 to 17 % of the heads; the second row is at 49 to 59 %; from the sixth on, 75 % and more are negative.
+# **A longer text has more of these late rows, so its total is higher**: 67 to 73 % at 6 or 7 tokens, 78 to 80 % at 11 or 12.
+# Layer 11 goes from 25 to 42 % at 6 or 7 tokens to 39 to 46 % at 11 or 12.
 #
-# So "70 % of GPT-2's scores are negative" is a fact about short prompts, and "layer 11 is the exception" may not hold in a
-# long text. We have no recording with scores of more than 12 tokens.
+# So "70 % of GPT-2's scores are negative" is a fact about short prompts, and "layer 11 is the exception" may not hold for a
+# long text. We have no recorded scores of texts longer than 12 tokens.
 
 # %% [markdown]
 # ## 5. How it appears
 #
-# At the start of its training a model is as untrained as the control. We cannot watch GPT-2's training, but mini's was
-# recorded: the scores of one text, 12 heads in each of 4 layers.
+# We cannot watch GPT-2's training, but mini's was recorded: the scores of one text, 12 heads in each of 4 layers. At the start
+# it was as untrained as the control.
 
 # %%
 guess = predict(
@@ -365,13 +368,13 @@ axes[1].axhline(0.5, color="0.45", lw=1, ls="--")
 axes[1].legend(frameon=False, bbox_to_anchor=(1, 0.5), loc="center left")
 fig.suptitle(f"mini's training: {training['n_scores'][0]:,.0f} causal scores in each layer")
 show_figure(
-    "Left: the spread rises quickly in all layers. Right: the fraction below zero wavers about a half for a long time before it rises."
+    "Left: the spread rises quickly in all layers. Right: the fraction below zero hovers around a half for a long time before it rises."
 )
 tokens, std, negative = (training[name].reshape(-1, 4).mean(1) for name in ("tokens", "std", "fraction_negative"))
 wide = tokens[std > 3 * std[0]].min() / 1e6
 low_until = tokens[negative < 0.55].max() / 1e6
 print(
-    f"mini: three times as wide from {wide:.1f} million tokens on; last time under 55 % negative at {low_until:.1f} million"
+    f"mini: three times as wide from {wide:.1f} million tokens on; last below 55 % negative at {low_until:.1f} million"
 )
 
 # %%
@@ -379,12 +382,12 @@ guess.reveal(
     (
         wide < low_until,
         "the scores spread out",
-        "they are three times as wide while the mean fraction is still near a half.",
+        "they are three times as widely spread while the mean fraction is still near a half.",
     ),
     (True, None, "the recording does not tell them apart."),
     overlooked={
-        "the scores move below zero": "the fraction wavers about a half long after the scores have spread.",
-        "both at the same time": "the two panels rise at different times.",
+        "the scores move below zero": "the fraction still hovers around a half when the scores have long spread out.",
+        "both at the same time": "the two curves do not rise at the same time.",
     },
 )
 
@@ -395,8 +398,8 @@ guess.reveal(
 # %% [markdown]
 # ## 6. Does the sign mean anything?
 #
-# The report builds its explanation of sparsity on the sign. Before we follow, one experiment with the loaded model: subtract 1,000
-# from all its scores, or add 1,000.
+# The report's explanation of sparsity rests on the sign. Before we follow it, one experiment with the loaded model: we subtract
+# 1,000 from all its scores, or add 1,000.
 
 # %%
 for label, moved in (("as they are", raw), ("minus 1,000", raw - 1000), ("plus 1,000", raw + 1000)):
@@ -407,8 +410,8 @@ for label, moved in (("as they are", raw), ("minus 1,000", raw - 1000), ("plus 1
     assert changed.abs().max() < 1e-3
 
 # %% [markdown]
-# The fraction goes from none to all, and attention does not notice. **Verdict so far:** "shifted strongly to the negative"
-# is true of every recorded text. Whether this shift *means* anything is the question of lesson 5.
+# The fraction can be made anything from none to all, and attention does not notice. **Verdict so far:** "shifted strongly to
+# the negative" describes every recorded text. Whether this shift *means* anything is the question of lesson 5.
 
 # %% [markdown]
 # ## Exercises
@@ -432,7 +435,7 @@ for label, moved in (("as they are", raw), ("minus 1,000", raw - 1000), ("plus 1
 #
 # <details><summary>Hint 2: the idea</summary>
 #
-# Do not mask; pick. A mask of True and False can stand in the place of the last two indices.
+# Do not mask; pick. A mask of True and False can take the place of the last two indices.
 # </details>
 
 
@@ -451,9 +454,9 @@ check("4.1", my_fraction_negative)
 #
 # *Difficulty 3 of 5 · importance 4 of 5 · about 5 minutes*
 #
-# Make the left panel of section 4 for any model: given raw scores (..., query, key), return for each **query** the fraction of its
-# visible scores that are negative, all heads together: shape (query,). The check tries the loaded model too. Then look at
-# your numbers: do the first rows differ there as well?
+# Make the left panel of section 4 for any model: given raw scores (..., query, key), return for each **query** the fraction
+# of its visible scores that are negative, all heads together: shape (query,). The check tries the loaded model too. Do the
+# first rows differ there as well?
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint 1: a nudge</summary>
@@ -463,7 +466,7 @@ check("4.1", my_fraction_negative)
 #
 # <details><summary>Hint 2: the idea</summary>
 #
-# `flatten` can join all axes in front. Count, average over the heads, and divide by a vector.
+# `flatten` can join all the leading axes. Count, average over the heads, and divide by a vector.
 # </details>
 
 
@@ -495,7 +498,7 @@ check("4.2", my_by_query, raw)
 #
 # <details><summary>Hint 2: the idea</summary>
 #
-# An array of whole numbers can be an index: what shape does it give? Then think of all scores of a resample in one pot.
+# An array of whole numbers can be an index: what shape does it give? Then pool all scores of a resample.
 # </details>
 
 
@@ -513,9 +516,9 @@ check("4.3", my_resampled_fractions)
 #
 # *Difficulty 3 of 5 · importance 5 of 5 · about 5 minutes*
 #
-# Somebody resampled one unit and asks about another. Write the rule: given `resampled` and `question`, each `"rows"`, `"heads"`,
-# `"texts"` or `"runs"`, return True if an interval from resampling the first answers "would *other* ... give the same?" for
-# the second, with everything else held fixed. For instance, ("rows", "texts") is the simulation of section 3.
+# Somebody resampled one unit and asks about another. Write down the rule: given `resampled` and `question`, each `"rows"`,
+# `"heads"`, `"texts"` or `"runs"`, return True if an interval from resampling the first answers "would *other* ... give the
+# same?" for the second, with everything else held fixed. For instance, ("rows", "texts") is the simulation of section 3.
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint 1: a nudge</summary>
@@ -539,17 +542,17 @@ def my_answers(resampled, question):
 check("4.4", my_answers)
 
 # %% [markdown] tags=["solution"]
-# **So simple?** The rule is; keeping to it is not. 16,128 scores, 112 pairs in 144 heads, a tiny interval: and still one
-# training run.
+# **So simple?** The rule is; keeping to it is not. GPT-2's five prompts give 16,128 scores, 112 pairs in each of 144 heads, and
+# still they come from one training run.
 
 # %% [markdown]
 # ### Exercise 4.5 · Compare like with like
 #
 # *Difficulty 3 of 5 · importance 5 of 5 · about 6 minutes*
 #
-# Texts of different lengths are to be compared. `counts` is a list with one numpy array for each text: entry $i$ is the number of negative
-# scores in row $i$, which has $i + 1$ scores. Return for each text the fraction negative over **the rows that all texts have**:
-# shape (texts,).
+# Texts of different lengths are to be compared. `counts` is a list with one numpy array for each text: entry $i$ is the
+# number of negative scores in row $i$, which has $i + 1$ scores. Return for each text the fraction negative over **the rows
+# that all texts have**: shape (texts,).
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint 1: a nudge</summary>
@@ -583,13 +586,13 @@ if cut is not None:
 # %% [markdown]
 # ## What we found
 #
-# - Random vectors give a half; random heads give a half on average, but a single one may lie anywhere.
+# - Random vectors give a half; random heads give about a half on average, but a single one may lie far from it.
 # - *Real GPT-2, recorded:* 67 to 80 % of the causal scores are negative in texts of 6 to 12 tokens, and the share grows with the
-#   length because late rows are more negative than first ones.
-# - An interval answers the question whose unit it resamples. Whether *training* shifts heads needs training runs.
-# - Adding a constant to all scores moves the fraction anywhere and changes no attention.
+#   length because late rows are more negative than early ones.
+# - An interval answers only the question about the unit that it resamples. Whether *training* shifts heads needs training runs.
+# - Adding a constant to all scores can move the fraction anywhere and leaves attention as it is.
 #
-# **Limits.** Ten short texts of one model, the control's single seed, one run of mini.
+# **Limits.** Ten short texts read by one model, one seed of the control, one run of mini.
 #
 # **Where to read on**
 # - B. Efron and R. Tibshirani, 1993, *An Introduction to the Bootstrap*, chapters 8 and 13.
