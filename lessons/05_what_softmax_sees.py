@@ -1,10 +1,11 @@
 # %% [markdown]
 # # 5 · What softmax sees
 #
-# *Softmax does not see where a row of scores lies. What does it see, what makes attention sparse, and why does the first token get so much of it?*
+# *Softmax does not see where a row of scores lies. What does it see, what makes attention sparse, and why does the first
+# token get so much of it?*
 #
 # **You will be able to**
-# - move the signs of a head's scores wherever you like without changing the model, and say what that proves;
+# - give a head's scores whichever sign you like without changing any prediction, and say what that proves;
 # - tell a number that describes the model from one that describes a choice of ours;
 # - split a score into four terms, and check whether a finding survives another way of splitting;
 # - test a causal story about the first token by intervening in the model.
@@ -20,14 +21,14 @@
 # Nothing. Numerator and denominator grow by the same factor.
 # </details>
 #
-# <details><summary>Lesson 2: where in <code>c_attn</code> does the key bias of head 3 stand?</summary>
+# <details><summary>Lesson 2: where in the bias of <code>c_attn</code> is the key bias of head 3?</summary>
 #
-# In the second third of the bias: entries d_model + 3 · d_head up to d_model + 4 · d_head.
+# In its second third: from entry d_model + 3 · d_head up to, but not including, d_model + 4 · d_head.
 # </details>
 #
 # <details><summary>Lesson 4: why is GPT-2's fraction of negative scores higher in longer texts?</summary>
 #
-# The first queries have few negative scores, and a longer text has relatively fewer of these rows.
+# A smaller fraction of the first rows' scores is negative, and these rows count for less in a longer text.
 # </details>
 #
 # > **The report:** GPT-2's raw scores are shifted strongly to the negative. This is a "sparsity mechanism": most past tokens
@@ -85,9 +86,9 @@ data_flow("scores", "pattern", model=model)
 #
 # $$q_i \cdot (k_j + c) = q_i \cdot k_j + q_i \cdot c.$$
 #
-# The second part depends on the query $i$, but not on the key $j$. It is one constant for the whole row.
+# The second part depends on the query $i$, but not on the key $j$: it is the same for the whole row.
 #
-# Now choose $c$ so that $q_i \cdot c$ is large and negative for every query of the text. (A text of no more than d_head
+# Now we choose $c$ so that $q_i \cdot c$ is large and negative for every query of the text. (A text of no more than d_head
 # tokens nearly always has such a vector: least squares finds it.) We do this in every head of a copy of the loaded model.
 
 # %%
@@ -126,22 +127,23 @@ print(f"largest change of any logit: {change:.1e}; the logits range over {logits
 
 # %%
 guess.reveal(
-    (change < 1e-3 * (logits.max() - logits.min()), "they stay as they are", "only rounding errors are left."),
-    (True, None, "here rounding errors of such large scores show."),
+    (change < 1e-3 * (logits.max() - logits.min()), "they stay as they are", "what changes is rounding error."),
+    (True, None, "here the rounding errors of such large scores show."),
     overlooked={
         "they change completely": "every score of a row moves by the same amount, and softmax cancels it.",
-        "attention gets sparser, so they change a little": "sparsity depends on how the scores of a row differ, and no difference changed.",
+        "attention gets sparser, so they change a little": "sparsity depends on the differences between the scores of a row, and none of these changed.",
         "they stay as they are": "in exact arithmetic they do. Large numbers leave fewer digits for the differences.",
     },
 )
 
 # %% [markdown]
 # So there is a whole family of models, one for each choice of $c$ in each head, that compute **the same function**. In one of
-# them all raw scores are negative; in another none is. Physicists call such a freedom a **gauge**: like the height from
-# which one measures altitudes. A statement that is true in one gauge and false in another does not describe the model.
+# them all raw scores of this text are negative; in another none is. Physicists call such a freedom a choice of **gauge**, like
+# the level from which altitudes are measured. A statement that is true in one gauge and false in another does not describe the
+# model.
 # *"Most raw scores are negative" is such a statement.*
 #
-# Training cannot see the gauge either. If no prediction depends on $b_k$, then the loss has no slope in that direction:
+# Training cannot see the gauge either. If no prediction depends on $b_k$, the loss has no gradient with respect to it:
 
 # %%
 loss = torch.nn.functional.cross_entropy(model(input_ids).logits[0, :-1], input_ids[0, 1:])
@@ -155,8 +157,7 @@ says(
 )
 
 # %% [markdown]
-# Namazifar, Hazarika and Hakkani-Tur (2023) proved that the key bias is redundant. In real GPT-2 one can see a trace of
-# this:
+# Namazifar, Hazarika and Hakkani-Tur (2023) proved that the key bias is redundant. Here are the key biases of real GPT-2:
 
 # %%
 ax = plot_head_grid(gpt2["bias_length"][1], label="length of the key bias")
@@ -164,21 +165,21 @@ ax.set_title("Real GPT-2: the key biases of its 144 heads")
 show_figure("Lengths of 144 key biases, between 0.4 and 1.1 except L4H11 9.5, L0H1 3.8, L0H5 2.1 and L0H3 1.5.")
 
 # %% [markdown]
-# *What to see:* the key biases are all alike, 0.4 to 1.1 long, except in four heads (L4H11 9.5, L0H1 3.8, L0H5 2.1, L0H3 1.5). The
-# query biases, which the loss does see, are between 0.5 and 4.4 long. We do not know why the four differ. Nothing in the
-# loss held the others in place; their common size may be what rounding errors and the optimiser left behind.
+# *What to see:* the key biases are of similar length, 0.4 to 1.1, except in four heads (L4H11 9.5, L0H1 3.8, L0H5 2.1, L0H3 1.5).
+# The query biases, which the loss does see, are between 0.5 and 4.4 long. We do not know why the four differ. The loss holds
+# none of them in place; the common size of the others may be what rounding errors and the optimiser left behind.
 
 # %% [markdown]
 # ## 2. Numbers that no gauge moves
 #
-# Softmax sees how the scores of one row **differ**. So evidence has to be made of differences within rows. For each head:
+# Softmax sees how the scores of one row **differ**. So evidence must come from differences within rows. For each head:
 #
 # - **below the first key**: of the scores of all other keys, the share below the first key's score in the same row;
 # - **below the row's mean**: the share of scores below the mean of their own row (from the third query on);
 # - **spread** and **gap**: the standard deviation of a row, and the first key's score minus the mean of the others;
 # - **effective tokens**: $\exp(-\sum_j p_j \ln p_j)$ of a row of shares. Five equal shares count as 5 tokens, one share of 100 % as 1.
 #
-# We have ten recorded texts of GPT-2, of 6 to 12 tokens.
+# GPT-2 was recorded on ten texts of 6 to 12 tokens.
 
 # %%
 guess = predict(
@@ -225,18 +226,18 @@ guess.reveal(
     ),
     (True, "the fraction of negative scores", "it varies less."),
     overlooked={
-        "the fraction of negative scores": "it grows with the text, and a change of gauge could move it anywhere.",
+        "the fraction of negative scores": "it grows with the length of the text, and a change of gauge could move it anywhere.",
         "the share below the first key": "it varies more here.",
     },
 )
 
 # %% [markdown]
-# *Real GPT-2, recorded, 6 to 12 tokens:* in every one of the ten texts more than 90 % of the other keys' scores lie below the first key's.
-# By layer (five prompts): 76, 87, 88, 91, 90, 98, 98, 99, 98, 99, 100 and 90 %. And 55 to 60 % of a row's scores lie below the
-# row's mean: rows are skewed, with many scores a little low and few far above. **This is the true core of the report's
-# claim, and it does not depend on any gauge.** (The share of the first key itself falls along a text: 0.75 to 0.81 at the third query, 0.44 to
-# 0.56 at the tenth. Longer texts were recorded for single layers and heads only: in layer 5 it is 0.56 to 0.73 over four texts
-# of 23 to 37 tokens, for L10H7 it is 0.59 over 41 texts of 101.)
+# *Real GPT-2, recorded, 6 to 12 tokens:* in each of the ten texts, more than 90 % of the other keys' scores lie below the first
+# key's. By layer (five prompts): 76, 87, 88, 91, 90, 98, 98, 99, 98, 99, 100 and 90 %. **This is the true core of the report's
+# claim, and it does not depend on any gauge.** And 55 to 60 % of the scores lie below their row's mean. But this skew is the
+# first key's work: without the first token it is 48 to 53 %. (The share of the first key falls along a text: 0.75 to 0.81 at the
+# third query, 0.44 to 0.56 at the tenth. Longer texts were recorded for single layers and heads only: in layer 5 it is 0.56 to
+# 0.73 over four texts of 23 to 37 tokens, for L10H7 it is 0.59 over 41 texts of 101.)
 
 # %%
 control, control_tokenizer = load_model("random")
@@ -249,17 +250,20 @@ for name, scores in ((who(model), raw), (who(control), control_raw)):
     )
 apart = first.mean() - 0.5 > 2 * chance.std() / np.sqrt(chance.size) + abs(chance.mean() - 0.5)
 says(
-    (not apart, f"{who(model)}: the first key stands no higher than chance would have it."),
+    (not apart, f"{who(model)}: the first key stands no higher than chance would put it."),
     (first.mean(1).min() > 0.6, f"{who(model)}: in every layer most keys lie below the first one."),
-    (True, f"{who(model)}: by layer {' '.join(f'{share:.0%}' for share in first.mean(1))}. Not every layer does it."),
+    (
+        True,
+        f"{who(model)}: by layer, {' '.join(f'{share:.0%}' for share in first.mean(1))} of the other keys lie below the first one: not a clear majority everywhere.",
+    ),
 )
 
 # %% [markdown]
 # ### Does the shift make a head sparse?
 #
 # Over many heads we can ask whether two numbers go together. The **rank correlation** (Spearman's) is +1 if they put the heads
-# in the same order and $-1$ if in the reverse order. The **partial** rank correlation does this for heads of equal rank in a
-# third number.
+# in the same order and $-1$ if in the reverse order. The **partial** rank correlation leaves out what both share with a third
+# number.
 
 
 # %%
@@ -283,11 +287,12 @@ for label, values in zip(
     print(f"{label:>36}: {values.min():+.2f} to {values.max():+.2f}")
 
 # %% [markdown]
-# Heads with **more** negative scores attend to **more** tokens, the opposite of what the report expects. Given the spread,
-# little of this is left ($-0.01$ to $+0.27$). The spread predicts sparsity in every text, whatever the fraction of negative scores is.
+# Over GPT-2's 144 heads, **more** negative scores go with attention to **more** tokens, the opposite of what the report expects.
+# Given the spread, much less of this is left ($-0.01$ to $+0.27$). A wide spread goes with sparse attention in every text, given
+# the fraction of negative scores or not.
 #
-# And the first of these correlations is not even a fact, for we can choose it. Give all heads of the loaded model that are
-# sparser than the median a gauge with negative scores, and all others a gauge with positive ones:
+# And the first of these correlations is not even a fact about the model, for we can choose it. Give all heads of the loaded
+# model that are sparser than the median a gauge with negative scores, and all others a gauge with positive ones:
 
 # %%
 tokens = effective_tokens(pattern)[..., 2:].mean(-1)  # (layer, head)
@@ -307,7 +312,7 @@ assert torch.allclose(attention_pattern(scores.double(), d_head), attention_patt
 # \;+\; \underbrace{x_i W_q \cdot b_k}_\text{key bias} \;+\; \underbrace{b_q \cdot b_k}_\text{constant}$$
 #
 # It is tempting to ask which term is most negative. But two of them are the same for all keys of a row, and the split itself
-# is a **convention**. A vector $m$ that all tokens share can be counted as part of $x$, or moved into the biases:
+# is a **convention**. A vector $m$, the same for all tokens, can be counted as part of $x$, or moved into the biases:
 # $b_q + m W_q$ and $b_k + m W_k$ with $x - m$ give exactly the same scores. Three conventions are in use:
 #
 # - `fold=None`: as Hugging Face's weights stand;
@@ -345,7 +350,7 @@ guess.reveal(
     (
         (query_bias.mean(1) > 2 * content.mean(1)).all(),
         "the query bias",
-        f"its mean gap is {', '.join(f'{gap:.0f}' for gap in query_bias.mean(1))} in the three conventions, the content's {', '.join(f'{gap:.0f}' for gap in content.mean(1))}.",
+        f"averaged over the layers its gap is {', '.join(f'{gap:.0f}' for gap in query_bias.mean(1))} in the three conventions, the content's {', '.join(f'{gap:.0f}' for gap in content.mean(1))}.",
     ),
     (True, "it depends on the convention", "no term leads in all three."),
     overlooked={
@@ -357,7 +362,7 @@ guess.reveal(
 )
 
 # %% [markdown]
-# Here is what else people compute from such a split, side by side:
+# Other numbers can be computed from such a split. Here they are in all three conventions:
 
 # %%
 share, left = (gpt2[name].mean((2, 3)) for name in ("first_share_without", "effective_tokens_without"))
@@ -376,9 +381,10 @@ Markdown(
 )
 
 # %% [markdown]
-# The first four lines change with the convention, so they are no findings. (Is content or bias worth more sparsity? The answer
-# depends on how one splits.) The last two lines agree: **the query bias lifts the first key in every layer, and
-# without it the sink weakens**, in at least 138 of the 144 heads in each convention. And the loaded model?
+# The first two lines depend on the convention, and so does the answer to "which term makes attention sparser, content or query
+# bias?" in the next two: these are no findings. In the last two lines all conventions agree on the direction: **the query bias
+# lifts the first key in every layer, and without it the sink weakens**, in at least 138 of the 144 heads in each convention.
+# And the loaded model?
 
 # %%
 led, cut = [], []
@@ -395,7 +401,7 @@ for fold in FOLDS:
 says(
     (
         all(led) and max(cut) < 0.8,
-        f"{who(model)}: in all conventions the query bias leads, and without it the sink weakens.",
+        f"{who(model)}: in all conventions the query bias leads, and without it the first key loses more than a fifth of its share.",
     ),
     (not any(led), f"{who(model)}: in no convention does the query bias lead."),
     (
@@ -408,7 +414,7 @@ says(
 # %% [markdown]
 # ## 4. Why the first token?
 #
-# The query bias lifts the first key. But how can it tell the first key from the others? What enters the layers must be
+# In GPT-2 the query bias lifts the first key. But how can it tell the first key from the others? The layers' input must be
 # different there.
 
 # %%
@@ -433,31 +439,31 @@ for ax, label in zip(axes, ("length of what enters c_attn", "cosine"), strict=Tr
     ax.legend(frameon=False)
 fig.suptitle("Real GPT-2, nine-token prompt: the output of ln_1")
 show_figure(
-    "Left: the first token's vector is short, 2 to 3, in layers 1 to 10; the others reach 7 to 11. Right: its cosine with them is negative there."
+    "Left: the first token's vector is short, 2 to 3, in layers 1 to 10; from layer 2 to 10 the others' are 7 to 11 long. Right: its cosine with them is negative in layers 1 to 10."
 )
 
 # %% [markdown]
 # *What to see:* from layer 2 to 10 the first token's vector is 2.0 to 2.9 long, the others' 6.9 to 11.3; and it points away
-# from them (cosine $-0.15$ to $-0.41$). This does not come from the word: the **position embedding** of place 0 is 9.9
-# long, that of place 1 is 5.2, the others' about 3.4.
+# from them (cosine $-0.15$ to $-0.41$). One prompt cannot say whether this comes from the word or from its place. But the
+# places do differ: the **position embedding** of place 0 is 9.9 long, that of place 1 is 5.2, the others' about 3.4.
 #
-# Ran-Milo, Ofek and Mendel (2026) put the parts together. In GPT-2
+# Ran-Milo, Ofek and Mendel (2026) put the parts together. In GPT-2:
 # 1. the position embedding of place 0 differs from all others;
 # 2. the **first block's MLP** turns it into a large vector that stays in the residual stream;
 # 3. the **key projection** turns that into a key unlike the others';
-# 4. the **query bias** meets all keys alike, whatever the query is, and scores this one above the rest.
+# 4. the **query bias** is the same for every query, and it scores this key above the rest.
 #
-# They also show that each part is dispensable: models that were trained without one of them grow a sink all the same. So this
-# is GPT-2's circuit, not a law.
+# They also show that each part is dispensable: architectures that lack one of them show sinks all the same. So this is
+# GPT-2's circuit, not a law.
 #
-# Our recordings show links 1 and 4, and the input that link 3 works on. They do not hold GPT-2's MLPs, so they cannot show
-# link 2. On the loaded model we can intervene.
+# Our recordings show links 1 and 4, and the input of link 3. GPT-2's MLPs were not recorded, so link 2 cannot be shown. On the
+# loaded model we can intervene.
 
 # %%
 guess = predict(
     "We exchange the position embeddings of places 0 and 1. Where do the heads look then?",
     "still at the first token: only it is seen by every query",
-    "at the second token: it now has the position of a first one",
+    "at the second token: it now has the first one's position",
     "at both, or at neither",
 )
 
@@ -508,7 +514,7 @@ guess.reveal(
         moved[0] < -0.25 * before[0]
         and moved[1] > 0.25 * before[0]
         and after["places exchanged"][1] > after["places exchanged"][0],
-        "at the second token: it now has the position of a first one",
+        "at the second token: it now has the first one's position",
         f"in the layers with a sink the first key falls from {before[0]:.2f} to {after['places exchanged'][0]:.2f}, the second rises from {before[1]:.2f} to {after['places exchanged'][1]:.2f}.",
     ),
     (
@@ -522,9 +528,9 @@ guess.reveal(
         f"the first key gets {after['places exchanged'][0]:.2f} (before {before[0]:.2f}), the second {after['places exchanged'][1]:.2f}.",
     ),
     overlooked={
-        "still at the first token: only it is seen by every query": "being seen by all is not enough; the vector at that place counts too.",
-        "at the second token: it now has the position of a first one": "the position is not everything; text and other parameters count too.",
-        "at both, or at neither": "look at both numbers of the layers with a sink.",
+        "still at the first token: only it is seen by every query": "being visible to every query is not enough; the vector at that place counts too.",
+        "at the second token: it now has the first one's position": "the position is not everything; text and other parameters count too.",
+        "at both, or at neither": "compare the two shares in the layers with a sink.",
     },
 )
 for name, part in (
@@ -543,16 +549,16 @@ for name, part in (
         ),
         (
             True,
-            f"{who(model)}: without {part} the sink stays ({before[0]:.2f} to {after[name][0]:.2f}): it does not need it.",
+            f"{who(model)}: without {part} the sink keeps at least 85 % of its share ({before[0]:.2f} to {after[name][0]:.2f}).",
         ),
     )
 
 # %% [markdown]
 # <details><summary>Why can models differ here?</summary>
 #
-# A sink needs a first key that stands above the others for most queries. A query bias can do that alone. So can the content,
-# if all queries share a direction: then the *average query* acts like a bias, and the third convention of section 3 counts it
-# as one. Both are the same function. An untrained model has neither.
+# A sink needs a first key that differs from the others, and scores that rank it above them for most queries. A query bias can
+# do the ranking alone. So can the content, if all queries share a direction: then the *average query* acts like a bias, and the
+# third convention of section 3 counts it as one. In the untrained control the first key does not stand out.
 # </details>
 #
 # | link | recorded GPT-2 | loaded model |
@@ -562,15 +568,15 @@ for name, part in (
 # | 3. keys differ | input shown: length and cosine | not tested alone |
 # | 4. the query bias sees it | shown, layer by layer, in three conventions | tested: no query bias |
 #
-# In the recordings each layer was changed alone, with the input it had in the whole model. What GPT-2 would predict without
-# its query biases is not known from them.
+# In the recordings each layer is changed alone, with the input that it has in the unchanged model. They cannot say what GPT-2
+# would predict without its query biases.
 
 # %% [markdown]
 # ## 5. The explorer
 #
 # It opens on the head with the largest product of three numbers: the share that it gives the first key, the fraction of its
 # scores that are negative, and how far its queries agree on the sign of $q \cdot b_k$. Move **b_k times** to add multiples of
-# the head's own key bias, and watch the first line. Then drop the query bias, or scale.
+# the head's own key bias, and watch the first line. Then drop the query bias, or scale the scores.
 
 # %%
 collected = pattern[..., 2:, 0].mean(-1).numpy()  # (layer, head)
@@ -592,7 +598,7 @@ says(
     ),
     (
         agree[layer, head] == 1,
-        f"{who(model)}, L{layer}H{head}: all queries agree, so a large multiple moves every score the same way.",
+        f"{who(model)}, L{layer}H{head}: all queries agree, so a large multiple moves every score in the same direction.",
     ),
     (
         True,
@@ -644,7 +650,7 @@ check("5.1", my_centred)
 #
 # Given the queries and keys of one head, each (token, channel), return a vector (channel,) for its key bias that makes **all
 # causal scores positive**. The number of tokens is at most the number of channels. The check tries the strongest sink head of
-# the loaded model too, and looks whether the pattern stayed.
+# the loaded model too, and looks whether the pattern is unchanged.
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint 1: a nudge</summary>
@@ -685,7 +691,7 @@ check("5.2", my_key_bias, q[strongest][:some], keys[:some])
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint 1: a nudge</summary>
 #
-# What would you like to know about a row that is not its level?
+# What would you like to know about a row, apart from its level?
 # </details>
 #
 # <details><summary>Hint 2: the idea</summary>
@@ -707,17 +713,17 @@ def my_invariant(raw):
 check("5.3", my_invariant)
 
 # %% [markdown] tags=["solution"]
-# **Why?** $(s_{ij} + c_i) - (s_{ik} + c_i) = s_{ij} - s_{ik}$: the constant of a row cancels in every difference within the row, so
-# it cancels in the highest minus the lowest score, and in their mean over the rows.
+# **Why?** $(s_{ij} + c_i) - (s_{ik} + c_i) = s_{ij} - s_{ik}$: the constant of a row cancels in every difference within the
+# row, so it cancels in the highest minus the lowest score, and in their mean over the rows.
 
 # %% [markdown]
 # ### Exercise 5.4 · A lead that is not the bias's
 #
 # *Difficulty 3 of 5 · importance 4 of 5 · about 5 minutes*
 #
-# Given `raw` and its query-bias term, both (layer, head, query, key), find the head whose first key stands highest above the
-# others **once the query bias is taken away**: the largest gap, as section 2 defines it. Return two whole numbers, (layer,
-# head). You may use headlab. The check tries the loaded model too.
+# Given `raw` and its query-bias term (`fold=None`), both (layer, head, query, key), find the head whose first key stands
+# highest above the others **once the query bias is taken away**: the largest gap, as section 2 defines it. Return two whole
+# numbers, (layer, head). You may use headlab. The check tries the loaded model too.
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint 1: a nudge</summary>
@@ -727,7 +733,7 @@ check("5.3", my_invariant)
 #
 # <details><summary>Hint 2: the idea</summary>
 #
-# `row_contrast` gives every head's gap. The place of the largest entry of a table was found in lesson 1.
+# `row_contrast` gives every head's gap. Lesson 1 found the place of a table's largest entry.
 # </details>
 
 
@@ -754,12 +760,12 @@ check("5.4", my_head_without_bias, raw, bias_terms)
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint 1: a nudge</summary>
 #
-# How negative a term is, and how high it stands at the first key, are two of the traps.
+# Do not go by how negative a term is, nor by how high it stands at the first key: both are traps.
 # </details>
 #
 # <details><summary>Hint 2: the idea</summary>
 #
-# Do the experiment: for each term, make the pattern of the others' sum.
+# Do the experiment: for each term, compute the pattern of the sum of the others.
 # </details>
 
 
@@ -778,8 +784,8 @@ check("5.5", my_sink_maker)
 # %% [markdown]
 # ## What we found
 #
-# The report's words, and what the recordings say about them (GPT-2 small, ten texts of 6 to 12 tokens; the terms from one
-# of 9):
+# The report's words, and what the recordings say about them (GPT-2 small, ten texts of 6 to 12 tokens; the largest and the first
+# shares from the five prompts, the terms from one text of 9 tokens):
 
 # %%
 below, mean_below, negative = (
@@ -794,12 +800,12 @@ verdicts = [
     (
         "“sparsity mechanism”",
         f"fraction negative and effective tokens: {found[:, 0].min():+.2f} to {found[:, 0].max():+.2f}; given the spread {found[:, 2].min():+.2f} to {found[:, 2].max():+.2f}",
-        "no: the spread within rows makes attention sparse, not the shift",
+        "no: sparsity goes with the spread within rows, and softmax cannot see the shift",
     ),
     (
         "“most past tokens are suppressed”",
         f"{below.min():.0%} to {below.max():.0%} of the other keys lie below the first; {mean_below.min():.0%} to {mean_below.max():.0%} of the scores below their row's mean",
-        "true in every gauge, relative to the first key",
+        "true in every gauge, but only relative to the first key",
     ),
     (
         "“a few links stand out”",
@@ -809,7 +815,7 @@ verdicts = [
     (
         "“pushes its raw scores down to drown the noise”",
         f"without the query bias the first share falls from {share[0, 0]:.2f} to {share[:, 2].min():.2f}-{share[:, 2].max():.2f}",
-        "no: what pushes is what treats keys differently, above all the query bias",
+        "no: only what treats keys differently counts, above all the query bias",
     ),
 ]
 Markdown(
@@ -818,10 +824,9 @@ Markdown(
 )
 
 # %% [markdown]
-# What the contrast, the sink and the shift are **worth** to the prediction is a question for interventions on the whole model:
-# lesson 8.
+# What the contrast, the sink and the shift are **worth** to the prediction takes interventions on the whole model: lesson 8.
 #
-# **Limits.** One model, short texts, terms from a single prompt. The correlations are over heads of one training run.
+# **Limits.** One model, short texts, terms from a single prompt. The correlations are over the heads of one training run.
 #
 # **Where to read on**
 # - M. Namazifar, D. Hazarika and D. Hakkani-Tur, 2023, *Role of Bias Terms in Dot-Product Attention*, arXiv 2302.08626.

@@ -322,6 +322,11 @@ def test_rows_are_skewed(texts):
     assert below.mean() == pytest.approx(0.584, abs=5e-4)
 
 
+def test_the_skew_is_the_first_keys_work(texts):
+    without = [100 * below_row_mean(raw[..., 1:, 1:]).mean() for raw in texts.values()]
+    assert (min(without), max(without)) == pytest.approx((48, 53), abs=0.6)
+
+
 @pytest.mark.parametrize(
     ("start", "n_texts", "first", "mean", "share", "negative"),
     [
