@@ -20,17 +20,17 @@
 #
 # <details><summary>1. Lesson 1: a row has one visible score, -40. What is its share?</summary>
 #
-# 1. Softmax compares scores within a row, and here there is nothing to compare with.
+# Exactly 1: softmax compares scores within a row, and here there is nothing to compare with.
 # </details>
 #
 # <details><summary>2. Lesson 2: d_model is 768 and there are 12 heads. Which columns of the fused output are the keys of head 2?</summary>
 #
-# 768 + 2 · 64 = 896 up to 959.
+# Columns 896 to 959: the keys begin at 768, and 768 + 2 · 64 = 896.
 # </details>
 #
 # <details><summary>3. Lesson 2: two cuts give tensors of the same shape. How do you find the wrong one?</summary>
 #
-# By comparing values with the model's own, or by cutting a table whose entries tell where they come from.
+# By comparing values with the model's own, or by cutting a table whose entries show where they come from.
 # </details>
 
 # %%
@@ -64,12 +64,12 @@ data_flow("scores", "pattern", "outputs", "W_o", model=model)
 # > **The report:** Attention is $\mathrm{softmax}(QK^\top / \sqrt{d_k})\, V$. Q is what the current token looks for, K what
 # > earlier tokens offer.
 #
-# $d_k$ is our d_head. Why divide at all? A dot product is a sum over channels: the more channels, the larger the sums. Take
-# random vectors whose channels are independent with variance 1.
+# $d_k$ is our d_head. Why divide at all? A dot product is a sum over channels: the more channels, the larger it tends to be.
+# Take random vectors whose channels are independent, with mean 0 and variance 1.
 
 # %%
 guess = predict_number(
-    "From 4 channels to 64: by which factor does the variance of the dot product grow?",
+    "From 4 channels to 64: by what factor does the variance of the dot product grow?",
 )
 
 # %%
@@ -88,21 +88,21 @@ assert abs(variance[64] / variance[4] - 16) < 2
 # %%
 guess.reveal(
     round(variance[64] / variance[4], 1),
-    "each channel adds a term of variance 1, and variances of independent terms add up. The typical size is the root, 4 times.",
+    "each channel adds a term of variance 1, and variances of independent terms add up. The typical size, its square root, grows by a factor of 4.",
     overlooked={
-        4: "that is the typical size, the root of the variance.",
-        8: "that is the root of 64, by which scores of 64 channels are divided.",
+        4: "that is the growth of the typical size, the square root of the variance.",
+        8: "that is the square root of 64, by which scores of 64 channels are divided.",
         64: "that compares with one channel, not with 4.",
     },
     within=1.0,
 )
 
 # %% [markdown]
-# Without the divisor the largest share goes to 1 as channels are added: every query looks at one key, by chance. There the
-# softmax has almost no slope, so training is slow. With the divisor the number of channels no longer matters. This is the
-# reason that Vaswani et al. give (2017, section 3.2.1).
+# Without the divisor the largest share approaches 1 as channels are added: every query looks at one key, by chance. There
+# the softmax is almost flat, so its gradients are tiny. With the divisor the number of channels no longer matters. This is
+# the reason that Vaswani et al. give (2017, section 3.2.1).
 #
-# But is it GPT-2's reason? Its weights start small, so its channels do not have variance 1. Our control is such a start:
+# But does it apply to GPT-2? Its weights start small, so its channels do not have variance 1. Our control is such a start:
 # GPT-2 small with untrained weights.
 
 # %%
@@ -135,22 +135,26 @@ says(
     (who(model) == "random control", "The loaded model is the control itself, so there is nothing to compare."),
     (
         trained > 1.5 * divided,
-        f"In the {who(model)} the divided scores still give a largest share of {trained:.2f}, far above the control's "
-        f"{divided:.2f}. The divisor did not keep training from making large scores.",
+        f"In the {who(model)} the largest share of a row is still {trained:.2f} on average after dividing, far above the "
+        f"control's {divided:.2f}. The divisor did not keep training from spreading the scores.",
     ),
-    (True, f"In the {who(model)} the largest share is {trained:.2f}, not far from the control's {divided:.2f}."),
+    (
+        True,
+        f"In the {who(model)} the largest share of a row is {trained:.2f} on average, not far above the control's "
+        f"{divided:.2f}.",
+    ),
 )
 
 # %% [markdown]
-# **Verdict.** The formula is what the model computes (section 3 shows it). Vaswani's reason holds for channels of variance 1.
-# GPT-2 starts with smaller ones and would not saturate either way. What the root does is make the size of the scores
-# independent of d_head.
+# **Verdict.** The formula is what the model computes (section 3 shows it). The reason that Vaswani et al. give holds for
+# channels of variance 1. GPT-2 starts with smaller variances, and its softmax would not saturate either way. What the root
+# does is keep the typical size of the scores independent of d_head.
 
 # %% [markdown]
 # ## 2. Four names
 #
-# "Attention scores" means four different things in four different books. Here each has its own name. Heads are written
-# **L5H1** for layer 5, head 1, both counted from 0.
+# "Attention scores" can mean any of four different things. Here each has its own name. Heads are written **L5H1** for layer
+# 5, head 1, both counted from 0.
 
 # %%
 # The head in which a negative score wins most rows.
@@ -176,7 +180,8 @@ show_figure(
 
 # %% [markdown]
 # *What to see:* dividing changes the colour bar and nothing else. The mask removes the upper triangle. The softmax compares
-# scores **within each row**, so a colour alone tells no share. In a row of negative scores, the least negative cell wins.
+# scores **within each row**, so a colour alone does not tell you the share. In a row of negative scores, the least negative
+# cell wins.
 
 # %% [markdown]
 # ## 3. Build it yourself
@@ -256,13 +261,14 @@ with torch.no_grad():
         assert same_q and share_gap < 1e-4 and gap < 1e-3
 
 # %% [markdown]
-# Raw scores, pattern, outputs, merge: that is all an attention block does, and yours equals the model's own in every layer.
+# Project, score, mask, softmax, sum, merge, project: that is all an attention block does, and ours equals the model's own in
+# every layer.
 #
-# What is the softmax good for? Leave it out, and the block computes $(QK^\top) V$.
+# What is the softmax good for? Leave it out, and each head computes $(QK^\top) V$.
 
 # %%
 guess = predict_number(
-    "Without softmax, mask and biases: if we double the input x, by which factor does (Q K^T) V grow?",
+    "Without softmax, mask and biases: if we double the input x, by what factor does (Q K^T) V grow?",
 )
 
 # %%
@@ -287,24 +293,24 @@ guess.reveal(
     round(growth, 3),
     "q, k and v each double, so their product grows 2 · 2 · 2 times.",
     overlooked={
-        1: "only a normalisation, such as the softmax's, could keep the size.",
+        1: "only a normalisation of x, such as layer norm, would keep the size.",
         2: "each factor is linear in x, but the product of three of them is cubic.",
         4: "that counts q and k; the values double as well.",
     },
 )
 
 # %% [markdown]
-# So attention without softmax is no fixed mix either: the weights $q \cdot k$ still depend on the text. It is known as linear
-# attention (Katharopoulos et al. 2020). The softmax makes the weights positive and lets them sum to 1. So an output lies among
-# the values, and a large score takes attention *away* from the other keys.
+# So attention without softmax is no fixed mix either: the weights $q \cdot k$ still depend on the text. It is the simplest
+# linear attention (linear in the number of tokens: Katharopoulos et al. 2020). The softmax makes the weights positive and
+# makes them sum to 1. So an output is an average of the values, and a large score takes attention *away* from the other keys.
 
 # %% [markdown]
 # ## 4. What heads look for
 #
-# In trained models others have found kinds of heads: in translation models, positional and syntactic ones (Voita et al.
-# 2019); in BERT, heads that look at neighbours, at separators, or at the objects of verbs (Clark et al. 2019); in GPT-2 small,
-# attention that targets different parts of speech at different depths (Vig and Belinkov 2019), and previous-token, duplicate-token
-# and induction heads (Wang et al. 2022). We look for four kinds:
+# In trained models, researchers have found several kinds of heads: in translation models, positional and syntactic ones
+# (Voita et al. 2019); in BERT, heads that look at neighbours, at separators, or at the objects of verbs (Clark et al.
+# 2019); in GPT-2 small, attention that targets different parts of speech at different depths (Vig and Belinkov 2019), and
+# previous-token, duplicate-token and induction heads (Wang et al. 2022). We look for four kinds:
 #
 # | type | its query looks at |
 # | --- | --- |
@@ -334,7 +340,7 @@ show_figure("The pairs (query, key) of each type: " + "; ".join(f"{name} {pairs}
 
 # %%
 guess.reveal(
-    ((4, 2) in marked["induction"], "at the first “cat”", "the first “the” was followed by it."),
+    ((4, 2) in marked["induction"], "at the first “cat”", "it followed the first “the”."),
     (True, None, f"the induction pairs are {marked['induction']}."),
     overlooked={
         "at the first “the”": "that is the copy itself: a same-token head looks there.",
@@ -344,8 +350,8 @@ guess.reveal(
 
 # %% [markdown]
 # Two rules: no token counts as its own key, and key 0 counts for "first" alone, since a sink head looks at key 0 whatever
-# stands there. How strongly a head belongs to a type is **the share that its queries give to their marked keys**, averaged over
-# the queries that have any: `mean_share(pattern, pairs)`. We measure all heads on a passage with repetitions.
+# stands there. How strongly a head belongs to a type is **the share that its queries give to their marked keys**, averaged
+# over the queries that have such keys: `mean_share(pattern, pairs)`. We measure all heads on a passage with repetitions.
 
 # %%
 passage = (
@@ -384,8 +390,8 @@ largest = (f"{name} {values.max():.2f} in L{where(values)[0]}H{where(values)[1]}
 show_figure("Four grids, one number for each head. The largest: " + ", ".join(largest))
 
 # %% [markdown]
-# A number alone says little. We compare it with a head that looks at every key alike, and with the **best of the control's
-# heads**: whoever picks the largest of many numbers must compare it with the largest of many.
+# A number alone says little. We compare it with a head that looks at all its keys equally, and with the **best of the
+# control's heads**: if you pick the largest of many numbers, compare it with the largest of many.
 
 # %%
 even = softmax(mask_scores(torch.zeros(n_tokens, n_tokens)))
@@ -399,12 +405,12 @@ for name, values in shares.items():
     print(f"{name:11}{f'L{layer}H{head}':8}{values.max():7.2f}{evenly:7.2f}{best:16.2f}{queries:9}")
     says(
         (values.max() > max(0.5, 3 * best), f"           L{layer}H{head} is clearly of this type on this passage."),
-        (values.max() > 2 * best, f"           L{layer}H{head} leans this way, more than chance would."),
-        (True, "           No head does this more than chance would."),
+        (values.max() > 2 * best, f"           L{layer}H{head} leans this way: more than twice the control's best."),
+        (True, "           No head exceeds twice the control's best."),
     )
 
 # %% [markdown]
-# The **head explorer** shows the four stages of every head of a text. Choose a head in the overview or with the sliders,
+# The **head explorer** shows the four stages of every head on a text. Choose a head in the overview or with the sliders,
 # point at a cell, or type a text of your own. It opens on the clearest previous-token head.
 
 # %%
@@ -433,9 +439,9 @@ shade_text(patterns[far_layer, far_head], passage_labels, query)
 # %% [markdown]
 # ## 5. Two heads that work together
 #
-# In prose the four types get in each other's way: what follows a copy is often also nearby, frequent, or the same word. So
-# Olsson et al. measure induction on **random tokens that are repeated**. Nothing in them can be predicted, except that
-# the second half repeats the first.
+# In prose the four types overlap: what follows a copy is often also nearby, frequent, or the same word. So Olsson et al.
+# measure induction on **random tokens that are repeated**. Nothing in them can be predicted, except that the second half
+# repeats the first.
 
 # %%
 n = 25
@@ -455,24 +461,24 @@ says(
     (
         found,
         f"{who(model)}: L{layer}H{head} gives {share:.2f} to the token after the copy (control's best: {control_best:.2f}). "
-        "It is an induction head on these tokens.",
+        "It behaves like an induction head on these tokens.",
     ),
     (True, f"{who(model)}: no clear induction head on these tokens; the best is L{layer}H{head} with {share:.2f}."),
 )
 
 # %% [markdown]
-# How can a head find what came *after* a copy? A key knows its own token, not the one before it. Elhage et al. (2021) explain
-# it with two heads. A **previous-token head** in an earlier layer writes into each position of the residual stream which
-# token stands before it. The induction head's *key* reads this: "before me stood X". Its *query* asks: "I am X; who stands
-# after an X?" This is called **K-composition**.
+# How can a head find what came *after* a copy? Taken alone, a token's key knows that token, not the one before it. Elhage
+# et al. (2021) explain it with two heads. A **previous-token head** in an earlier layer writes into each position of the
+# residual stream which token stands before it. The induction head's *key* reads this: "before me stood X". Its *query*
+# asks: "I am X; what comes after an X?" This is called **K-composition**.
 #
-# If that is right, the induction head must lose its target when the previous-token head falls silent. We can try it: we replace
-# the other head's output by its mean over the tokens, so that it says the same everywhere, and measure again.
+# If that is right, the induction head must lose its target when the previous-token head falls silent. We can test it: we
+# replace the previous-token head's output by its mean over the tokens, so that it says the same everywhere, and measure again.
 
 # %%
 guess = predict(
     "We silence the clearest previous-token head of an earlier layer. What happens to the induction head?",
-    "little: each head reads the text for itself",
+    "little: each head reads the text independently",
     "it loses most of its target",
 )
 
@@ -508,34 +514,35 @@ guess.reveal(
     (
         partner is None,
         None,
-        "there is no clear induction head with layers before it here, so there is nothing to take apart.",
+        "there is no clear induction head above layer 0 here, so there is nothing to take apart.",
     ),
     (
         without < share / 2 < others,
         "it loses most of its target",
-        f"its share falls from {share:.2f} to {without:.2f}. Silencing another head of that layer leaves {others:.2f}.",
+        f"its share falls from {share:.2f} to {without:.2f}. Silencing another head of that layer leaves {others:.2f} (median).",
     ),
     (
         without > 0.8 * share,
-        "little: each head reads the text for itself",
-        f"its share goes from {share:.2f} to {without:.2f}, so it does not depend on this one head; several may do the job.",
+        "little: each head reads the text independently",
+        f"its share goes from {share:.2f} to {without:.2f}, so it depends little on this one head; several may do the job.",
     ),
     (
         True,
         None,
-        f"its share goes from {share:.2f} to {without:.2f}, with another head silenced to {others:.2f}: something between.",
+        f"its share goes from {share:.2f} to {without:.2f}, and to {others:.2f} with another head silenced (median): no clear answer.",
     ),
     overlooked={
-        "little: each head reads the text for itself": "a head reads the residual stream, into which earlier heads have written.",
-        "it loses most of its target": "the information can come by several ways; one head may not be needed.",
+        "little: each head reads the text independently": "a head reads the residual stream, into which earlier heads have written.",
+        "it loses most of its target": "the information can come by several routes; one head may not be needed.",
     },
 )
 
 # %% [markdown]
 # *Real GPT-2's weights* let us ask the same without a text. How strongly does what one head writes ($W_V W_O$) enter what
-# another reads with its keys ($W_Q W_K^\top$)? The composition score of Elhage et al. is the norm of the product of the two,
-# divided by the product of their norms (with the weights of ln_1 folded in). Among the 60 heads of layers 0 to 4, **L4H11**,
-# the previous-token head, has the highest score with the induction head **L5H5**: 0.10, against a median of 0.04.
+# another reads with its keys ($W_Q W_K^\top$)? The composition score of Elhage et al. is the Frobenius norm of the product
+# of the two, divided by the product of their norms (with the weights of ln_1 folded in). Among the 60 heads of layers 0 to
+# 4, **L4H11**, the previous-token head, has the highest score with the induction head **L5H5**: 0.10, against a median of
+# 0.04.
 
 # %% [markdown]
 # ## 6. Does a head link a noun to its adjective?
@@ -586,21 +593,21 @@ guess.reveal(
     (
         habits["previous"] > 0.5 * to_adjective[layer, head].mean(),
         "a previous-token head",
-        "it gives about as much to any other token in that place.",
+        "on average, it gives more than half as much to the token before, whatever that is.",
     ),
-    (True, None, "it is not simply a previous-token head; the fair comparison below says more."),
+    (True, None, "it is not simply a previous-token head; the fairer comparison below says more."),
     overlooked={
         "a head that links nouns to adjectives": "an adjective mostly stands right before its noun, so other habits look the same.",
         "a previous-token head": "in this model, the share on the token before does not explain it.",
-        "a sink head": "the first token of this text is no adjective.",
+        "a sink head": "the first token of this text is not an adjective.",
     },
 )
 
 # %% [markdown]
 # So the fair question is: does the head give the adjective **more than it gives other content words at the same distance**?
-# Function words such as "the" are left out of the comparison, because heads treat them differently. And one more trap: if we
-# choose the best of all heads on these phrases and report its excess on the *same* phrases, luck is in the number. So we
-# choose the head on every other phrase and measure it on the rest, and then the other way round.
+# Function words such as "the" are left out of the comparison, because heads treat them differently. There is one more trap:
+# if we choose the best of all heads on these phrases and report its excess on the *same* phrases, luck inflates the number.
+# So we choose the head on every other phrase and measure it on the rest, and then the other way round.
 
 # %%
 at_distance = {}  # distance: pairs of content words that are no link; without key 0, the sink
@@ -629,17 +636,18 @@ says(
     ),
     (
         True,
-        f"{who(model)}: no head that one half chooses holds on the other. This passage shows no noun-adjective head.",
+        f"{who(model)}: the two halves do not agree on one head whose excess holds on the other half. This passage shows no noun-adjective head.",
     ),
 )
 
 # %% [markdown]
-# Even a yes would only say that a head favours the adjective. *Why* (because it is an adjective, or because the two words often
-# go together) it does not say.
+# Even a yes would only say that a head favours the adjective. It would not say *why*: because it is an adjective, or because
+# the two words often go together.
 #
-# **Verdict: open.** *Real GPT-2, recorded:* six phrases have an adjective right before its noun (deserted planet, neural network,
-# human beings, brown fox, lazy dogs, Artificial Intelligence). The two halves choose different heads, L0H7 and L0H4, and on the
-# other half these exceed their habit at that distance by 0.25 ± 0.18 and 0.11 ± 0.23. Six phrases are too few to tell.
+# **Verdict: open.** *Real GPT-2, recorded:* six phrases have an adjective right before its noun (deserted planet, neural
+# network, human beings, brown fox, lazy dogs, Artificial Intelligence). The two halves choose different heads, L0H7 and
+# L0H4, and on the other half these exceed their habit at that distance by 0.25 ± 0.18 and 0.11 ± 0.23 (standard errors).
+# Six phrases are too few to tell.
 
 # %% [markdown]
 # ## Exercises
@@ -652,7 +660,7 @@ says(
 #
 # *Difficulty 2 of 5 · importance 5 of 5 · about 4 minutes*
 #
-# From q and k (..., tokens, d_head), with any number of axes in front, compute the causal attention pattern. Use plain torch.
+# From q and k (..., tokens, d_head), with any number of leading axes, compute the causal attention pattern. Use plain torch.
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint 1: a nudge</summary>
@@ -693,7 +701,7 @@ check("3.1", my_attention)
 #
 # <details><summary>Hint 2: the idea</summary>
 #
-# The columns move one to the right. `roll` moves them, but think about what it puts into column 0; `tril` removes a triangle.
+# Shift the columns one to the right. `roll` does it, but think about what it puts into column 0; `tril` removes a triangle.
 # </details>
 
 
@@ -722,12 +730,12 @@ check("3.2", my_induction_pairs)
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint 1: a nudge</summary>
 #
-# The distances are one table for all heads. What must its column 0 count?
+# The distances are one table for all heads. What must its column 0 contribute?
 # </details>
 #
 # <details><summary>Hint 2: the idea</summary>
 #
-# Two sums over the last two axes, then one division. `divmod` turns the place of the largest value into layer and head.
+# Two sums over the last two axes, then one division. `divmod` turns the index of the largest value into layer and head.
 # </details>
 
 
@@ -788,11 +796,12 @@ check("3.4", my_induction_test)
 # | claim | evidence | verdict |
 # | --- | --- | --- |
 # | attention is $\mathrm{softmax}(QK^\top / \sqrt{d_k})\, V$ (the report) | section 3: our own module equals the model's block in every layer | holds |
-# | the root keeps the softmax from saturating (Vaswani et al.) | section 1: true of channels with variance 1; the untrained control does not saturate without it | holds for such channels; GPT-2 starts with smaller ones |
+# | the root keeps the softmax from saturating (Vaswani et al.) | section 1: true of channels with variance 1; the untrained control does not saturate without it | holds for such channels; GPT-2 starts with smaller variance |
 # | an adjective and its noun stand out (the report) | section 6: against other content words at the same distance, on phrases not used for the choice | open: the recordings of GPT-2 hold too few such pairs |
 #
-# Beyond the report: heads of known types are found by marking pairs in the text and comparing with even attention and with the
-# best untrained head (section 4); an induction head needs another head to write for it (section 5).
+# Beyond the report: heads of known types are found by marking pairs in the text and comparing with even attention and with
+# the best untrained head (section 4); silencing a previous-token head tests whether an induction head depends on it
+# (section 5).
 #
 # **Where to read on**
 # - A. Vaswani and others, 2017, *Attention Is All You Need*, arXiv 1706.03762.
@@ -817,7 +826,7 @@ check("3.4", my_induction_test)
 #
 # Two heads of one layer see the same input. How much of its attention would one have to move to look like the other? For one
 # query that is the **total variation distance** $\frac{1}{2} \sum_j |p_j - p'_j|$, from 0 (the same) to 1 (no key in common).
-# `pattern_distances` averages it over the queries but the first, which has no choice.
+# `pattern_distances` averages it over all queries but the first, which has no choice.
 
 # %% tags=["optional"]
 layer = n_layers // 2  # any layer will do
