@@ -166,7 +166,8 @@ def test_plot_head_grid(values):
     if ax is not REFUSED:
         numbers = array(values["values"])
         np.testing.assert_array_equal(heatmap(ax), numbers)
-        assert [text.get_text() for text in ax.texts] == [f"{x:.2f}" for x in numbers.ravel()]
+        texts = [f"{x:.2f}" for x in numbers.ravel()]
+        assert [text.get_text() for text in ax.texts] == ["0.00" if text == "-0.00" else text for text in texts]
         wanted = values["vmin"], values["vmax"]
         found = [end() if x is None else float(x) for x, end in zip(wanted, (numbers.min, numbers.max), strict=True)]
         low, high = ax.images[0].get_clim()  # matplotlib makes room where the ends are one
