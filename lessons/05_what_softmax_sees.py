@@ -1,8 +1,7 @@
 # %% [markdown]
 # # 5 · What softmax sees
 #
-# *Softmax does not see where a row of scores lies. What does it see, what makes attention sparse, and why does the first
-# token get so much of it?*
+# *Softmax does not see where a row of scores lies. What does it see, what makes attention sparse, and why does the first token get so much of it?*
 #
 # **You will be able to**
 # - give a head's scores whichever sign you like without changing any prediction, and say what that proves;

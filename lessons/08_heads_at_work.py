@@ -4,10 +4,10 @@
 # *What is each head, the shift and the sharpness worth to the prediction?*
 #
 # **You will be able to**
-# - read a loss in nats, and say how many words a model hesitates between;
-# - change scores, biases or heads of a running model, and measure what the change costs;
-# - tell zero, mean and resample ablation apart, and say what each of them assumes;
-# - take a logit apart into the direct parts of the heads, and say where that misleads;
+# - read a loss in nats, and say how many tokens a model hesitates between;
+# - change the scores, biases or heads of a running model, and measure what the change costs;
+# - distinguish zero, mean and resample ablation, and say what each of them assumes;
+# - split a logit into the direct parts of the heads, and say where that misleads;
 # - show that two heads work together, by removing one and watching the other.
 #
 # **You need** lessons 1 to 5.
@@ -15,7 +15,7 @@
 # **Time** about {{minutes}} minutes, exercises included. Running all cells takes {{seconds}}, on two cores.
 #
 # So far we have only looked. We have seen that raw scores are shifted, that attention is sparse, that heads have habits.
-# Whether any of this *matters* to what the model predicts, no picture can tell. In this lesson we reach in: we change one
+# No picture can tell whether any of this *matters* to what the model predicts. In this lesson we reach in: we change one
 # thing while the model reads a text, and measure how much worse it predicts. Such a change is called an **intervention**.
 
 # %%
@@ -48,7 +48,7 @@ d_head = model.config.n_embd // n_heads
 # %% [markdown]
 # ## 1. What a prediction is worth
 #
-# At every position the model gives each word of its vocabulary a probability to come next. The **loss** of a token is
+# At every position the model gives each token of its vocabulary a probability of coming next. The **loss** of a token is
 # $-\ln p$, where $p$ is the probability that the model gave to the token that did come. Its unit is the **nat**: 0 nats
 # for a token that was certain, 0.7 for one chance in two, 4.6 for one in a hundred.
 
@@ -65,7 +65,7 @@ assert torch.isclose(-probability.log(), plain[0][9], rtol=1e-4, atol=1e-4)
 
 # %%
 guess = predict_number(
-    f"A model that knows nothing gives all {model.config.vocab_size:,} words of the vocabulary the same probability. "
+    f"A model that knows nothing gives all {model.config.vocab_size:,} tokens of the vocabulary the same probability. "
     "What is its loss?",
     "nats",
 )
@@ -76,9 +76,9 @@ ignorant = torch.tensor(float(model.config.vocab_size)).log().item()
 # %%
 guess.reveal(
     ignorant,
-    "the logarithm of the number of words, since each has the probability of one in so many.",
+    "the logarithm of the size of the vocabulary, since every token has a probability of one over that size.",
     overlooked={
-        1.0: "1 is the sum of all probabilities; each word has only a small part of it.",
+        1.0: "1 is the sum of all probabilities; each token has only a small part of it.",
         round(ignorant / 0.693, 1): "that is in bits, with a logarithm to base 2.",
     },
     within=0.06,
@@ -86,8 +86,8 @@ guess.reveal(
 
 
 # %% [markdown]
-# The exponential of a loss is easier to picture: a loss of $\ln n$ is what an even choice among $n$ words costs. So
-# $e^{\text{loss}}$ is **the number of words that the model hesitates between**, its *perplexity*.
+# The exponential of a loss is easier to picture: a loss of $\ln n$ is what an even choice among $n$ tokens costs. So we may
+# call $e^{\text{loss}}$ **the number of tokens that the model hesitates between**, its *perplexity*.
 
 
 # %%
@@ -109,10 +109,10 @@ print("text by text:", " ".join(f"{value:.2f}" for value in by_text(plain)))
 says(
     (
         base < ignorant - 0.5,
-        f"The {who(model)} hesitates between {torch.tensor(base).exp():.0f} words, out of {model.config.vocab_size:,}.",
+        f"The {who(model)} hesitates between {torch.tensor(base).exp():.0f} tokens, out of {model.config.vocab_size:,}.",
     ),
     (base < ignorant + 0.5, f"The {who(model)} predicts about as well as a model that knows nothing."),
-    (True, f"The {who(model)} predicts worse than a model that knows nothing: it is sure of wrong words."),
+    (True, f"The {who(model)} predicts worse than a model that knows nothing: it is confident of wrong tokens."),
 )
 
 labels = token_strings(tokenizer, input_ids[0])
@@ -124,9 +124,9 @@ show_figure(
 )
 
 # %% [markdown]
-# *What to see:* the loss is not spread evenly. The end of a word or of a phrase costs little; a new noun or name costs much.
-# And texts differ: the row "text by text" says by how much. Six texts are too few for an interval, so from here on we look
-# at every text by itself, and trust a change only where it has the same sign in all of them.
+# *How to read it:* a trained model's loss is not spread evenly. The end of a word or of a phrase usually costs little, a new noun
+# or name much. Texts differ too: the row "text by text" says by how much. Six texts are too few for an interval, so from here on
+# we look at each text, and trust a change only where it has the same sign in all of them.
 
 # %% [markdown]
 # ## 2. The shift and the contrast
@@ -134,8 +134,9 @@ show_figure(
 # > **The report:** Raw scores are shifted strongly to the negative. Softmax is clean and sharp because the model pushes
 # > its raw scores down to drown the noise.
 #
-# Now we can ask the model. `loss_with_scores(model, ids, change)` runs it while `change(layer, raw)` stands between the raw
-# scores (head, query, key) of each layer and their scaling. First we undo the shift, and more: we add 50 to every raw score.
+# Now we can ask the loaded model. `loss_with_scores(model, ids, change)` runs it while `change(layer, raw)` stands between
+# the raw scores (head, query, key) of each layer and their scaling. First we undo the shift, and more: we add 50 to every raw
+# score.
 
 # %%
 guess = predict(
@@ -152,8 +153,8 @@ print(f"mean loss {base:.4f} -> {nats(lifted):.4f}; largest change of any token:
 
 # %%
 guess.reveal(
-    (largest < 1e-2, "nothing", "softmax divides a constant out again. What is left is rounding."),
-    (True, None, f"a token has changed by {largest:.2g} nats, which is more than we expect of rounding."),
+    (largest < 1e-2, "nothing", "softmax cancels a constant added to a row. What is left is rounding."),
+    (True, None, f"a token has changed by {largest:.2g} nats, which is more than we expect from rounding."),
     overlooked={
         "it rises: scores above 0 no longer drown the noise": "a share depends on differences within the row, not on the sign.",
         "it rises a little, since softmax gets less sharp": "all scores of a row move alike, so none of its shares changes.",
@@ -161,9 +162,9 @@ guess.reveal(
 )
 
 # %% [markdown]
-# The model itself could shift its scores in the same way, through the bias of its keys: any vector added to it changes all
-# scores of a row by the same amount. `loss_with_biases` lets us replace the biases (3, head, channel) of queries, keys and
-# values.
+# The model itself could shift its scores in much the same way, through its key biases: a vector added to a head's key bias
+# changes all scores of a row by the same amount. `loss_with_biases` lets us replace the biases (3, head, channel) of queries,
+# keys and values.
 
 
 # %%
@@ -186,19 +187,19 @@ print(f"all query biases set to zero:           {nats(no_queries) - base:+.4f} n
 assert abs(nats(other_keys) - base) < 1e-2
 
 # %% [markdown]
-# The key bias is free: it decides on which side of zero the scores lie, and it is worth nothing. The query bias is another
-# matter in principle, since it favours some keys over others. The line above says what it is worth here.
+# The key bias is free: it can put the scores on either side of zero, and it is worth nothing. The query bias is another
+# matter in principle, since it can favour some keys over others. The line above says what it is worth here.
 #
 # What counts, then? Not where the scores lie, but how far they lie **apart**. We multiply all raw scores by one number: above
-# 1 the softmax gets sharper, below 1 it gets more even, at 0 every visible key gets the same share. This is what a
-# *temperature* does, at every head.
+# 1 the softmax gets sharper, below 1 it gets more even, at 0 every visible key gets the same share. The factor is the inverse
+# of a *temperature*, in every head.
 
 # %%
 guess = predict(
-    "By which factor does the model predict best?",
-    "by 1: as it was trained",
-    "by more than 1: sharper is cleaner",
-    "by less than 1: softer loses less",
+    "With which factor does the model predict best?",
+    "1: the model's own scale",
+    "more than 1: sharper is cleaner",
+    "less than 1: softer loses less",
     "it hardly matters",
 )
 
@@ -242,18 +243,18 @@ range_of_scales = (mean_scaled.max() - mean_scaled.min()).item()
 at_one = (scaled[own] <= scaled.min(0).values + 1e-6).sum().item()
 near = (mean_scaled[own - 1 : own + 2].max() - mean_scaled[own]).item()
 one_is_best = (
-    f"the best of those tried on average, and in {at_one} of {len(texts)} texts singly. The minimum is flat: from "
+    f"the best of those tried on average, and in {at_one} of the {len(texts)} single texts. From "
     f"{factors[own - 1]} to {factors[own + 1]} the mean changes by {near:.2f} nats."
 )
 guess.reveal(
-    (range_of_scales < 0.1, "it hardly matters", f"from best to worst it is {range_of_scales:.3f} nats."),
-    (best == 1, "by 1: as it was trained", one_is_best),
-    (best > 1, "by more than 1: sharper is cleaner", f"the best of those tried is {best}."),
-    (True, "by less than 1: softer loses less", f"the best of those tried is {best}."),
+    (range_of_scales < 0.1, "it hardly matters", f"from best to worst it changes by {range_of_scales:.3f} nats."),
+    (best == 1, "1: the model's own scale", one_is_best),
+    (best > 1, "more than 1: sharper is cleaner", f"the best of those tried is {best}."),
+    (True, "less than 1: softer loses less", f"the best of those tried is {best}."),
     overlooked={
-        "by 1: as it was trained": "that is where training left the scores, if it was training that put them there.",
-        "by more than 1: sharper is cleaner": "sharper also means that the second-best key is no longer heard.",
-        "by less than 1: softer loses less": "softer lets in all the keys that the head had learned to ignore.",
+        "1: the model's own scale": "that is where training left the scores, if it was training that put them there.",
+        "more than 1: sharper is cleaner": "sharper also means that the second-best key is hardly heard.",
+        "less than 1: softer loses less": "softer also gives more to the keys that the head ranks low.",
         "it hardly matters": "compare the ends of the curve with the spread of the grey lines.",
     },
 )
@@ -269,19 +270,20 @@ says(
     ),
     (
         True,
-        f"{who(model)}: the trained scale is not the best here; halving changes {halved:+.2f}, doubling {doubled:+.2f}.",
+        f"{who(model)}: the model's own scale is not the best here; halving changes {halved:+.2f}, doubling {doubled:+.2f}.",
     ),
 )
 
 # %% [markdown]
-# *What to see:* look first where the minimum is, then how steep each side is. And look right: a small number of attended keys
-# alone is no merit. A factor of 4 makes attention sparser than the model's own, and the left panel says what that is worth.
+# *How to read it:* first find the minimum, then compare how steep its two sides are. In the right panel, a small number of
+# attended keys is no merit by itself: a factor of 4 makes attention sparser than the model's own, and the left panel says what
+# that is worth.
 
 # %% [markdown]
 # ## 3. The sink
 #
-# Lessons 1 and 5 met heads that give most of their attention to the first token. Is this sink of any use? We take the first
-# key away from every query but the first: a score of $-\infty$, so that the other keys share its part. As a baseline we
+# In lessons 1 and 5 we met heads that give most of their attention to the first token. Is this sink of any use? We take the
+# first key away from every query but the first: a score of $-\infty$, so that the other keys share its part. As a baseline we
 # take the second key away in the same manner.
 
 
@@ -314,7 +316,7 @@ guess.reveal(
     (
         ((first_cost > second_cost + 0.02) & (first_cost > 0)).all(),
         "the loss rises by more than without the second key",
-        f"by {first_cost.mean():.2f} nats against {second_cost.mean():.2f}, and so in every text.",
+        f"by {first_cost.mean():.2f} nats against {second_cost.mean():.2f}, and by more in every text.",
     ),
     (
         (first_cost < -0.02).all(),
@@ -328,15 +330,15 @@ guess.reveal(
     ),
     (True, None, "the texts do not agree, so these six cannot tell."),
     overlooked={
-        "the loss rises by more than without the second key": "this needs heads that have learned to rely on the first key.",
-        "about as much as without the second key": "this is so where no head uses the first key as a sink.",
-        "the loss falls: attention is freed for other keys": "the freed part is shared out in proportion, to keys that the head wanted less.",
+        "the loss rises by more than without the second key": "this happens where heads have learned to rely on the first key.",
+        "about as much as without the second key": "this would be so if the model did not rely on the first key.",
+        "the loss falls: attention is freed for other keys": "the freed attention goes to the other keys in proportion, and a head may have had no use for them.",
     },
 )
 
 # %% [markdown]
-# Which layers, and which tokens? We take the first key away in one layer at a time. Beside it we even out the attention of one
-# layer at a time, with a factor of 0. To save time we read the first 48 tokens of four texts.
+# Which layers, and which tokens? We take the first key away in one layer at a time. For comparison we make the attention of one
+# layer at a time even, with a factor of 0. To save time we use only the first 48 tokens of four texts.
 
 
 # %%
@@ -370,13 +372,13 @@ change_of_tokens = no_first[0] - plain[0]
 plot_tokens(labels[1:], change_of_tokens, label="change of loss (nats)")
 worst = change_of_tokens.argsort(descending=True)[:3].tolist()
 show_figure(
-    f"The first text, its tokens coloured by what they lose without the first key. Most lose {', '.join(labels[t + 1] for t in worst)}."
+    f"The first text, its tokens coloured by how much their loss rises without the first key. It rises most at {', '.join(labels[t + 1] for t in worst)}."
 )
 says(
     (
         all_at_once > 0.05 and sum(sink_costs) < 0.8 * all_at_once,
         f"{who(model)}: layer by layer the costs add up to {sum(sink_costs):.2f} nats; all layers at once cost "
-        f"{all_at_once:.2f}. While the sink is gone in one layer only, the others make up for part of it.",
+        f"{all_at_once:.2f}. While one layer lacks the first key, the others may make up for part of it.",
     ),
     (
         all_at_once > 0.05,
@@ -389,17 +391,17 @@ says(
 # %% [markdown]
 # ## 4. Heads, one by one
 #
-# To **ablate** a head is to replace its output. Three replacements are common. **Zero** removes everything, also what the
-# head writes at every token alike, which later layers have come to expect. **Mean** keeps this constant: it puts the head's
+# To **ablate** a head is to replace its output. Three replacements are common. **Zero** removes everything, including what the
+# head writes at every token alike, which later layers may have come to expect. **Mean** keeps this constant: it puts the head's
 # mean output over the text at every token, and removes only what depends on the token. **Resample** puts in what the head
-# writes on another text: typical in every respect, but about the wrong text.
+# writes on another text: typical of the head, but about the wrong text.
 #
-# `loss_without_each_head` does it for all heads of a model in turn. It runs the layers below a head only once. We read the
-# four short texts again.
+# `loss_without_each_head` ablates all heads of a model in turn. It runs the layers below a head only once. We use the four
+# short texts again.
 
 # %%
 guess = predict(
-    "We mean-ablate each head by itself. How many heads cost more than 0.05 nats?",
+    "We mean-ablate each head by itself. How many heads cost more than 0.05 nats in every one of the four texts?",
     "more than half of them",
     "some, but less than half",
     "none",
@@ -414,8 +416,8 @@ plot_head_grid(mean_cost, label="cost of its removal (nats)", meaning="score").s
 top = mean_cost.flatten().topk(5).indices.tolist()
 names = [f"L{place // n_heads}H{place % n_heads}" for place in top]
 show_figure(
-    f"One number for each head: what the loss gains when it is mean-ablated, from {mean_cost.min():+.2f} to "
-    f"{mean_cost.max():+.2f} nats. The dearest are {', '.join(names)}."
+    f"One number for each head: how much the loss rises when it is mean-ablated, from {mean_cost.min():+.2f} to "
+    f"{mean_cost.max():+.2f} nats. The costliest are {', '.join(names)}."
 )
 
 # %%
@@ -428,16 +430,16 @@ guess.reveal(
     ),
     (True, "none", "no head does so in every one of the four texts."),
     overlooked={
-        "more than half of them": "most heads seem to be spare. Wait for the next experiment before you call them useless.",
+        "more than half of them": "most heads seem dispensable. Wait for the experiment with all cheap heads before you call them useless.",
         "some, but less than half": "count the cells above 0.05; a head counts if it does so in all four texts.",
         "none": "look at the darkest blue cells.",
     },
 )
 
 # %% [markdown]
-# Are the dearest heads those that lesson 3 found? Here are their habits: the share of their attention that goes to
-# the previous token, the first token, earlier copies, and what followed those copies. Beside them, the cost by all three
-# replacements.
+# Are the costliest heads those that lesson 3 found? Here are their costs by all three replacements, and beside them their habits
+# on the first text: the shares of attention that go to the previous token, the first token, earlier copies, and what followed
+# those copies.
 
 # %%
 patterns = {}
@@ -472,10 +474,9 @@ for place in top:
     )
 
 # %% [markdown]
-# *How to read it:* a head whose zero ablation costs much more than its mean ablation was mostly a constant, a bias that later
-# layers rely on. A resample cost above the mean cost says that wrong news is worse than no news. If a dear head has no habit
-# that the four columns name, then our four names did not find what matters. The reverse happens too: a head with a clear habit
-# may cost nothing.
+# *How to read it:* where zero ablation costs much more than mean ablation, the head works mostly as a constant, a bias that later
+# layers rely on. A resample cost above the mean cost says that wrong news is worse than no news. If a costly head shows none of
+# the four habits, then our four names miss what matters. The reverse happens too: a head with a clear habit may cost nothing.
 #
 # **Two heads together** need not cost the sum of their single costs. And what of all the cheap ones at once?
 
@@ -494,28 +495,28 @@ says(
     (
         cheap_together > max(cheap_sum, 0) + 0.1,
         f"{who(model)}: the cheap heads seemed to be worth {cheap_sum:+.2f} nats in sum, but together they are worth "
-        f"{cheap_together:.2f}. Each could be spared because the others were there.",
+        f"{cheap_together:.2f}. Each could be spared while the others were there.",
     ),
     (
         abs(cheap_together - cheap_sum) <= 0.1,
         f"{who(model)}: together the cheap heads cost about the sum of their single costs.",
     ),
-    (True, f"{who(model)}: together the cheap heads cost something else than the sum of their single costs."),
+    (True, f"{who(model)}: together the cheap heads do not cost the sum of their single costs."),
 )
 
 # %% [markdown]
-# This is **redundancy**, and in real models it goes further. *Published for GPT-2 small:* three "name mover" heads, L9H9, L9H6
-# and L10H0, copy a name to the end of sentences such as "When Mary and John went to the store, John gave a drink to". When
-# they are removed, other heads, the "backup name movers", take over their work (Wang et al. 2022). McGrath et al. 2023 found
-# such self-repair in a much larger model and called it the Hydra effect. So a small cost does not mean that the head does
-# nothing.
+# Where heads cost more together than the sum of their single costs, there is **redundancy**. *Published for GPT-2 small:*
+# three "name mover" heads, L9H9, L9H6 and L10H0, supply the name at the end of sentences such as "When Mary and John went to
+# the store, John gave a drink to". When they are removed, other heads, the "backup name movers", take over their work (Wang
+# et al. 2022). McGrath et al. 2023 found such self-repair in a much larger model and called it the Hydra effect. So a small
+# cost does not mean that the head does nothing.
 
 # %% [markdown]
 # ## 5. What a head says to the logit
 #
-# The residual stream is a sum, and the logit of a word is a product of that sum with the word's vector. So, if we hold the scale
-# of the final layer norm at its value, **every part of the model has its own part of the logit**, and these parts add up. This
-# is called *direct logit attribution*. We try it where the model of this notebook predicts best.
+# The residual stream is a sum, and the logit of a token is the dot product of that sum, normalised, with the token's vector. So,
+# if we hold the scale of the final layer norm fixed, **every part of the model contributes its own part of the logit**, and these
+# parts add up. This is called *direct logit attribution*. We try it where the loaded model predicts the first text best.
 
 # %%
 query = plain[0][8:].argmin().item() + 8  # the easiest token, but for the first ones
@@ -523,7 +524,7 @@ ids = input_ids[0]
 right = ids[query + 1].item()
 with torch.no_grad():
     row = model(ids[None]).logits[0, query]
-rival = row.clone().index_fill(0, torch.tensor([right]), -torch.inf).argmax().item()  # the best of the other words
+rival = row.clone().index_fill(0, torch.tensor([right]), -torch.inf).argmax().item()  # the best of the other tokens
 terms = logit_terms(model, ids, query, right)
 print(f"after {''.join(labels[max(0, query - 5) : query + 1])} comes {labels[query + 1]}")
 for name, part in zip(terms._fields, terms, strict=True):
@@ -533,7 +534,7 @@ assert torch.isclose(terms.total(), row[right], rtol=1e-3, atol=1e-2)
 
 # %% [markdown]
 # A logit by itself says little: adding 10 to all of them changes no probability. So we ask which heads speak for the right
-# word **rather than** for its closest rival, and take the difference of the two attributions.
+# token **rather than** for its closest rival, and take the difference of the two attributions.
 
 # %%
 direct = terms.heads - logit_attribution(model, ids, query, rival)  # (layer, head)
@@ -564,19 +565,19 @@ says(
 
 # %% [markdown]
 # *Where it misleads:* the attribution counts only what a head writes straight to the output. A head in a lower layer may work
-# through all that later layers make of its output, and of this nothing is counted. The scale of the final layer norm is held,
-# though every head has a part in it. And a head that speaks loudly for the right word may be answered by one that speaks
+# through what later layers make of its output, and none of this is counted. The scale of the final layer norm is held fixed,
+# though every head has a part in it. And a head that speaks loudly for the right token may be answered by one that speaks
 # against it.
 
 # %% [markdown]
 # ## 6. Induction, a circuit of two heads
 #
-# Lesson 3 found *induction* heads: on "A B ... A" they look at the B. How do they know where it is? By themselves they
-# cannot: the key of B would have to say "before me stands an A". Olsson et al. 2022 found the answer: a **previous-token
-# head** in a lower layer writes into B's place what stands before it, and the induction head looks for that. If this is so,
-# then without the lower head the upper one must go blind.
+# Lesson 3 described *induction* heads: on "A B ... A" they look at the B. How do they know where it is? By themselves they
+# cannot: the key of B would have to say "before me stands an A". Elhage et al. 2021 found the answer in small models: a
+# **previous-token head** in a lower layer writes into B's place what stands before it, and the induction head looks for that.
+# If the upper head depends on one lower head alone, it must go blind without it.
 #
-# The test text has no meaning, so that nothing else can help: 32 random tokens, and then the same 32 again.
+# The six test texts have no meaning, so that little else can help: 32 random tokens each, and then the same 32 again.
 
 # %%
 half = torch.randint(model.config.vocab_size, (6, 32), generator=torch.Generator().manual_seed(0))
@@ -664,16 +665,17 @@ guess.reveal(
     ),
     (True, None, "this model predicts the second half no better than the first: it has no induction to lose."),
     overlooked={
-        "the upper head goes blind and the loss rises": "this needs an upper head that relies on this one lower head.",
+        "the upper head goes blind and the loss rises": "for this, the upper head would have to rely on this one lower head.",
         "only the loss rises": "watch the column of the induction share as well.",
-        "little: other heads know the order of the tokens": "positions alone do not tell which token stood before.",
+        "little: other heads know the order of the tokens": "to know the order is not enough: some head has to carry the previous token's identity.",
     },
 )
 
 # %% [markdown]
-# This is more than a correlation between two pictures: two heads, one of which needs the other, and a loss that depends on
-# both. Such a group is called a **circuit**. *Published for GPT-2 small:* Wang et al. 2022 name L5H5 and L6H9 among the
-# induction heads of their circuit, and L2H2 and L4H11 as previous-token heads.
+# Where the upper head goes blind and the loss rises, this is more than a correlation between two pictures: the upper head
+# needs the lower one, and so does the prediction. Heads that work together like this form a **circuit**. *Published for GPT-2
+# small:* Wang et al. 2022 name L5H5 and L6H9 among the induction heads of their circuit, and L2H2 and L4H11 as previous-token
+# heads.
 
 # %% [markdown]
 # ## Exercises
@@ -692,13 +694,13 @@ guess.reveal(
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint 1: a nudge</summary>
 #
-# Which row of the logits predicts token 1? Which row predicts nothing that stands in the text?
+# Which row of the logits predicts token 1? Which row predicts a token that is not in the text?
 # </details>
 #
 # <details><summary>Hint 2: the idea</summary>
 #
 # `log_softmax` does not overflow where `softmax` and `log` would. To pick one number from each row, index with two lists,
-# of rows and of words, or use `gather`.
+# of rows and of tokens, or use `gather`.
 # </details>
 
 
@@ -780,8 +782,8 @@ check("8.3", my_mean_ablation)
 # *Difficulty 3 of 5 · importance 4 of 5 · about 5 minutes*
 #
 # A mean over texts can come from a single one. Given costs (text, layer, head), find the head that matters **in every text**:
-# the one whose *smallest* cost over the texts is the largest. Return (layer, head). The check tries your function on
-# made-up costs and on those of section 4. Before you run it, point at the head in the heat map of section 4 that you expect.
+# the one whose *smallest* cost over the texts is the largest. Return (layer, head). The check tries your function on made-up
+# costs and on those of section 4. Before you run it, look at the heat map of section 4 and point at the head that you expect.
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint 1: a nudge</summary>
@@ -815,9 +817,9 @@ if reliable is not None:
     )
 
 # %% [markdown] tags=["solution"]
-# **How far does it carry?** Only as far as these four texts. A head that serves dates or brackets costs nothing in any of
-# them. And where even the best smallest cost is near zero, as in the control, the head that comes out is chance: look at its
-# row of numbers before you give it a name.
+# **How far does this carry?** Only as far as these four texts. A head that serves only dates or brackets would cost nothing on
+# a text without them. And where even the largest of the smallest costs is near zero, as in the control, chance picks the head:
+# look at its row of numbers before you give it a name.
 
 # %% [markdown]
 # ### Exercise 8.5 · Worth much, says little
@@ -862,24 +864,24 @@ if indirect is not None:
 # %% [markdown] tags=["solution"]
 # **What does it do, then?** The two numbers do not say. If it is the lower head of section 6, you know one answer: it tells
 # a later head where to look. Otherwise, look at its habits in the table of section 4, and remember that the direct part was
-# measured at one position, the cost over four texts.
+# measured at one position, and the cost over four texts.
 
 # %% [markdown]
 # ## What we found
 #
 # | the report's conclusion | evidence | verdict |
 # | --- | --- | --- |
-# | the model pushes its raw scores down | section 2: any constant, and any key bias, leaves every loss as it is | true of GPT-2's numbers (lesson 4), but worth nothing |
+# | the model pushes its raw scores down | section 2: any constant, and any key bias, leaves every loss as it is | describes GPT-2's numbers (lesson 4), but is worth nothing |
 # | this makes softmax clean and sharp | section 2: the loss depends on how far the scores lie apart | the contrast does it, not the shift |
-# | sharpness drowns the noise | section 2: the curve of loss against contrast | *mini, six texts:* its own contrast is the best of eight; half of it costs 0.17 nats, twice 0.04, none at all 4.5 |
-# | most links are suppressed | section 3: most attention goes to the first key | *mini, six texts:* without this key the loss rises by 1.2 nats |
+# | sharpness drowns the noise | section 2: the curve of loss against contrast | *mini, six texts:* on average its own contrast is the best of eight; half of it costs 0.17 nats, twice as much 0.04, none at all 4.5 |
+# | most links are suppressed | *GPT-2 in short texts* (lesson 5): most attention goes to the first key; section 3 removes it | *mini, six texts:* without this key the loss rises by 1.2 nats |
 #
 # **What an ablation does not tell.** A changed model meets inputs that it has never seen: part of the cost may be confusion, not
-# the loss of what the head did. A mean over tokens hides heads that matter rarely, but then much. Other heads step in, so a
-# small cost is no proof of idleness. And cost is not purpose: it says *that* a head is needed, not *for what*.
+# the loss of what the head did. A mean over tokens hides heads that matter rarely, but then much. Other heads may step in, so
+# a small cost is no proof of idleness. And cost is not purpose: it says *that* a head is needed, not *for what*.
 #
 # *Published elsewhere:* Xiao et al. 2023 let Llama-2-13B read a book through a window of 1,024 tokens. Its perplexity was 5.40
-# while the window kept the first four tokens of the text, and 5,158 without them.
+# with the first four tokens of the text kept in the window, and 5,158 without them.
 #
 # **Where to read on**
 # - K. Wang, A. Variengien, A. Conmy, B. Shlegeris and J. Steinhardt, 2022, *Interpretability in the Wild: a Circuit for

@@ -57,7 +57,7 @@ def _surprise(logits, ids):
 
 
 def _inverse(logits, ids):
-    """1 / p is how many words the model hesitates between: the loss is the logarithm of that"""
+    """1 / p is how many tokens the model hesitates between: the loss is the logarithm of that"""
     return _loss(logits, ids).exp()
 
 
@@ -87,17 +87,17 @@ def _bare_logits(logits, ids):
 
 
 def _from_the_best(logits, ids):
-    """this is how far the logit lies below the row's best: all words of the row count, so use softmax"""
+    """this is how far the logit lies below the row's best: all tokens of the row count, so use softmax"""
     return logits[:-1].amax(-1) - _at(logits[:-1], ids[1:])
 
 
 def _of_the_best(logits, ids):
-    """this is the loss of the word that the model likes best: take the one that stands in the text, ids[1:]"""
+    """this is the loss of the token that the model likes best: take the one that stands in the text, ids[1:]"""
     return -logits.log_softmax(-1)[:-1].amax(-1)
 
 
 def _over_positions(logits, ids):
-    """the softmax runs over the positions: the words of one row, the last axis, share a probability of 1"""
+    """the softmax runs over the positions: the tokens of one row, the last axis, share a probability of 1"""
     return -_at(logits.log_softmax(0)[:-1], ids[1:])
 
 
@@ -107,7 +107,7 @@ def _over_everything(logits, ids):
 
 
 def _entropy(logits, ids):
-    """this is the entropy, the loss that the model expects: take the word that came, ids[1:]"""
+    """this is the entropy, the loss that the model expects: take the token that came, ids[1:]"""
     chances = logits.softmax(-1)[:-1]
     return -(chances * chances.log()).sum(-1)
 
@@ -129,7 +129,7 @@ def _one_too_few(logits, ids):
 
 
 def _all_words(logits, ids):
-    """these are the losses of all words: pick that of the token which came, one for each row"""
+    """these are the losses of all tokens: pick that of the token which came, one for each row"""
     return -logits.log_softmax(-1)[:-1]
 
 
