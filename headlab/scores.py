@@ -96,7 +96,8 @@ def token_pairs(input_ids):
 
     input_ids (T,) or (1, T), whole numbers. Returns bool (T, T) for each of "previous" (the token just before),
     "first" (the first token), "same" (earlier copies of the query's token) and "induction" (what came right after
-    those copies). No token counts for itself, and key 0 only as "first", since sink heads look there whatever it is.
+    those copies). No pair has a token and itself, and key 0 counts only as "first",
+    since sink heads look there whatever it is.
     Introduced in lesson 3. Source: Elhage et al. 2021; Olsson et al. 2022, "In-context Learning and Induction Heads".
     """
     expected = "token ids (T,) or (1, T) with T >= 1"

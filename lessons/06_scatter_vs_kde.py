@@ -176,7 +176,7 @@ plt.show()
 
 # %% [markdown]
 # *The figure says:* no. The number of peaks and their heights depend on where the edges fall, and nothing in the data says where they should. A histogram
-# needs two choices, a width and a starting point; the second means nothing at all. Let us get rid of it.
+# needs two choices, a width and a starting point; the second choice is arbitrary. Let us get rid of it.
 
 # %% [markdown]
 # ## 3. A KDE by hand
@@ -246,7 +246,7 @@ for name, other in (("scipy", theirs), ("seaborn", seaborn_density)):
     assert np.abs(ours - other).max() < 1e-10 * theirs.max()
 
 # %% [markdown]
-# *The figure says:* one curve lies on the other. Ten digits and more agree: the formula is all there is to it.
+# *The figure says:* one curve lies on the other. They agree to more than ten digits: the formula is all there is to it.
 #
 # ### The same as a convolution
 #
@@ -498,11 +498,11 @@ print(f"{(shares < h / 5).mean():.0%} of the shares are smaller than a fifth of 
 
 # %%
 inside, density = fast_kde(shares, 4096, h, bounds=(0, 1))
-print(f"after the mend: area {np.trapezoid(density, inside):.4f}, and none of it outside")
+print(f"after reflection: area {np.trapezoid(density, inside):.4f}, and none of it outside")
 assert leak > 0 and abs(np.trapezoid(density, inside) - 1) < 1e-3 and (mended[near_zero < 0] == 0).all()
 
 # %% [markdown]
-# *The figure says:* a good part of the area leaks below 0 (how much is printed above), and just above 0 the density is too low. The mend: **reflect** at the bound what leaks over it. It mends the area, not the width: nearly all shares lie
+# *The figure says:* a good part of the area leaks below 0 (how much is printed above), and just above 0 the density is too low. The remedy is **reflection**: what leaks over the bound is folded back. It repairs the area, not the width: nearly all shares lie
 # far closer to 0 than the curve shows, for a few large ones have made Scott's bandwidth too wide (section 4), and what you see is mostly the half of one bell. And it makes the density flat at the bound, whatever the truth. Where that
 # matters, take a smaller bandwidth, or the logarithm of the shares, or look at the scores: they have no bound.
 #
@@ -586,7 +586,7 @@ print(
 # *The figure says:* how far one may trust the curve. The number of scores on a figure overstates what is known; the rows, and in the end the **texts**, are what one would have to draw anew.
 #
 # The **density explorer** has all of this in one place, for the first sentence of our text: sample size, bandwidth, each kernel and their
-# sum, and the mend at the edges. Here it stands still, with what it says in words:
+# sum, and reflection at the edges. First a still picture, with its message in words:
 
 # %%
 explorer = DensityExplorer(model, tokenizer, text.split(". ")[0] + ".", layer=layer, head=head)

@@ -335,7 +335,7 @@ assert np.bincount(control_deepest).max() >= 4
 
 # %% [markdown]
 # *The figure says:* for GPT-2 it holds, in every one of the prompts. The control says what a profile looks like without any training: its middle wanders about zero. Look at the printed
-# lines: the control too has a deepest layer, and it is the *same* one in far more texts than one in twelve, with an interval that leaves zero out, since a model's random weights are the same for all texts. **An interval over texts tells whether other texts would
+# lines: the control too has a deepest layer, and it is the *same* one in far more texts than one in twelve, with an interval that excludes zero, since a model's random weights are the same for all texts. **An interval over texts tells whether other texts would
 # give the same; it cannot tell whether training did it.** For that, look at the size.
 #
 # Whether the loaded model has GPT-2's profile, the first panel says. Two models with other numbers of layers need not agree.
@@ -516,7 +516,7 @@ assert all(share.layer < min(0.5, share.head) for share in shares.values()) and 
 # %% [markdown]
 # <details><summary>What it says of GPT-2</summary>
 #
-# More than nine tenths of the variance go with the layer and the head, in every statistic: on these prompts a head is what it is, whatever it reads. The layer alone explains
+# More than nine tenths of the variance are explained by the layer and the head, in every statistic: on these prompts a head is what it is, whatever it reads. The layer alone explains
 # less than half of it, in the spread only a seventh. So a laminar profile is real, and it is *not* the whole story: in every statistic the heads of one layer differ more than the layers do.
 #
 # A small text share does not mean that texts do nothing. A text that moves some heads up and others down leaves the mean of all where it was: that counts as rest.
@@ -529,7 +529,7 @@ assert all(share.layer < min(0.5, share.head) for share in shares.values()) and 
 # Take one text alone, and ask how far its profile may lie from that of all texts.
 
 # %%
-print("loaded model: the heads' median in a layer, within how much it is known to 95 %, mean over layers")
+print("loaded model: the heads' median in a layer, half-width of its 95 % interval, mean over layers")
 for statistic, values in zip(loaded._fields, loaded, strict=True):
     middles = np.median(values, -1)
     low, high = bootstrap_mean(middles)

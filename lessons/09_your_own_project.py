@@ -1,14 +1,14 @@
 # %% [markdown]
 # # 9 · A project of your own
 #
-# *A question, a measurement, a control, an honest answer. This notebook is a template: it runs as it is, on a question that you replace by yours.*
+# *A question, a measurement, a control, an honest answer. This notebook is a template: it runs as it is, on a question that you replace with your own.*
 #
 # **You will be able to**
 # - turn a hunch about attention heads into a question that a measurement can answer, with "no" as a possible answer;
 # - compare texts, heads or models with an interval or a test, and say what the sample cannot decide;
 # - write down a result that somebody else can run again.
 #
-# **You need** lessons 1 to 7.
+# **You need** lessons 1 to 8.
 #
 # **Time** two to six hours. The cells as they are take well under a minute on two cores.
 #
@@ -49,7 +49,7 @@ n_tokens = 64  # cut all texts to one length, or their profiles cannot be compar
 #
 # ### 1.2 The material
 #
-# Two groups of texts. Those that ship are three of each kind; add your own as strings, of at least 64 tokens each. Three against three is little: section 1.4 shows how little.
+# Two groups of texts. headlab ships three texts of each kind; add your own as strings, of at least 64 tokens each. Three against three is little: section 1.4 shows how little.
 
 # %%
 my_texts = {
@@ -262,7 +262,7 @@ for name, sample in (
     print(f"    {(mean < 0).sum()} heads go the other way, {most} farthest: {mean.min():+.2f}")
 
 # %% [markdown] tags=["solution"]
-# **A good answer.** It gives the effect on the pairs that did *not* choose the head, and says whether the interval leaves zero out. It sets it beside the control: there, too, some head looked best on the pairs that chose it, and that effect
+# **A good answer.** It gives the effect on the pairs that did *not* choose the head, and says whether the interval excludes zero. It sets it beside the control: there, too, some head looked best on the pairs that chose it, and that effect
 # is chance. It warns that twelve pairs are few, and that a narrower attention is not yet a copy: the next step is where this head looks, `token_pairs(ids)["induction"]` of lesson 3, and whether the model predicts the
 # repeated token better. And it reports the heads that go the other way.
 
@@ -277,7 +277,7 @@ for name, sample in (
 # | **Measurement** | one length for all, causal pairs only, same treatment for both sides; each choice has a reason | correct, but a choice that matters (length, first token, head) has no reason | future counted, lengths mixed, or scores and shares confused |
 # | **Control and chance** | a control that could have shown the effect; interval or test with texts as the unit; heads chosen on other texts than those tested; says how many things were tried | one of these is missing | single examples, or an interval over scores taken for one over texts |
 # | **Figures and code** | axes, units, model and sample size on each figure; runs from top to bottom; others can repeat it | runs, but a figure cannot be read alone | does not run, or numbers in the text that no cell prints |
-# | **Answer** | finding, verdict and limits follow from the numbers; names what speaks against it; claims no more than the sample | right, but broader than the evidence or without limits | a conclusion that the numbers do not bear |
+# | **Answer** | finding, verdict and limits follow from the numbers; names what speaks against it; claims no more than the sample | right, but broader than the evidence or without limits | a conclusion that the numbers do not support |
 #
 # 18 or more: could be shown to others as it is. 12 to 17: sound, with a gap that the student can name. Under 12: hand back with one question: *what would have changed your mind?*
 #

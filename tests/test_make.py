@@ -353,7 +353,7 @@ def test_what_stands_in_the_way_of_an_environment(project, monkeypatch):
             "ERROR: No matching distribution found for torch==2.13.0",
             f"There is no torch==2.13.0 for {platform.system()} {platform.machine()}, Python",
         ),
-        ("something else\nERROR: the last word.", "ERROR: the last word. Once that is mended, `make lab` goes on"),
+        ("something else\nERROR: the last word.", "ERROR: the last word. Once that is fixed, `make lab` continues"),
         ("", "a command failed. Once"),
     ],
 )

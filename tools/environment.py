@@ -372,7 +372,7 @@ def remedy(text, options):
             )
             return "%s Then run `make %s` again." % (advice, options.what)
     last = text.strip().splitlines()[-1:] or ["a command failed"]
-    return "%s. Once that is mended, `make %s` goes on from there." % (last[0].rstrip("."), options.what)
+    return "%s. Once that is fixed, `make %s` continues from there." % (last[0].rstrip("."), options.what)
 
 
 def environment():
