@@ -134,20 +134,20 @@ guess.reveal(
     (
         sure > 0.25,
         "on average over heads, but not head by head",
-        "many single heads lie far from a half, to both sides.",
+        "many single heads lie far from a half, on both sides.",
     ),
     (True, "yes, every head's", "no head strays far from a half."),
     overlooked={
-        "yes, every head's": "the scores of one head share its weights, and these push them all the same way.",
+        "yes, every head's": "the scores of one head share its weights, and these push most of them the same way.",
         "no, the scores of random heads are mostly negative": "plenty of heads lie above a half, too.",
         "on average over heads, but not head by head": "here no head strays far.",
     },
 )
 
 # %% [markdown]
-# *What to see:* layer 0 is balanced. In later layers, attention has mixed the tokens, so the vectors of a text share a common
-# direction. A head multiplies this direction with itself through its own random weights, and that pushes all its scores the
-# same way, up or down, as if by the toss of a coin.
+# *What to see:* layer 0 is balanced. In later layers the vectors of a text share a common direction, above all because
+# attention has mixed the tokens. A head multiplies this direction with itself through its own random weights, and that pushes
+# all its scores the same way, up or down, as if by the toss of a coin.
 #
 # This is a trap even for careful readers. Most of these heads have an interval over rows that excludes 50 %, and the interval is
 # right: other rows **of this head** would give much the same. It cannot answer "does training push heads down?", because all

@@ -1,7 +1,8 @@
 # %% [markdown]
 # # 5 · What softmax sees
 #
-# *Softmax does not see where a row of scores lies. What does it see, what makes attention sparse, and why does the first token get so much of it?*
+# *Softmax does not see where a row of scores lies. What does it see, what makes attention sparse, and why does the first
+# token get so much of it?*
 #
 # **You will be able to**
 # - give a head's scores whichever sign you like without changing any prediction, and say what that proves;
@@ -286,9 +287,9 @@ for label, values in zip(
     print(f"{label:>36}: {values.min():+.2f} to {values.max():+.2f}")
 
 # %% [markdown]
-# Over GPT-2's 144 heads, **more** negative scores go with attention to **more** tokens, the opposite of what the report expects.
-# Given the spread, much less of this is left ($-0.01$ to $+0.27$). A wide spread goes with sparse attention in every text, given
-# the fraction of negative scores or not.
+# Over GPT-2's 144 heads, **more** negative scores go with attention to **more** tokens, the opposite of what the report
+# expects (within layer 11 it is the reverse). Given the spread, much less of this is left ($-0.01$ to $+0.27$). A wide spread
+# goes with sparse attention in every text, given the fraction of negative scores or not.
 #
 # And the first of these correlations is not even a fact about the model, for we can choose it. Give all heads of the loaded
 # model that are sparser than the median a gauge with negative scores, and all others a gauge with positive ones:
@@ -372,7 +373,7 @@ lines = {
     f"effective tokens (as it is {left[0, 0]:.2f}) without content": left[:, 1].round(2),
     f"effective tokens (as it is {left[0, 0]:.2f}) without query bias": left[:, 2].round(2),
     f"share of the first key (as it is {share[0, 0]:.2f}) without query bias": share[:, 2].round(2),
-    "layers where the query bias' gap is above 0": (query_bias > 0).sum(1),
+    "layers where the query bias's gap is above 0": (query_bias > 0).sum(1),
 }
 Markdown(
     f"| real GPT-2, nine tokens | {' | '.join(gpt2['fold_names'])} |\n| --- | --- | --- | --- |\n"

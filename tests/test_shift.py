@@ -394,6 +394,8 @@ def test_what_lesson_5_tells_of_shares_and_sparsity():
         )
         with_tokens = [spearmanr(values, tokens).statistic for values in (negative, spread)]
         assert 0.35 < with_tokens[0] < 0.53 and -0.93 < with_tokens[1] < -0.82
+        last_layer = (figures[f"text_{name}"][place, 11] for name in ("fraction_negative", "effective_tokens"))
+        assert spearmanr(*last_layer).statistic < -0.2
 
 
 def test_the_shipped_figures_of_each_prompt_equal_loops(prompts, terms):
