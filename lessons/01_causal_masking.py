@@ -108,7 +108,7 @@ guess = predict_number(
 
 # %%
 mask = causal_mask(4)
-plot_mask(mask, tokens).set_title("The causal mask: each row sees one key more")
+plot_mask(mask, tokens).set_title("The causal mask: each row sees one more key")
 show_figure("A 4 by 4 table of query by key. The diagonal and everything below it are visible: 1, 2, 3 and 4 keys.")
 
 # %%
@@ -228,7 +228,7 @@ guess.reveal(
 
 # %% [markdown]
 # The library transformers, which runs GPT-2 here, is no exception. Until 2022 it masked with -10,000, and people who
-# trained models with it reported the same leak (issues 3181 and 15199). Which number does your model mask with? Let us look
+# trained models with it reported the same leak (issues 3181 and 15199). Which number does your model mask with? We look
 # at what its first attention block receives.
 
 # %%

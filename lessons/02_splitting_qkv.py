@@ -199,7 +199,7 @@ says(
     (sum(equal.values()) == 1, "Only one of the six choices gives the model's own attention."),
     (
         True,
-        f"{sum(equal.values())} of the six choices give the model's own attention here; the values decide between them.",
+        f"{sum(equal.values())} of the six choices give the model's own attention; this text cannot tell them apart.",
     ),
 )
 

@@ -138,11 +138,7 @@ says(
         f"In the {who(model)} the largest share of a row is still {trained:.2f} on average after dividing, far above the "
         f"control's {divided:.2f}. The divisor did not keep training from spreading the scores.",
     ),
-    (
-        True,
-        f"In the {who(model)} the largest share of a row is {trained:.2f} on average, not far above the control's "
-        f"{divided:.2f}.",
-    ),
+    (True, f"In the {who(model)} the mean largest share is {trained:.2f}, not far above the control's {divided:.2f}."),
 )
 
 # %% [markdown]
@@ -157,7 +153,7 @@ says(
 # 5, head 1, both counted from 0.
 
 # %%
-# The head in which a negative score wins most rows.
+# The head in which a negative score wins the most rows.
 wins = torch.stack([(mask_scores(capture.scores(n)).amax(-1) < 0).sum(-1) for n in capture.layers])  # (layer, head)
 layer, head = divmod(wins.argmax().item(), n_heads)
 raw = capture.scores(layer, head)
@@ -170,7 +166,7 @@ fig, axes = plt.subplots(2, 2, figsize=(12, 10.4), layout="constrained")
 limit = attn_scores.abs().max().item()  # one scale for the same numbers
 plot_scores(raw, labels, axes[0, 0]).set_title("raw_scores: q · k")
 plot_scores(attn_scores, labels, axes[0, 1], label="score", limit=limit).set_title("attn_scores: divided by the root")
-plot_scores(masked_scores, labels, axes[1, 0], label="score", limit=limit).set_title("masked_scores: the past alone")
+plot_scores(masked_scores, labels, axes[1, 0], label="score", limit=limit).set_title("masked_scores: no future")
 plot_pattern(pattern, labels, axes[1, 1]).set_title("pattern: after softmax")
 fig.suptitle(f"{who(model)}, L{layer}H{head}")
 show_figure(
@@ -302,7 +298,8 @@ guess.reveal(
 # %% [markdown]
 # So attention without softmax is no fixed mix either: the weights $q \cdot k$ still depend on the text. It is the simplest
 # linear attention (linear in the number of tokens: Katharopoulos et al. 2020). The softmax makes the weights positive and
-# makes them sum to 1. So an output is an average of the values, and a large score takes attention *away* from the other keys.
+# makes them sum to 1. So an output is a weighted average of the values, and a large score takes attention *away* from other
+# keys.
 
 # %% [markdown]
 # ## 4. What heads look for
@@ -472,7 +469,7 @@ says(
 # residual stream which token stands before it. The induction head's *key* reads this: "before me stood X". Its *query*
 # asks: "I am X; what comes after an X?" This is called **K-composition**.
 #
-# If that is right, the induction head must lose its target when the previous-token head falls silent. We can test it: we
+# If that is right, the induction head should lose its target when the previous-token head falls silent. We can test it: we
 # replace the previous-token head's output by its mean over the tokens, so that it says the same everywhere, and measure again.
 
 # %%
@@ -604,7 +601,7 @@ guess.reveal(
 )
 
 # %% [markdown]
-# So the fair question is: does the head give the adjective **more than it gives other content words at the same distance**?
+# The fair question is: does the head give the adjective **more than it gives other content words at the same distance**?
 # Function words such as "the" are left out of the comparison, because heads treat them differently. There is one more trap:
 # if we choose the best of all heads on these phrases and report its excess on the *same* phrases, luck inflates the number.
 # So we choose the head on every other phrase and measure it on the rest, and then the other way round.
