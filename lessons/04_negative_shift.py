@@ -33,7 +33,7 @@
 #
 # > **The report:** Raw scores "should" scatter symmetrically about zero. GPT-2's are shifted strongly to the negative.
 #
-# This lesson measures the shift. Its samples come from three sources, and each figure names its own: **real GPT-2, recorded**
+# This lesson measures the shift. Its samples come from three sources; each figure names its own: **real GPT-2, recorded**
 # (short texts, whose statistics ship with headlab), the **loaded model**, and the untrained **random control**.
 
 # %%
@@ -156,8 +156,7 @@ guess.reveal(
 # %% [markdown]
 # ## 2. What GPT-2 shows
 #
-# `gpt2_reference` holds what headlab measured on recordings of GPT-2 small. We start with the first five texts, prompts of 6 or 7
-# tokens.
+# `gpt2_reference` holds what headlab measured on recordings of GPT-2 small. We start with the first five, of 6 or 7 tokens.
 
 # %%
 gpt2 = gpt2_reference()
@@ -244,7 +243,7 @@ print("single texts:", ", ".join(f"{share:.0%}" for share in by_text))
 # | Would other texts do the same? | texts | ten are few, and of different lengths: look at the single texts |
 # | **Does training shift heads?** | training runs | **none**: there is one GPT-2 small, so there is no interval |
 #
-# For the last question a second model helps more than any resampling, but two runs are still only two.
+# For the last question a second model helps more than any resampling; but two runs are only two.
 #
 # How far astray does the wrong unit lead? In a simulation we know the truth. Each text has a level of its own; we measure five
 # texts of 30 rows each; the mean over all possible texts is 70 %.
@@ -332,10 +331,10 @@ show_figure(
 )
 
 # %% [markdown]
-# *What to see:* query by query the ten texts agree. The first row holds a single score, the first token's with itself, and it
-# is negative in only 14 to 17 % of the heads; the second row is at 49 to 59 %; from the sixth on, 75 % and more are negative.
-# **A longer text has more of these late rows, so its total is higher**: 67 to 73 % at 6 or 7 tokens, 78 to 80 % at 11 or 12.
-# Layer 11 goes from 25 to 42 % at 6 or 7 tokens to 39 to 46 % at 11 or 12.
+# *What to see:* query by query the ten texts agree. The first row's single score is negative in only 14 to 17 % of the heads;
+# the second row is at 49 to 59 %; from the sixth on, 75 % and more are negative. **A longer text has more of these late rows,
+# so its total is higher**: 67 to 73 % at 6 or 7 tokens, 78 to 80 % at 11 or 12. Layer 11 goes from 25 to 42 % at 6 or 7
+# tokens to 39 to 46 % at 11 or 12.
 #
 # So "70 % of GPT-2's scores are negative" is a fact about short prompts, and "layer 11 is the exception" may not hold for a
 # long text. We have no recorded scores of texts longer than 12 tokens.
@@ -392,14 +391,12 @@ guess.reveal(
 )
 
 # %% [markdown]
-# mini is one run of another, much smaller model. Size, data and length of training all differ from GPT-2's, so it cannot tell
-# what made GPT-2's shift.
+# mini is one run of a much smaller model with other training data. It cannot tell what made GPT-2's shift.
 
 # %% [markdown]
 # ## 6. Does the sign mean anything?
 #
-# The report's explanation of sparsity rests on the sign. Before we follow it, one experiment with the loaded model: we subtract
-# 1,000 from all its scores, or add 1,000.
+# The report's explanation of sparsity rests on the sign. Before we follow it, one experiment with the loaded model: we subtract 1,000 from every score, or add it.
 
 # %%
 for label, moved in (("as they are", raw), ("minus 1,000", raw - 1000), ("plus 1,000", raw + 1000)):
@@ -542,8 +539,7 @@ def my_answers(resampled, question):
 check("4.4", my_answers)
 
 # %% [markdown] tags=["solution"]
-# **So simple?** The rule is; keeping to it is not. GPT-2's five prompts give 16,128 scores, 112 pairs in each of 144 heads, and
-# still they come from one training run.
+# **So simple?** The rule is; keeping to it is not. The five prompts give 16,128 scores, all from one training run.
 
 # %% [markdown]
 # ### Exercise 4.5 · Compare like with like

@@ -138,12 +138,11 @@ guess.reveal(
 
 # %% [markdown]
 # So there is a whole family of models, one for each choice of $c$ in each head, that compute **the same function**. In one of
-# them all raw scores of this text are negative; in another none is. Physicists call such a freedom a choice of **gauge**, like
-# the level from which altitudes are measured. A statement that is true in one gauge and false in another does not describe the
-# model.
-# *"Most raw scores are negative" is such a statement.*
+# them all raw scores of this text are negative; in another none is. Physicists call such a freedom a choice of **gauge**,
+# like the level from which altitudes are measured. A statement that is true in one gauge and false in another does not
+# describe the model. *"Most raw scores are negative" is such a statement.*
 #
-# Training cannot see the gauge either. If no prediction depends on $b_k$, the loss has no gradient with respect to it:
+# Training cannot see the gauge either: if no prediction depends on $b_k$, the loss has no gradient with respect to it.
 
 # %%
 loss = torch.nn.functional.cross_entropy(model(input_ids).logits[0, :-1], input_ids[0, 1:])
@@ -157,7 +156,7 @@ says(
 )
 
 # %% [markdown]
-# Namazifar, Hazarika and Hakkani-Tur (2023) proved that the key bias is redundant. Here are the key biases of real GPT-2:
+# Namazifar, Hazarika and Hakkani-Tur (2023) proved that the key bias is redundant. Here are GPT-2's:
 
 # %%
 ax = plot_head_grid(gpt2["bias_length"][1], label="length of the key bias")
@@ -165,9 +164,8 @@ ax.set_title("Real GPT-2: the key biases of its 144 heads")
 show_figure("Lengths of 144 key biases, between 0.4 and 1.1 except L4H11 9.5, L0H1 3.8, L0H5 2.1 and L0H3 1.5.")
 
 # %% [markdown]
-# *What to see:* the key biases are of similar length, 0.4 to 1.1, except in four heads (L4H11 9.5, L0H1 3.8, L0H5 2.1, L0H3 1.5).
-# The query biases, which the loss does see, are between 0.5 and 4.4 long. We do not know why the four differ. The loss holds
-# none of them in place; the common size of the others may be what rounding errors and the optimiser left behind.
+# *What to see:* the key biases are of similar length, 0.4 to 1.1, except in four heads. The query biases, which the loss does
+# see, are between 0.5 and 4.4 long. We do not know why the four differ. The loss holds none of them in place.
 
 # %% [markdown]
 # ## 2. Numbers that no gauge moves
@@ -232,12 +230,12 @@ guess.reveal(
 )
 
 # %% [markdown]
-# *Real GPT-2, recorded, 6 to 12 tokens:* in each of the ten texts, more than 90 % of the other keys' scores lie below the first
-# key's. By layer (five prompts): 76, 87, 88, 91, 90, 98, 98, 99, 98, 99, 100 and 90 %. **This is the true core of the report's
-# claim, and it does not depend on any gauge.** And 55 to 60 % of the scores lie below their row's mean. But this skew is the
-# first key's work: without the first token it is 48 to 53 %. (The share of the first key falls along a text: 0.75 to 0.81 at the
-# third query, 0.44 to 0.56 at the tenth. Longer texts were recorded for single layers and heads only: in layer 5 it is 0.56 to
-# 0.73 over four texts of 23 to 37 tokens, for L10H7 it is 0.59 over 41 texts of 101.)
+# *Real GPT-2, recorded, 6 to 12 tokens:* in each of the ten texts, more than 90 % of the other keys' scores lie below the
+# first key's. By layer (five prompts): 76, 87, 88, 91, 90, 98, 98, 99, 98, 99, 100 and 90 %. **This is the true core of the
+# report's claim, and it does not depend on any gauge.** And 55 to 60 % of the scores lie below their row's mean. But this
+# skew is the first key's work: without the first token it is 48 to 53 %. (The share of the first key falls along a text: 0.75
+# to 0.81 at the third query, 0.44 to 0.56 at the tenth. Of longer texts we have only single layers and heads: 0.56 to 0.73 in
+# layer 5 over four texts of 23 to 37 tokens, 0.59 in L10H7 over 41 texts of 101.)
 
 # %%
 control, control_tokenizer = load_model("random")
@@ -288,8 +286,8 @@ for label, values in zip(
 
 # %% [markdown]
 # Over GPT-2's 144 heads, **more** negative scores go with attention to **more** tokens, the opposite of what the report
-# expects (within layer 11 it is the reverse). Given the spread, much less of this is left ($-0.01$ to $+0.27$). A wide spread
-# goes with sparse attention in every text, given the fraction of negative scores or not.
+# expects (within layer 11 it is the reverse). Given the spread, much less is left ($-0.01$ to $+0.27$). A wide spread goes
+# with sparse attention in every text.
 #
 # And the first of these correlations is not even a fact about the model, for we can choose it. Give all heads of the loaded
 # model that are sparser than the median a gauge with negative scores, and all others a gauge with positive ones:
@@ -362,7 +360,7 @@ guess.reveal(
 )
 
 # %% [markdown]
-# Other numbers can be computed from such a split. Here they are in all three conventions:
+# Other numbers from such a split, in all three conventions:
 
 # %%
 share, left = (gpt2[name].mean((2, 3)) for name in ("first_share_without", "effective_tokens_without"))
@@ -414,8 +412,8 @@ says(
 # %% [markdown]
 # ## 4. Why the first token?
 #
-# In GPT-2 the query bias lifts the first key. But how can it tell the first key from the others? The layers' input must be
-# different there.
+# In GPT-2 the query bias lifts the first key. But how can it tell the first key from the others? The layers' input must
+# differ there.
 
 # %%
 length, cosine = gpt2["input_length"], gpt2["input_cosine"]  # (layer, token), (layer, token, token)
@@ -453,10 +451,10 @@ show_figure(
 # 3. the **key projection** turns that into a key unlike the others';
 # 4. the **query bias** is the same for every query, and it scores this key above the rest.
 #
-# They also show that each part is dispensable: architectures that lack one of them show sinks all the same. So this is
+# They also show that each part is dispensable: architectures without it show sinks all the same. So this is
 # GPT-2's circuit, not a law.
 #
-# Our recordings show links 1 and 4, and the input of link 3. GPT-2's MLPs were not recorded, so link 2 cannot be shown. On the
+# Our recordings show links 1 and 4, and the input of link 3; GPT-2's MLPs were not recorded. On the
 # loaded model we can intervene.
 
 # %%
@@ -568,8 +566,7 @@ for name, part in (
 # | 3. keys differ | input shown: length and cosine | not tested alone |
 # | 4. the query bias sees it | shown, layer by layer, in three conventions | tested: no query bias |
 #
-# In the recordings each layer is changed alone, with the input that it has in the unchanged model. They cannot say what GPT-2
-# would predict without its query biases.
+# In the recordings each layer is changed alone. They cannot say what GPT-2 would predict without its query biases.
 
 # %% [markdown]
 # ## 5. The explorer
@@ -784,8 +781,8 @@ check("5.5", my_sink_maker)
 # %% [markdown]
 # ## What we found
 #
-# The report's words, and what the recordings say about them (GPT-2 small, ten texts of 6 to 12 tokens; the largest and the first
-# shares from the five prompts, the terms from one text of 9 tokens):
+# The report's words, and what the recordings say about them (GPT-2 small, ten short texts; the largest share from five of
+# them, the terms from one):
 
 # %%
 below, mean_below, negative = (

@@ -14,9 +14,9 @@
 #
 # **Time** about {{minutes}} minutes, exercises included. Running all cells takes {{seconds}}, on two cores.
 #
-# So far we have only looked. We have seen that raw scores are shifted, that attention is sparse, that heads have habits.
-# No picture can tell whether any of this *matters* to what the model predicts. In this lesson we reach in: we change one
-# thing while the model reads a text, and measure how much worse it predicts. Such a change is called an **intervention**.
+# We have seen that raw scores are shifted, that attention is sparse, that heads have habits. No picture can tell whether any
+# of this *matters* to what the model predicts. In this lesson we reach in: we change one thing while the model reads a text,
+# and measure how much worse it predicts. Such a change is called an **intervention**.
 
 # %%
 import matplotlib.pyplot as plt
@@ -134,7 +134,7 @@ show_figure(
 # > **The report:** Raw scores are shifted strongly to the negative. Softmax is clean and sharp because the model pushes
 # > its raw scores down to drown the noise.
 #
-# Now we can ask the loaded model. `loss_with_scores(model, ids, change)` runs it while `change(layer, raw)` stands between
+# `loss_with_scores(model, ids, change)` runs the model while `change(layer, raw)` stands between
 # the raw scores (head, query, key) of each layer and their scaling. First we undo the shift, and more: we add 50 to every raw
 # score.
 
@@ -275,9 +275,8 @@ says(
 )
 
 # %% [markdown]
-# *How to read it:* first find the minimum, then compare how steep its two sides are. In the right panel, a small number of
-# attended keys is no merit by itself: a factor of 4 makes attention sparser than the model's own, and the left panel says what
-# that is worth.
+# *How to read it:* first find the minimum, then compare how steep its two sides are. Few attended keys (right) are no merit
+# by themselves: the left panel says what a factor of 4 is worth.
 
 # %% [markdown]
 # ## 3. The sink
@@ -337,8 +336,8 @@ guess.reveal(
 )
 
 # %% [markdown]
-# Which layers, and which tokens? We take the first key away in one layer at a time. For comparison we make the attention of one
-# layer at a time even, with a factor of 0. To save time we use only the first 48 tokens of four texts.
+# Which layers, and which tokens? We take the first key away in one layer at a time. For comparison we even out one layer's
+# attention, with a factor of 0. To save time we use the first 48 tokens of four texts.
 
 
 # %%
@@ -396,8 +395,7 @@ says(
 # mean output over the text at every token, and removes only what depends on the token. **Resample** puts in what the head
 # writes on another text: typical of the head, but about the wrong text.
 #
-# `loss_without_each_head` ablates all heads of a model in turn. It runs the layers below a head only once. We use the four
-# short texts again.
+# `loss_without_each_head` ablates all heads of a model in turn. We use the four short texts again.
 
 # %%
 guess = predict(
@@ -430,7 +428,7 @@ guess.reveal(
     ),
     (True, "none", "no head does so in every one of the four texts."),
     overlooked={
-        "more than half of them": "most heads seem dispensable. Wait for the experiment with all cheap heads before you call them useless.",
+        "more than half of them": "most heads seem dispensable. Wait for the next experiment before you call them useless.",
         "some, but less than half": "count the cells above 0.05; a head counts if it does so in all four texts.",
         "none": "look at the darkest blue cells.",
     },
@@ -508,8 +506,7 @@ says(
 # Where heads cost more together than the sum of their single costs, there is **redundancy**. *Published for GPT-2 small:*
 # three "name mover" heads, L9H9, L9H6 and L10H0, supply the name at the end of sentences such as "When Mary and John went to
 # the store, John gave a drink to". When they are removed, other heads, the "backup name movers", take over their work (Wang
-# et al. 2022). McGrath et al. 2023 found such self-repair in a much larger model and called it the Hydra effect. So a small
-# cost does not mean that the head does nothing.
+# et al. 2022). McGrath et al. 2023 found such self-repair in a much larger model and called it the Hydra effect.
 
 # %% [markdown]
 # ## 5. What a head says to the logit
