@@ -403,7 +403,7 @@ assert late[0].sum() == 0 and softmax(mask_scores(loud))[0, 0] == 1
 #
 # `capture_heads` runs the model once and keeps the queries, keys and values of every head (lesson 2 shows how).
 # `capture.pattern(layer, head)` scales the raw scores by $1/\sqrt{d_\mathrm{head}}$ (lesson 3), masks them and takes the
-# softmax, with the same functions as above.
+# softmax; the last two with the same functions as above.
 
 # %%
 data_flow("scores", "pattern", model=model)

@@ -115,7 +115,7 @@ control_capture = capture_heads(control, control_tokenizer(text, return_tensors=
 
 
 def sizes_of(capture):
-    """Over all heads: deviation of the scaled scores, and the largest share of a row, undivided and divided."""
+    """Over all heads: standard deviation of the scaled scores, and the largest share of a row, undivided and divided."""
     raw = torch.stack([capture.scores(layer) for layer in capture.layers])  # (layer, head, query, key)
     divisors = torch.tensor(capture.divisors)[:, None, None, None]
     spread = (raw / divisors)[..., causal_mask(raw.shape[-1])].std(-1).mean().item()
@@ -123,7 +123,7 @@ def sizes_of(capture):
     return spread, *largest
 
 
-print("                        deviation when divided   largest share: undivided   divided")
+print("                        std. dev. when divided   largest share: undivided   divided")
 sizes = {}
 for name, captured in (("random control", control_capture), (who(model), capture)):
     sizes[name] = sizes_of(captured)
