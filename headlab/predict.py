@@ -116,7 +116,8 @@ class Prediction(_Question):
 
         branches: (condition, choice, why it holds), tried in order, as in `says`; the choice is None where none of
         them holds or the measurement cannot tell. overlooked: {choice: what a reader who chose it overlooked}, for
-        every choice that may turn out wrong; the sentence must be true whichever of the others holds.
+        every choice that is wrong where another holds; the sentence must be true whichever of the others does. A choice
+        without a sentence is named alone where none holds.
         """
         for place, branch in enumerate(branches):
             fits = isinstance(branch, tuple | list) and len(branch) == 3
@@ -126,13 +127,16 @@ class Prediction(_Question):
         wrong = [choice for choice in self.choices if choice != holds]
         for choice in overlooked:
             expect(choice in self.choices, "overlooked", self._known, repr(choice))
-        missing = [choice for choice in wrong if choice not in overlooked]
+        missing = [choice for choice in wrong if choice not in overlooked and holds is not None]
         expect(not missing, "overlooked", f"a sentence for {missing}", f"only {list(overlooked)}")
         wrong.sort(key=lambda choice: choice != self.answer)  # the reader's own first
         yours = {choice: " (your choice)" if choice == self.answer else "" for choice in self.choices}
         self._tell(
             f"None of the choices: {because}" if holds is None else f"✓ {holds}{yours[holds]}: {because}",
-            *(f"✗ {choice}{yours[choice]}: {overlooked[choice]}" for choice in wrong),
+            *(
+                f"✗ {choice}{yours[choice]}" + (f": {overlooked[choice]}" if choice in overlooked else "")
+                for choice in wrong
+            ),
         )
 
     @property

@@ -246,9 +246,9 @@ with torch.no_grad():
     model(input_ids)
 handle.remove()
 model_mask = received.get("attention_mask")
-lowest = model_mask.min().item() if isinstance(model_mask, torch.Tensor) else None
+lowest = model_mask.min() if isinstance(model_mask, torch.Tensor) else torch.tensor(torch.nan)
 says(
-    (lowest is None, f"The {who(model)} receives no mask: its attention code applies one of its own."),
+    (lowest.isnan(), f"The {who(model)} receives no mask: its attention code applies one of its own."),
     (lowest == -float("inf"), f"The {who(model)} adds -inf to the future's scores."),
     (
         lowest == torch.finfo(model.dtype).min,

@@ -105,6 +105,16 @@ def test_a_prediction_may_hold_for_none_of_the_choices(capsys):
     ]
 
 
+def test_where_no_choice_holds_one_without_a_sentence_is_named_alone(capsys):
+    lines = revealed(capsys, "10", (True, None, "it is 12."))
+    assert lines[1:] == [
+        "None of the choices: it is 12.",
+        "✗ 10 (your choice)",
+        "✗ 6: the diagonal.",
+        "✗ 16: the mask.",
+    ]
+
+
 def test_a_reveal_that_does_not_fit_its_prediction_is_refused(capsys):
     for branch in ((True, "7", "why."), (True, "10")):
         with pytest.raises(ValueError, match="^branch 0: expected [^\n]*, got [^\n]*$"):
