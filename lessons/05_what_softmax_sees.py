@@ -401,12 +401,17 @@ says(
         all(led) and max(cut) < 0.8,
         f"{who(model)}: in all conventions the query bias leads, and without it the first key loses more than a fifth of its share.",
     ),
+    (not apart, f"{who(model)}: there is no sink here whose cause the terms could tell."),
     (not any(led), f"{who(model)}: in no convention does the query bias lead."),
     (
         min(cut) < 0.8 < max(cut),
         f"{who(model)}: whether the query bias carries the sink depends on the convention. That is no finding.",
     ),
-    (True, f"{who(model)}: the conventions do not agree on which term leads, or the sink hardly needs the query bias."),
+    (
+        min(cut) >= 0.8,
+        f"{who(model)}: in all conventions the first key keeps four fifths of its share or more without the query bias.",
+    ),
+    (True, f"{who(model)}: the conventions do not agree on which term leads."),
 )
 
 # %% [markdown]

@@ -155,8 +155,9 @@ MADE_UP = {
             1: {"query_bias": np.array([[9.0], [9.0], [9.0]]), "content": np.array([[1.0], [1.0], [5.0]])},
         },
         "says: all(led) and max(cut) < 0.8": {
-            1: {"model": MODEL, "led": [False, False, False], "cut": [0.5, 0.5, 0.9]},
-            3: {"model": MODEL, "led": [True, True, True], "cut": [0.9, 0.9, 1.0]},
+            2: {"model": MODEL, "apart": True, "led": [False, False, False], "cut": [0.5, 0.5, 0.9]},
+            4: {"model": MODEL, "apart": True, "led": [True, True, True], "cut": [0.9, 0.9, 1.0]},
+            5: {"model": MODEL, "apart": True, "led": [True, False, True], "cut": [0.5, 0.5, 0.7]},
         },
         "reveal: not sinks.any()": {
             2: BEFORE | {"moved": t([-0.05, 0.05]), "after": {"places exchanged": t([0.55, 0.1])}},
