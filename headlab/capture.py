@@ -9,7 +9,7 @@ from transformers import GPT2LMHeadModel
 
 from headlab._expect import expect, expect_full_precision, expect_tensor, expect_whole, shown
 from headlab.contrast import decompose_scores
-from headlab.density import ScoreHistogram
+from headlab.histogram import ScoreHistogram
 from headlab.masking import causal_mask
 from headlab.scores import attention_pattern, raw_scores
 from headlab.splitting import split_heads, split_qkv

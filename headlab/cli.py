@@ -117,7 +117,7 @@ def show(file, plot=None):
 
 
 def _loaded(file):
-    from headlab.density import ScoreHistogram
+    from headlab.histogram import ScoreHistogram
 
     try:
         return ScoreHistogram.load(file)

@@ -49,7 +49,7 @@ from headlab._expect import (
     real_array,
     shown,
 )
-from headlab.density import ScoreHistogram
+from headlab.histogram import ScoreHistogram
 from headlab.profiles import bootstrap_mean
 
 MAPS = MappingProxyType(

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from headlab._expect import expect, expect_list, expect_whole, shown
 from headlab.capture import count_scores
-from headlab.density import ScoreHistogram
+from headlab.histogram import ScoreHistogram
 from headlab.hub_errors import this_python
 from headlab.models import load_model, model_name, resolve
 

@@ -31,9 +31,10 @@ from scipy.signal import find_peaks
 from scipy.stats import gaussian_kde, norm
 
 from headlab.capture import capture_heads, count_scores
-from headlab.density import ScoreHistogram, choose_bandwidth, cross_validation_scores, fast_kde, kde
+from headlab.density import choose_bandwidth, cross_validation_scores, fast_kde, kde
 from headlab.exercises import check
 from headlab.explorers import DensityExplorer
+from headlab.histogram import ScoreHistogram
 from headlab.masking import causal_mask
 from headlab.models import load_model
 from headlab.plots import MAPS, plot_density, plot_layers, plot_ridgelines, plot_score_histogram, plot_strips

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from headlab.capture import _causal_scores, capture_heads, count_scores, score_terms
-from headlab.density import ScoreHistogram
+from headlab.histogram import ScoreHistogram
 from headlab.masking import causal_mask
 
 TEXT = "The old man looked at the little white house by the sea."

@@ -35,7 +35,8 @@ from headlab.contrast import (
     effective_tokens,
     row_contrast,
 )
-from headlab.density import ScoreHistogram, choose_bandwidth, cross_validation_scores, fast_kde, kde
+from headlab.density import choose_bandwidth, cross_validation_scores, fast_kde, kde
+from headlab.histogram import ScoreHistogram
 from headlab.interventions import (
     logit_attribution,
     logit_terms,

@@ -25,9 +25,10 @@ from headlab.contrast import (
     effective_tokens,
     row_contrast,
 )
-from headlab.density import ScoreHistogram, choose_bandwidth, cross_validation_scores, fast_kde, kde
+from headlab.density import choose_bandwidth, cross_validation_scores, fast_kde, kde
 from headlab.download import SHORT_NAMES, repo_of
 from headlab.exercises import EXERCISES, check
+from headlab.histogram import ScoreHistogram
 from headlab.masking import causal_mask, mask_scores, softmax
 from headlab.models import load_model, model_name, token_strings
 from headlab.profiles import (

@@ -17,7 +17,7 @@ from matplotlib.font_manager import FontProperties, findfont, get_font
 
 from headlab import explorers
 from headlab.capture import count_scores
-from headlab.density import ScoreHistogram
+from headlab.histogram import ScoreHistogram
 from headlab.masking import mask_scores
 from headlab.plots import (
     as_label,

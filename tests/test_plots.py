@@ -7,7 +7,8 @@ import torch
 from matplotlib.colors import to_rgb
 
 from headlab import plots
-from headlab.density import ScoreHistogram, kde
+from headlab.density import kde
+from headlab.histogram import ScoreHistogram
 from headlab.plots import (
     MAPS,
     plot_bands,

@@ -17,7 +17,7 @@ from filelock import FileLock
 
 from headlab import cli, download, streaming
 from headlab.capture import count_scores
-from headlab.density import ScoreHistogram
+from headlab.histogram import ScoreHistogram
 from headlab.models import MINI
 from headlab.streaming import profile_texts
 

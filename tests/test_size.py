@@ -6,7 +6,8 @@ import torch
 from scipy.stats import norm
 
 import headlab.shift
-from headlab.density import _EDGES, ScoreHistogram, fast_kde
+from headlab.density import fast_kde
+from headlab.histogram import _EDGES, ScoreHistogram
 from headlab.masking import causal_mask
 from headlab.plots import MOST_LABELS, plot_layers, plot_mask, plot_score_histogram, plot_scores
 from headlab.profiles import bootstrap_mean, layer_densities
