@@ -605,7 +605,84 @@ STATISTICS = {
 }
 
 
-class HeadExplorer(anywidget.AnyWidget):
+def page_side(name):
+    """A file of the page's side, after the one with what all explorers in the browser share."""
+    return "".join((HERE / part).read_text(encoding="utf-8") for part in (f"page{Path(name).suffix}", name))
+
+
+class PageExplorer(anywidget.AnyWidget):
+    """An explorer that is drawn in the browser: what those of lessons 3 and 8 share.
+
+    A subclass says in `prepare` what the page needs to know of a text and in `lines` what it shows in words; `kept`
+    names the traits, beside text and error, that a saved page starts from.
+    """
+
+    title = ""
+    maps = ("score",)  # of MAPS, whose colours the page gets
+    kept = ()
+    text = traitlets.Unicode().tag(sync=True)
+    error = traitlets.Unicode().tag(sync=True)
+    shown = traitlets.Dict().tag(sync=True)
+    palettes = traitlets.Bytes().tag(sync=True)
+
+    def __init__(self, model, tokenizer, text, look=capture_heads, **choice):
+        self._name = model_name(model)
+        self._read = text_reader(model, tokenizer, look)
+        palettes = b"".join(MAPS[name](range(256), bytes=True).tobytes() for name in self.maps)
+        super().__init__(text=text, shown=self.prepare(text), palettes=palettes, **choice)
+        self.observe(self._follow_text, "text")
+
+    def prepare(self, text):
+        """What the page needs to show this text, a dict."""
+        raise NotImplementedError
+
+    def lines(self):
+        """What is chosen and what it shows, in a few lines of words."""
+        raise NotImplementedError
+
+    def _follow_text(self, change):
+        try:
+            shown = self.prepare(self.text)
+        except Exception as error:
+            self.error = one_line(error)
+        else:
+            with self.hold_sync():
+                self.shown, self.error = shown, ""
+
+    def to_html(self):
+        """The explorer as it stands as a piece of HTML that needs no kernel, no network and no other file.
+
+        Where scripts do not run, it shows its summary.
+        """
+        shown = {name: as_text(value) for name, value in self.shown.items()}
+        state = {name: getattr(self, name) for name in ("text", "error", *self.kept)}
+        state |= {"shown": shown, "palettes": as_text(self.palettes)}
+        still = "".join(f"<p>{html.escape(line)}</p>" for line in [self._description(), *self.lines()])
+        data = json.dumps(state).replace("<", "\\u003c")  # so that no text can end the script
+        return (
+            f"<style>{self._css}</style><div>{still}</div><script>{{"
+            "const place = document.currentScript.previousElementSibling;"
+            f"const state = {data};"
+            f'import("data:text/javascript;base64,{as_text(str(self._esm).encode())}").then((explorer) => {{'
+            "place.replaceChildren(); explorer.renderStill(state, place); });"
+            "}</script>"
+        )
+
+    def _description(self):
+        return f"{self.title} of {self._name}: run this cell to use it."
+
+    def _repr_mimebundle_(self, **kwargs):
+        bundle = super()._repr_mimebundle_(**kwargs)
+        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+        return {**data, "text/html": self.to_html(), "text/plain": self._description()}, metadata
+
+
+def as_text(value):
+    """Bytes in base64; anything else as it is."""
+    return base64.b64encode(value).decode() if isinstance(value, bytes) else value
+
+
+class HeadExplorer(PageExplorer):
     """Lesson 3: every head of a text from raw score to pattern, drawn in the browser from scores that are sent once.
 
     model, tokenizer: as load_model gives them; text: what to show first, at most MAX_TOKENS tokens. `layer`, `head`
@@ -614,23 +691,17 @@ class HeadExplorer(anywidget.AnyWidget):
     Introduced in lesson 3.
     """
 
-    _esm = HERE / "head_explorer.js"
-    _css = HERE / "head_explorer.css"
-    text = traitlets.Unicode().tag(sync=True)
+    _esm, _css = page_side("head_explorer.js"), page_side("head_explorer.css")
+    title = "Head explorer"
+    maps = ("score", "share")
+    kept = ("layer", "head")
     layer = traitlets.Int(0).tag(sync=True)
     head = traitlets.Int(0).tag(sync=True)
-    error = traitlets.Unicode().tag(sync=True)
-    shown = traitlets.Dict().tag(sync=True)
-    palettes = traitlets.Bytes().tag(sync=True)
 
     def __init__(self, model, tokenizer, text, layer=0, head=0):
-        self._name = model_name(model)
-        self._read = text_reader(model, tokenizer)
-        colours = [MAPS[name](range(256), bytes=True).tobytes() for name in ("score", "share")]
-        super().__init__(text=text, layer=layer, head=head, shown=self._all_heads(text), palettes=b"".join(colours))
-        self.observe(self._follow_text, "text")
+        super().__init__(model, tokenizer, text, layer=layer, head=head)
 
-    def _all_heads(self, text):
+    def prepare(self, text):
         """What the page needs to draw any head of this text."""
         self._reading = capture, labels = self._read(text)
         scores = torch.stack([capture.scores(layer) for layer in capture.layers])  # (layer, head, query, key)
@@ -646,14 +717,9 @@ class HeadExplorer(anywidget.AnyWidget):
             "scores": scores.numpy().astype("<f4").tobytes(),
         }
 
-    def _follow_text(self, change):
-        try:
-            shown = self._all_heads(self.text)
-        except Exception as error:
-            self.error = one_line(error)
-        else:
-            with self.hold_sync():
-                self.shown, self.error = shown, ""
+    def lines(self):
+        """The summary of the chosen head."""
+        return self.shown["summaries"][self.layer * self.shown["n_heads"] + self.head]
 
     @traitlets.validate("layer", "head")
     def _expect_place(self, proposal):
@@ -679,36 +745,7 @@ class HeadExplorer(anywidget.AnyWidget):
             fit_labels(ax.xaxis, ax.yaxis)
         png = BytesIO()
         figure.savefig(png)
-        return still(png.getvalue(), self._name, head_summary(capture, labels, self.layer, self.head))
-
-    def to_html(self):
-        """The explorer as it stands as a piece of HTML that needs no kernel, no network and no other file.
-
-        Where scripts do not run, it shows its summary.
-        """
-        shown = {**self.shown, "scores": base64.b64encode(self.shown["scores"]).decode()}
-        state = {name: getattr(self, name) for name in ("text", "layer", "head", "error")}
-        state |= {"shown": shown, "palettes": base64.b64encode(self.palettes).decode()}
-        script = base64.b64encode(str(self._esm).encode()).decode()
-        lines = shown["summaries"][self.layer * shown["n_heads"] + self.head]
-        still = "".join(f"<p>{html.escape(line)}</p>" for line in [self._description(), *lines])
-        data = json.dumps(state).replace("<", "\\u003c")  # so that no text can end the script
-        return (
-            f"<style>{self._css}</style><div>{still}</div><script>{{"
-            "const place = document.currentScript.previousElementSibling;"
-            f"const state = {data};"
-            f'import("data:text/javascript;base64,{script}").then((explorer) => {{'
-            "place.replaceChildren(); explorer.renderStill(state, place); });"
-            "}</script>"
-        )
-
-    def _description(self):
-        return f"Head explorer of {self._name}: run this cell to use it."
-
-    def _repr_mimebundle_(self, **kwargs):
-        bundle = super()._repr_mimebundle_(**kwargs)
-        data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-        return {**data, "text/html": self.to_html(), "text/plain": self._description()}, metadata
+        return still(png.getvalue(), self._name, self.lines())
 
 
 def head_summary(capture, labels, layer, head):

@@ -1,5 +1,4 @@
-// The page's side of the head explorer. Python sends the raw scores of every head once; all else happens here, so
-// that it works in JupyterLab (`render`, called by anywidget) and in a saved page without a kernel (`renderStill`).
+// The head explorer's own part. Python sends the raw scores of every head once; all else happens here.
 
 const THUMB = 36; // pixels of the largest thumbnail in the overview, its frame included
 const GAP = 16; // pixels between two panels
@@ -79,13 +78,6 @@ function outline(context, x, y, width, height) {
   }
 }
 
-function element(tag, attributes = {}, ...children) {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.append(...children);
-  return made;
-}
-
 /** A number as a reader wants it: four decimals, a true minus sign, and the infinite as such. */
 function shown(value) {
   return (value === -Infinity ? "-∞" : value.toFixed(4)).replace("-", "−");
@@ -104,15 +96,13 @@ class Explorer {
   }
 
   build(root, live) {
-    // JupyterLab takes the arrow keys for itself unless the element that has the focus says otherwise.
-    const keys = { "data-lm-suppress-shortcuts": "true" };
     this.heading = element("p", { class: "heading" });
-    this.text = element("input", { type: "text", ...keys, spellcheck: "false" });
+    this.text = element("input", { type: "text", ...KEYS, spellcheck: "false" });
     this.error = element("p", { class: "error", role: "alert" });
-    this.sliders = ["layer", "head"].map((name) => element("input", { type: "range", min: 0, name, ...keys }));
+    this.sliders = ["layer", "head"].map((name) => element("input", { type: "range", min: 0, name, ...KEYS }));
     this.name = element("output");
-    this.overview = element("canvas", { tabindex: 0, role: "application", class: "overview", ...keys });
-    this.panels = element("canvas", { tabindex: 0, role: "application", class: "panels", ...keys });
+    this.overview = element("canvas", { tabindex: 0, role: "application", class: "overview", ...KEYS });
+    this.panels = element("canvas", { tabindex: 0, role: "application", class: "panels", ...KEYS });
     this.pair = element("p", { class: "pair", "aria-live": "polite" });
     this.values = element("p", { class: "values", "aria-live": "polite" });
     this.summary = element("div", { class: "summary", "aria-live": "polite" });
@@ -125,7 +115,7 @@ class Explorer {
     const hint = "Choose a head above or with the sliders; point at a cell below, or move the mark with the arrow keys.";
     this.root = element(
       "div",
-      { class: "headlab-heads" },
+      { class: "headlab-page headlab-heads" },
       this.heading,
       live ? element("label", {}, "Text ", this.text) : "",
       live ? this.error : "",
@@ -156,11 +146,11 @@ class Explorer {
     on(this.text, "change", () => this.set({ text: this.text.value }));
     on(this.text, "keydown", (event) => event.key === "Enter" && this.set({ text: this.text.value }));
     on(this.overview, "pointerdown", (event) => this.choose(this.headAt(event)));
-    on(this.overview, "keydown", (event) => this.step(event, (rows, columns) => {
+    on(this.overview, "keydown", (event) => step(event, (rows, columns) => {
       this.choose({ layer: this.model.get("layer") + rows, head: this.model.get("head") + columns });
     }));
     for (const event of ["pointermove", "pointerdown"]) on(this.panels, event, (where) => this.mark(this.cellAt(where)));
-    on(this.panels, "keydown", (event) => this.step(event, (rows, columns) => {
+    on(this.panels, "keydown", (event) => step(event, (rows, columns) => {
       this.mark([this.cell[0] + rows, this.cell[1] + columns]);
     }));
     this.handlers = {
@@ -190,14 +180,6 @@ class Explorer {
   choose({ layer = this.model.get("layer"), head = this.model.get("head") }) {
     const within = (value, n) => Math.max(0, Math.min(n - 1, value));
     this.set({ layer: within(layer, this.nLayers), head: within(head, this.nHeads) });
-  }
-
-  step(event, move) {
-    const steps = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
-    if (!steps) return;
-    event.preventDefault();
-    event.stopPropagation();
-    move(...steps);
   }
 
   /** A text has come: its tokens and the scores of all its heads. */
@@ -392,33 +374,13 @@ class Explorer {
   }
 }
 
-/** A copy of the bytes that stands on its own, since a view may start at an odd place of a larger buffer. */
-function bytes(view) {
-  return new Uint8Array(view.buffer, view.byteOffset, view.byteLength).slice();
-}
-
 function render({ model, el }) {
   const explorer = new Explorer(model, el, true);
   return () => explorer.remove();
 }
 
-/** The explorer in a page without a kernel: `state` holds what Python would have sent, its bytes in base64. */
 export function renderStill(state, el) {
-  const decode = (text) => new DataView(Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer);
-  state.palettes = decode(state.palettes);
-  state.shown.scores = decode(state.shown.scores);
-  const events = new EventTarget();
-  const model = {
-    get: (name) => state[name],
-    set: (name, value) => {
-      state[name] = value;
-      events.dispatchEvent(new Event(`change:${name}`));
-    },
-    on: (event, action) => events.addEventListener(event, action),
-    off: (event, action) => events.removeEventListener(event, action),
-    save_changes: () => {},
-  };
-  new Explorer(model, el, false);
+  new Explorer(stillModel(state, "scores"), el, false);
 }
 
 export default { render };

@@ -56,17 +56,7 @@ def loss_with_scores(model, input_ids, change):
     Introduced in lesson 8. Source: the report, for the question.
     """
     _expect_function(change)
-
-    def attend(module, query, key, value, scaling, lengths):
-        outputs = torch.zeros_like(value)  # (text, H, T, D)
-        for text, n in enumerate(lengths):
-            raw = raw_scores(query[text, :, :n], key[text, :, :n])  # (H, n, n)
-            scores = mask_scores(_changed(change, module.layer_idx, raw, allow_minus_infinity=True))
-            _expect_some_key(scores, module.layer_idx)
-            outputs[text, :, :n] = head_outputs(softmax(scores * scaling), value[text, :, :n])
-        return outputs
-
-    return _losses(model, input_ids, attend)
+    return _losses(model, input_ids, _attend_with_scores(change))
 
 
 def loss_with_biases(model, input_ids, change):
@@ -90,20 +80,28 @@ def loss_with_biases(model, input_ids, change):
     return _losses(model, input_ids, attend)
 
 
-def loss_without_heads(model, input_ids, heads, replace="mean", other=None):
+def loss_without_heads(model, input_ids, heads, replace="mean", other=None, change=None):
     """The loss when the outputs of some heads are replaced: what the prediction owes to them, all at once.
 
     model, input_ids and what is returned: as in `loss`. heads: a list of (layer, head), in any order. replace: "zero";
     "mean", the head's mean output over the text's own tokens; or "resample", its output at the same positions of
-    another text, `other` (T,) or (1, T), which is at least as long. Raises on heads that are not there.
+    another text, `other` (T,) or (1, T), which is at least as long. change: what stands between the raw scores and
+    their scaling at the same time, as in `loss_with_scores`; `other` is read without it. Raises on heads that are not
+    there.
     Introduced in lesson 8. Source: Wang et al. 2022, "Interpretability in the Wild" (mean); Chan et al. 2022, "Causal
     Scrubbing" (resample).
     """
     replacement = _replacement(model, input_ids, replace, other)
-    removed = _checked_heads(model, heads)
+    removed, with_scores = expect_heads(model, heads), None
+    if change is not None:
+        _expect_function(change)
+        with_scores = _attend_with_scores(change)
 
     def attend(module, query, key, value, scaling, lengths):
-        outputs = _own_outputs(query, key, value, scaling)  # (text, H, T, D)
+        if with_scores:
+            outputs = with_scores(module, query, key, value, scaling, lengths)  # (text, H, T, D)
+        else:
+            outputs = _own_outputs(query, key, value, scaling)
         here = removed[module.layer_idx]
         for text, n in enumerate(lengths):
             outputs[text, here, :n] = replacement(module.layer_idx, outputs[text, :, :n])[here]
@@ -200,6 +198,21 @@ def _losses_without_each_head(model, ids, replacement):
                     part = above(part)
                 losses.append(_cross_entropy(model, body.ln_f(part), ids))
     return torch.cat(losses).unflatten(0, (-1, n_heads))
+
+
+def _attend_with_scores(change):
+    """An `attend` for `_attention` in which `change(layer, raw)` stands between raw scores and scaling."""
+
+    def attend(module, query, key, value, scaling, lengths):
+        outputs = torch.zeros_like(value)  # (text, H, T, D)
+        for text, n in enumerate(lengths):
+            raw = raw_scores(query[text, :, :n], key[text, :, :n])  # (H, n, n)
+            scores = mask_scores(_changed(change, module.layer_idx, raw, allow_minus_infinity=True))
+            _expect_some_key(scores, module.layer_idx)
+            outputs[text, :, :n] = head_outputs(softmax(scores * scaling), value[text, :, :n])
+        return outputs
+
+    return attend
 
 
 def _own_outputs(query, key, value, scaling):
@@ -365,7 +378,7 @@ def _checked_texts(model, input_ids):
     return texts
 
 
-def _checked_heads(model, heads):
+def expect_heads(model, heads):
     """The heads to remove, as one list for each layer."""
     n_layers, n_heads = model.config.n_layer, model.config.n_head
     expected = f"a list of (layer, head), layers from 0 to {n_layers - 1}, heads from 0 to {n_heads - 1}"

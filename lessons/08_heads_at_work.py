@@ -25,6 +25,7 @@ from scipy.stats import spearmanr
 
 from headlab.contrast import effective_tokens
 from headlab.exercises import check
+from headlab.intervention_explorer import InterventionExplorer
 from headlab.interventions import (
     logit_attribution,
     logit_terms,
@@ -507,6 +508,71 @@ says(
 # three "name mover" heads, L9H9, L9H6 and L10H0, supply the name at the end of sentences such as "When Mary and John went to
 # the store, John gave a drink to". When they are removed, other heads, the "backup name movers", take over their work (Wang
 # et al. 2022). McGrath et al. 2023 found such self-repair in a much larger model and called it the Hydra effect.
+
+# %% [markdown]
+# What holds for two heads may hold for any two changes. We remove the dearest head and take the first key away: each by itself,
+# and then both at once. The text is now a single sentence, three times another.
+
+# %%
+guess = predict(
+    f"Without {names[0]} and without the first key: what do both cost together, in each of three sentences?",
+    "as much as the two single costs add up to",
+    "more than that, in every sentence",
+    "less than that, in every sentence",
+    "more in one sentence, less in another",
+)
+
+# %%
+sentences = [text.split(". ")[0] + "." for text in TEXTS["prose"]]
+sentence_ids = [tokenizer(sentence, return_tensors="pt").input_ids[0] for sentence in sentences]
+sentence_plain = by_text(loss(model, sentence_ids))
+head_cost, key_cost, both_cost = (
+    by_text(loss_without_heads(model, sentence_ids, heads, change=change)) - sentence_plain
+    for heads, change in (([first], None), ([], without_key(0)), ([first], without_key(0)))
+)
+gap = both_cost - head_cost - key_cost
+for sentence, *row in zip(sentences, head_cost, key_cost, both_cost, strict=True):
+    print("head {:+.2f}, key {:+.2f}, together {:+.2f}".format(*row), f"nats: {sentence[:44]}...")
+
+# %%
+guess.reveal(
+    (
+        (gap.abs() < 0.05).all(),
+        "as much as the two single costs add up to",
+        f"the largest difference is {gap.abs().max():.2f} nats a token.",
+    ),
+    ((gap >= 0.05).all(), "more than that, in every sentence", f"by {gap.min():.2f} nats a token or more."),
+    ((gap <= -0.05).all(), "less than that, in every sentence", f"by {-gap.max():.2f} nats a token or more."),
+    (
+        gap.max() >= 0.05 and gap.min() <= -0.05,
+        "more in one sentence, less in another",
+        f"the difference goes from {gap.min():+.2f} to {gap.max():+.2f} nats a token.",
+    ),
+    (True, None, f"the difference goes from {gap.min():+.2f} to {gap.max():+.2f} nats a token: no rule in it."),
+    overlooked={
+        "as much as the two single costs add up to": "costs add up only where neither change alters what the other does.",
+        "more than that, in every sentence": "this needs two changes that make up for each other in every sentence.",
+        "less than that, in every sentence": "this needs two changes that do the same damage in every sentence.",
+        "more in one sentence, less in another": "compare the three rows above, each with its own sum.",
+    },
+)
+
+# %% [markdown]
+# The **intervention explorer** lets you try any such combination: choose heads in the grid, a factor for all scores, and whether
+# the first key can be seen. The tokens of the text are coloured by the change of their loss. Every single change was measured
+# beforehand. Several at once are measured as you choose them; a page without a kernel can only add the single changes up,
+# and says so.
+
+# %%
+explorer = InterventionExplorer(model, tokenizer, sentences[0], heads=[first], first_key=False)
+explorer.still()
+
+# %%
+explorer
+
+# %% [markdown]
+# *Try:* is there a token that gets *easier* without the dearest head? Which single token pays most for the missing first key? And
+# can you find two heads whose costs add up badly?
 
 # %% [markdown]
 # ## 5. What a head says to the logit

@@ -171,7 +171,7 @@ WATCH = """(cell) => {
   const seen = { heights: [], pictures: [], stop: false };
   const look = () => {
     seen.heights.push(cell.getBoundingClientRect().height);
-    seen.pictures.push(cell.querySelectorAll("img.widget-image, canvas.panels").length);
+    seen.pictures.push(cell.querySelectorAll("img.widget-image, canvas.panels, .headlab-losses .tokens").length);
     if (!seen.stop) requestAnimationFrame(look);
   };
   look();

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from headlab import contrast, density, interventions, plots, profiles, scores, shift
 from headlab.capture import capture_heads, count_scores, score_terms
 from headlab.explorers import Explorer, HeadExplorer
+from headlab.intervention_explorer import InterventionExplorer
 from headlab.masking import causal_mask, mask_scores, softmax
 from headlab.models import load_model, token_strings
 from headlab.splitting import merge_heads, split_heads, split_qkv
@@ -175,7 +176,7 @@ def pictures(calls):
 
 def explorers():
     """The explorers' classes by name."""
-    return {made.__name__: made for made in (*Explorer.__subclasses__(), HeadExplorer)}
+    return {made.__name__: made for made in (*Explorer.__subclasses__(), HeadExplorer, InterventionExplorer)}
 
 
 def stills(mini, names=None):

@@ -1,5 +1,6 @@
 """The explorers in JupyterLab in Chromium, moved with the keyboard and the mouse as a reader moves them."""
 
+import ast
 import operator
 import os
 import re
@@ -31,6 +32,7 @@ from nbformat.v4 import new_code_cell, new_output
 
 from headlab import explorers
 from headlab.capture import capture_heads
+from headlab.intervention_explorer import InterventionExplorer
 from headlab.plots import MAPS
 from headlab.predict import Prediction
 
@@ -49,7 +51,7 @@ model, tokenizer = load_model("mini")
 text = {TEXT!r}"""
 name_of = operator.attrgetter("__name__")
 CORE = explorers.Explorer.__subclasses__()
-LESSONS = sorted((ROOT / "lessons").glob("0[1-7]_*.py"))
+LESSONS = sorted((ROOT / "lessons").glob("0[1-8]_*.py"))
 SCREENSHOTS = ROOT / "screenshots"
 N_LAYERS, N_HEADS = 4, 12
 TRUTH = "truth.pt"
@@ -405,7 +407,7 @@ def offline_page(browser, path):
     )
     page.on("request", lambda request: asked.append(request.url))
     page.goto(path.as_uri())
-    page.locator(".headlab-heads canvas.panels").wait_for(timeout=20_000)
+    page.locator(".headlab-page").wait_for(timeout=20_000)
     yield page
     page.close()
     outside = [url for url in asked if url != path.as_uri() and urlsplit(url).scheme not in ("data", "blob")]
@@ -468,6 +470,127 @@ def test_lesson_3_exported_as_it_is_saved_answers_without_kernel_or_network(lab,
         page.screenshot(path=SCREENSHOTS / "lesson_3_exported.png")
 
 
+# The intervention explorer
+
+CHOICE = {"heads": [[0, 5], [2, 4]], "scale": 0.5, "first_key": False}
+
+
+def intervention_cells(**choice):
+    make = f"InterventionExplorer(model, tokenizer, {TEXT!r}, **{choice})"
+    return [
+        new_code_cell(SETUP),
+        new_code_cell(f"from headlab.intervention_explorer import InterventionExplorer\n\nexplorer = {make}\nexplorer"),
+    ]
+
+
+def told_losses(explorer):
+    """What the page tells of every token: its loss as it is and as it is changed, (T - 1, 2)."""
+    code = """(root) => [...root.querySelectorAll(".tokens button")].slice(1).map((token) => {
+      token.click();
+      return root.querySelector(".token").textContent;
+    })"""
+    return np.array([re.findall(r"(\d+\.\d+)(?: nats as it is| now)", told) for told in explorer.evaluate(code)], float)
+
+
+def lines_of(explorer):
+    return [line.replace("−", "-") for line in explorer.locator(".summary p").all_inner_texts()]
+
+
+def test_the_intervention_explorer_follows_the_keyboard_and_tells_what_its_kernel_measures(lab):
+    notebook = lab("interventions", intervention_cells(), height=1200)
+    page, cell = notebook.page, notebook.cell("InterventionExplorer")
+    explorer = cell.locator(".headlab-losses")
+    heads, source = explorer.locator(".grid button"), explorer.locator(".source")
+
+    def assert_tells_what_the_kernel_tells():
+        code = "print(explorer.lines(), (explorer._rows[0].tolist(), explorer.losses().tolist()), sep='#')"
+        lines, losses = map(ast.literal_eval, notebook.run_last(code).split("#"))
+        assert lines_of(explorer) == lines
+        np.testing.assert_allclose(told_losses(explorer).T, losses, rtol=0, atol=5.1e-4)
+
+    with steady(cell):
+        heads.first.focus()
+        for key in [*["ArrowRight"] * 5, "Space"]:
+            page.keyboard.press(key)
+        assert lines_of(explorer)[0] == "Changed: without L0H5."
+        assert source.inner_text() == ""  # sent beforehand
+        for key in ("ArrowDown", "ArrowDown", "ArrowLeft", "Space"):
+            page.keyboard.press(key)
+        wait_for(source, "Measured: all changes together.")
+    assert [place for place, head in enumerate(heads.all()) if head.get_attribute("aria-pressed") == "true"] == [5, 28]
+    assert_tells_what_the_kernel_tells()
+    slider = explorer.get_by_label("Scores times")
+    for _ in range(2):
+        slider.press("ArrowLeft")
+    explorer.get_by_label("First key visible").press("Space")
+    wait_for(source, "Measured: all changes together.")
+    assert lines_of(explorer)[0] == "Changed: without L0H5, L2H4; scores times 0.5; without the first key."
+    assert_tells_what_the_kernel_tells()
+    page.screenshot(path=SCREENSHOTS / "InterventionExplorer.png")
+    box = explorer.get_by_label("Text")
+    box.fill("")
+    box.press("Enter")
+    wait_for(explorer.locator(".error"), "text: expected 1 to 64 tokens, got 0 tokens")
+    assert lines_of(explorer)[0] == "Changed: without L0H5, L2H4; scores times 0.5; without the first key."
+    box.fill("A boat & <b>nobody</b>.")
+    box.press("Enter")
+    wait_for(explorer.locator(".tokens"), "nobody")
+    wait_for(source, "Measured: all changes together.")
+    assert_tells_what_the_kernel_tells()
+    assert notebook.run_last("explorer.heads, explorer.scale, explorer.first_key = [(1, 3)], 1.0, True") == ""
+    wait_for(explorer.locator(".summary"), "Changed: without L1H3.")
+    explorer.get_by_role("button", name="Undo all changes").click()
+    assert lines_of(explorer)[0] == "Nothing is changed."
+    assert notebook.run_last("print(explorer.heads)") == "[]"
+    assert notebook.errors() == []
+
+
+def test_without_a_kernel_the_intervention_explorer_tells_single_changes_and_calls_a_sum_an_estimate(
+    lab, mini, tmp_path
+):
+    own = InterventionExplorer(*mini, TEXT, **CHOICE)
+    path = tmp_path / "interventions.html"
+    path.write_text("<!doctype html><meta charset=utf-8>" + own.to_html())
+    with offline_page(lab.browser, path) as page:
+        explorer = page.locator(".headlab-losses")
+        heads, source = explorer.locator(".grid button"), explorer.locator(".source")
+        assert source.inner_text() == "Measured: all changes together."  # and saved
+        assert lines_of(explorer) == own.lines()
+        first_key = explorer.get_by_label("First key visible")
+        first_key.press("Space")
+        assert "An estimate, not a measurement" in source.inner_text()
+        assert lines_of(explorer)[1].count("an estimated ") == 1
+        rows, n = own._rows, 1 + N_LAYERS * N_HEADS
+        chosen = rows[[6, 29, n + 2]]  # L0H5, L2H4, half the scores
+        np.testing.assert_allclose(
+            told_losses(explorer).T, [rows[0], rows[0] + (chosen - rows[0]).sum(0)], rtol=0, atol=6e-4
+        )
+        explorer.get_by_role("button", name="Undo all changes").click()
+        for place in (0, 5, 31, 47):
+            heads.nth(place).click()
+            np.testing.assert_allclose(told_losses(explorer).T, rows[[0, 1 + place]], rtol=0, atol=5.1e-4)
+            assert source.inner_text() == ""
+            heads.nth(place).click()
+        slider = explorer.get_by_label("Scores times")
+        for step in range(4):  # down from 1
+            np.testing.assert_allclose(
+                told_losses(explorer)[:, 1], rows[n + 4 - step] if step else rows[0], atol=5.1e-4
+            )
+            slider.press("ArrowLeft")
+        explorer.get_by_role("button", name="Undo all changes").click()
+        first_key.press("Space")
+        np.testing.assert_allclose(told_losses(explorer)[:, 1], rows[-1], atol=5.1e-4)
+        cost = rows[-1] - rows[0]
+        for place, token in enumerate(explorer.locator(".tokens button").all()[1:]):
+            colour = np.array(re.findall(r"\d+", token.evaluate("(t) => getComputedStyle(t).backgroundColor")), float)
+            expected = MAPS["score"](float((cost[place] / cost.abs().max() + 1) / 2))[:3]
+            assert np.abs(colour / 255 - expected).max() < 0.03
+        page.set_viewport_size({"width": 360, "height": 900})
+        assert page.evaluate("document.documentElement.scrollWidth") == 360
+        assert page.get_by_label("Text").count() == 0
+        page.screenshot(path=SCREENSHOTS / "InterventionExplorer_narrow.png")
+
+
 # Outputs
 
 
@@ -495,13 +618,13 @@ def test_what_a_stranger_saved_among_the_outputs_runs_nothing(lab):
 def test_the_explorers_of_each_lesson_work_in_its_own_notebook(lab, master):
     notebook = lab(master.stem, notebook_of(master, solutions=False).cells, height=1400)
     page = notebook.page
-    cells = page.locator(".jp-CodeCell", has=page.locator("img.widget-image, .headlab-heads"))
+    cells = page.locator(".jp-CodeCell", has=page.locator("img.widget-image, .headlab-page"))
     assert cells.count() >= 1, "no explorer in this lesson"
     for place in range(cells.count()):
         cell = cells.nth(place)
         cell.scroll_into_view_if_needed()
-        picture_of = cell.locator("img.widget-image, canvas.panels")
-        state = "(shown) => shown.src ?? shown.toDataURL()"
+        picture_of = cell.locator("img.widget-image, canvas.panels, .headlab-losses .tokens")
+        state = "(shown) => shown.src ?? shown.toDataURL?.() ?? shown.innerHTML"
         sliders = cell.locator("input[type=range]:not([disabled]), .noUi-handle")
         with steady(cell):
             for slider in sliders.all():

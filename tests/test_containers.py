@@ -283,7 +283,9 @@ WITHOUT_NUMBERS = {
     *("ScoreHistogram.fraction_negative", "ScoreHistogram.load", "ScoreHistogram.save", "as_label", "gpt2_reference"),
     *("laminar_profile", "load_model", "model_name", "score_divisor", "show_figure", "house_style", "LogitTerms.total"),
 }
-MODULES_WITHOUT_NUMBERS = {"diagram", "exercises", "explorers", "predict", "says", "streaming", "texts"}
+MODULES_WITHOUT_NUMBERS = {
+    *("diagram", "exercises", "explorers", "intervention_explorer", "predict", "says", "streaming", "texts"),
+}
 
 
 def public_names():

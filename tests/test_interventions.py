@@ -1,5 +1,6 @@
 """Interventions, against a forward pass written out by hand, hooks on the model, and what must change nothing."""
 
+import copy
 import math
 from concurrent.futures import ThreadPoolExecutor
 
@@ -172,6 +173,23 @@ def test_each_replacement_against_hooks_on_mini(mini):
         assert each.shape == (4, 12, 39)
         for layer, head in heads:
             assert close(each[layer, head], loss_without_heads(model, ids, [(layer, head)], replace, **given))
+
+
+def test_heads_and_scores_are_changed_together(odd_gpt2):
+    model = odd_gpt2()
+    ids, heads = ids_of_length(model, 11), [(0, 2), (1, 0)]
+    wider = copy.deepcopy(model)  # a model with twice the queries scores twice as high
+    for block in wider.transformer.h:
+        block.attn.c_attn.weight.data[:, :12] *= 2
+        block.attn.c_attn.bias.data[:12] *= 2
+    double = lambda layer, raw: 2 * raw  # noqa: E731
+    for replace in ("zero", "mean"):
+        ours = loss_without_heads(model, ids, heads, replace, change=double)
+        assert close(ours, loss_without_heads(wider, ids, heads, replace), 1e-4)
+        assert not close(ours, loss_without_heads(model, ids, heads, replace), 1e-2)
+    assert close(loss_without_heads(model, ids, [], change=double), loss_with_scores(model, ids, double))
+    with pytest.raises(TypeError, match=r"^change: expected a function of \(layer, tensor\), got 3$"):
+        loss_without_heads(model, ids, heads, change=3)
 
 
 @pytest.mark.parametrize("replace", ["zero", "mean"])
