@@ -100,7 +100,7 @@ class NotebookPage:
 
     def __init__(self, browser, url, name, width=1280, height=1000):
         self.page = browser.new_page(viewport={"width": width, "height": height})
-        self.url, self.complaints = url, []
+        self.url, self.complaints, self.n_told = url, [], 0
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("console", lambda line: line.type == "error" and self.complaints.append(line.text))
         # The session is there before the page: on a busy machine JupyterLab may ask for a kernel before it knows which
@@ -135,12 +135,13 @@ class NotebookPage:
         cell = self.page.locator(".jp-CodeCell").last
         cell.locator(".cm-content").click()
         self.page.keyboard.press("ControlOrMeta+A")
-        self.page.keyboard.insert_text(f"{source}; print('{DONE[:4]}' 'told')")
+        self.n_told += 1  # an earlier answer may still stand above
+        mark = f"{DONE[:4]}told {self.n_told}."
+        self.page.keyboard.insert_text(f"{source}; print('{mark[:4]}' '{mark[4:]}')")
         self.page.keyboard.press("Shift+Enter")
-        cell = self.page.locator(".jp-CodeCell", has_text=f"{DONE[:4]}told").last
-        output = cell.locator(".jp-OutputArea-output", has_text=f"{DONE[:4]}told").last
+        output = self.page.locator(".jp-OutputArea-output", has_text=mark).last
         output.wait_for(timeout=30_000)
-        return output.inner_text().replace(f"{DONE[:4]}told", "").strip()
+        return output.inner_text().replace(mark, "").strip()
 
     def close(self):
         """Close the page and end its kernel."""
