@@ -209,6 +209,13 @@ MADE_UP = {
             1: {"model": MODEL, "cheap_together": 0.25, "cheap_sum": 0.2},
             2: {"model": MODEL, "cheap_together": 0.1, "cheap_sum": 0.5},
         },
+        "reveal: (gap.abs() < 0.05).all()": {
+            0: {"gap": t([0.01, -0.02, 0.0])},
+            1: {"gap": t([0.1, 0.2, 0.3])},
+            2: {"gap": t([-0.1, -0.2, -0.3])},
+            3: {"gap": t([-0.1, 0.2, 0.0])},
+            4: {"gap": t([0.1, 0.2, 0.0])},
+        },
         "says: mean_cost.max() < 0.05": {
             0: {"model": MODEL, "mean_cost": torch.zeros(2, 4), "shares": [0.5, 0.4], "agreement": 0.1},
             1: {"model": MODEL, "mean_cost": torch.ones(2, 4), "shares": [0.7, 0.4], "agreement": 0.1},
