@@ -456,15 +456,15 @@ def test_lesson_3_exported_as_it_is_saved_answers_without_kernel_or_network(lab,
         explorer = page.locator(".headlab-heads")
         explorer.scroll_into_view_if_needed()
         layer, head = (explorer.get_by_label(name, exact=True) for name in ("Layer", "Head"))
-        layer.press("ArrowLeft")
+        layer.press("ArrowRight")
         head.press("ArrowRight")
-        assert explorer.locator("output").inner_text() == "L2H1"
-        assert explorer.locator(".summary").inner_text().startswith("L2H1: raw scores")
+        assert explorer.locator("output").inner_text() == "L1H6"
+        assert explorer.locator(".summary").inner_text().startswith("L1H6: raw scores")
         panels = explorer.locator("canvas.panels")
         panels.press("ArrowUp")
         model, tokenizer = mini
         capture = capture_heads(model, tokenizer(TEXT, return_tensors="pt").input_ids)
-        raw, share = capture.scores(2, 1)[-2, 0].item(), capture.pattern(2, 1)[-2, 0].item()
+        raw, share = capture.scores(1, 6)[-2, 0].item(), capture.pattern(1, 6)[-2, 0].item()
         told = [number(part.split()[-1]) for part in explorer.locator(".values").inner_text().split(" · ")]
         assert np.allclose(told, [raw, raw / 8, raw / 8, share], rtol=0, atol=6e-5)
         page.screenshot(path=SCREENSHOTS / "lesson_3_exported.png")
