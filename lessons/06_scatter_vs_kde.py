@@ -957,4 +957,4 @@ Markdown(
 # **Limits.** GPT-2's shapes are those of five short prompts, 112 scores in each head, known to within one unit. A hill that depends on the bandwidth is no finding. Where the cells measured the loaded model, they say so.
 #
 # **Where to read on.** Silverman 1986, *Density Estimation for Statistics and Data Analysis*; Wand and Jones 1995, *Kernel Smoothing*; Parzen 1962, *On Estimation of a Probability Density Function and
-# Mode*. The functions are in `headlab/density.py`; `tests/test_density.py` compares them with scipy. Lesson 7 follows the densities from layer to layer.
+# Mode*. The densities are in `headlab/density.py`, the histogram in `headlab/histogram.py`; `tests/test_density.py` compares the densities with scipy. Lesson 7 follows the densities from layer to layer.

@@ -3,6 +3,8 @@
 import pytest
 from lesson_runs import MASTERS, look_at, save_hybrid
 
+pytestmark = pytest.mark.timeout(1200)  # lesson 8 removes each of 144 heads, and the machine may be busy
+
 
 @pytest.fixture(scope="module")
 def folder(reference, tmp_path_factory):

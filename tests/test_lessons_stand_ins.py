@@ -3,6 +3,8 @@
 import pytest
 from lesson_runs import MASTERS, MODELS, alike, differences, look_at, said
 
+pytestmark = pytest.mark.timeout(1200)  # lesson 8 removes each of 144 heads, and the machine may be busy
+
 
 @pytest.mark.parametrize("model", ["mini", "random"])
 @pytest.mark.parametrize("name", MASTERS)
