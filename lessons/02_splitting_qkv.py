@@ -451,7 +451,7 @@ contributions = torch.stack([outputs[h] @ w_o[h * d_head : (h + 1) * d_head] for
 print("contributions:", tuple(contributions.shape), "(head, token, d_model)")
 scale = kept["block"].abs().max().item()
 off = {times: (contributions.sum(0) + times * b_o - kept["block"]).abs().max().item() for times in (1, n_heads)}
-print(f"sum + bias is off by {off[1]:.1e}; sum + {n_heads} biases by {off[n_heads]:.1e} (largest entry: {scale:.1f})")
+print(f"sum + bias is off by {off[1]:.4f}; sum + {n_heads} biases by {off[n_heads]:.4f} (largest entry: {scale:.1f})")
 assert off[1] < 1e-4 * max(scale, 1)
 
 # %%

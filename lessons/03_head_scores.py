@@ -252,7 +252,7 @@ with torch.no_grad():
         share_gap = (ours.pattern(q, k) - run.attentions[number][0]).abs().max().item()
         gap = (ours(x) - block).abs().max().item() / block.abs().max().item()
         print(
-            f"layer {number:2}: q equal: {same_q}; shares off by {share_gap:.0e} at most; output by {gap:.0e} of its size"
+            f"layer {number:2}: q equal: {same_q}; shares off by {share_gap:.5f} at most; output by {gap:.5f} of its size"
         )
         assert same_q and share_gap < 1e-4 and gap < 1e-3
 

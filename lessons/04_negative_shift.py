@@ -402,7 +402,7 @@ guess.reveal(
 for label, moved in (("as they are", raw), ("minus 1,000", raw - 1000), ("plus 1,000", raw + 1000)):
     changed = attention_pattern(moved.double(), d_head) - attention_pattern(raw.double(), d_head)
     print(
-        f"{label:>12}: {shift_stats(moved).fraction_negative.mean():6.1%} negative; largest change of any share {changed.abs().max():.0e}"
+        f"{label:>12}: {shift_stats(moved).fraction_negative.mean():6.1%} negative; largest change of any share {changed.abs().max():.4f}"
     )
     assert changed.abs().max() < 1e-3
 

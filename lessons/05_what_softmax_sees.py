@@ -123,7 +123,7 @@ with torch.no_grad():
         print(
             f"after adding a vector to every b_k: {negative.mean():.1%} (single heads {negative.min():.0%} to {negative.max():.0%})"
         )
-print(f"largest change of any logit: {change:.1e}; the logits range over {logits.max() - logits.min():.0f}")
+print(f"largest change of any logit: {change:.3f}; the logits range over {logits.max() - logits.min():.0f}")
 
 # %%
 guess.reveal(
@@ -149,7 +149,7 @@ loss = torch.nn.functional.cross_entropy(model(input_ids).logits[0, :-1], input_
 biases = [block.attn.c_attn.bias for block in model.transformer.h]
 slopes = torch.stack(torch.autograd.grad(loss, biases)).reshape(n_layers, 3, d_model).norm(dim=-1).mean(0)
 for name, slope in zip(("query", "key", "value"), slopes, strict=True):
-    print(f"{who(model)}: gradient of the loss with respect to the {name} bias, mean length over layers {slope:.1e}")
+    print(f"{who(model)}: gradient of the loss with respect to the {name} bias, mean length over layers {slope:.4f}")
 says(
     (slopes[1] < 1e-3 * min(slopes[0], slopes[2]), "The key bias gets rounding errors and nothing else."),
     (True, "The key bias gets far less than the others."),

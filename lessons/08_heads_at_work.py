@@ -150,7 +150,7 @@ guess = predict(
 # %%
 lifted = loss_with_scores(model, input_ids, lambda layer, raw: raw + 50)
 largest = max((a - b).abs().max().item() for a, b in zip(lifted, plain, strict=True))
-print(f"mean loss {base:.4f} -> {nats(lifted):.4f}; largest change of any token: {largest:.1e} nats")
+print(f"mean loss {base:.4f} -> {nats(lifted):.4f}; largest change of any token: {largest:.4f} nats")
 
 # %%
 guess.reveal(
