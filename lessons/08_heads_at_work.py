@@ -509,11 +509,13 @@ says(
 # the store, John gave a drink to". When they are removed, other heads, the "backup name movers", take over their work (Wang
 # et al. 2022). McGrath et al. 2023 found such self-repair in a much larger model and called it the Hydra effect.
 
-# %% [markdown]
-# What holds for two heads may hold for any two changes. We remove the dearest head and take the first key away: each by itself,
-# and then both at once. The text is now a single sentence, three times another.
+# %% [markdown] tags=["optional"]
+# ### Two changes at once (optional)
+#
+# What holds for two heads may hold for any two changes. We remove the costliest head and take the first key away: each by
+# itself, and then both at once. The text is now a single sentence, and there are three of them.
 
-# %%
+# %% tags=["optional"]
 guess = predict(
     f"Without {names[0]} and without the first key: what do both cost together, in each of three sentences?",
     "as much as the two single costs add up to",
@@ -522,7 +524,7 @@ guess = predict(
     "more in one sentence, less in another",
 )
 
-# %%
+# %% tags=["optional"]
 sentences = [text.split(". ")[0] + "." for text in TEXTS["prose"]]
 sentence_ids = [tokenizer(sentence, return_tensors="pt").input_ids[0] for sentence in sentences]
 sentence_plain = by_text(loss(model, sentence_ids))
@@ -534,7 +536,7 @@ gap = both_cost - head_cost - key_cost
 for sentence, *row in zip(sentences, head_cost, key_cost, both_cost, strict=True):
     print("head {:+.2f}, key {:+.2f}, together {:+.2f}".format(*row), f"nats: {sentence[:44]}...")
 
-# %%
+# %% tags=["optional"]
 guess.reveal(
     (
         (gap.abs() < 0.05).all(),
@@ -564,14 +566,15 @@ guess.reveal(
 # and says so.
 
 # %%
-explorer = InterventionExplorer(model, tokenizer, sentences[0], heads=[first], first_key=False)
+sentence = TEXTS["prose"][0].split(". ")[0] + "."
+explorer = InterventionExplorer(model, tokenizer, sentence, heads=[first], first_key=False)
 explorer.still()
 
 # %%
 explorer
 
 # %% [markdown]
-# *Try:* is there a token that gets *easier* without the dearest head? Which single token pays most for the missing first key? And
+# *Try:* is there a token that gets *easier* without the costliest head? Which single token pays most for the missing first key? And
 # can you find two heads whose costs add up badly?
 
 # %% [markdown]
