@@ -51,7 +51,17 @@ model, tokenizer = load_model("mini")
 text = {TEXT!r}"""
 name_of = operator.attrgetter("__name__")
 CORE = explorers.Explorer.__subclasses__()
-LESSONS = sorted((ROOT / "lessons").glob("0[1-8]_*.py"))
+# Lesson 4 measures, and has none.
+EXPLORED = (
+    "01_causal_masking",
+    "02_splitting_qkv",
+    "03_head_scores",
+    "05_what_softmax_sees",
+    "06_scatter_vs_kde",
+    "07_laminar_profiles",
+    "08_heads_at_work",
+)
+LESSONS = [ROOT / "lessons" / f"{name}.py" for name in EXPLORED]
 SCREENSHOTS = ROOT / "screenshots"
 N_LAYERS, N_HEADS = 4, 12
 TRUTH = "truth.pt"
