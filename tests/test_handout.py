@@ -145,7 +145,9 @@ def test_where_a_solution_would_leak_nothing_is_made_and_what_was_there_stays(tm
 
 def test_it_tests_by_itself(made):
     """A quick part of its own tests, all of which can be collected, with the package that it has."""
-    clean = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTEST_ADDOPTS")}
+    clean = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PYTHONPATH", "PYTEST_", "HEADLAB_"))
+    }
     options = dict(cwd=made[0], env=clean, capture_output=True, text=True, timeout=240)
     pytest_of = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
     collected = subprocess.run([*pytest_of, "--collect-only"], **options)
