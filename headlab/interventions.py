@@ -324,10 +324,11 @@ def _changed(change, layer, before, allow_minus_infinity=False):
     if not isinstance(after, torch.Tensor):
         hint = " (is a `return` missing?)" if after is None else ""
         raise TypeError(f"change: expected a tensor {shape} in return, got {shown(repr(after))} {where}{hint}")
+    expect(after.device == device, "change", f"a tensor on {device} in return", f"one on {after.device} {where}")
+    expect_tensor(after, "change", f"{shape} in return {where}")  # a nested one has no shape to ask for
     expect(after.shape == shape, "change", f"the shape {shape} in return", f"{tuple(after.shape)} {where}")
     if after.dtype != kind:
         raise TypeError(f"change: expected {kind} in return, got {after.dtype} {where}")
-    expect(after.device == device, "change", f"a tensor on {device} in return", f"one on {after.device} {where}")
     allowed = after.isfinite() | after.isneginf() if allow_minus_infinity else after.isfinite()
     if not allowed.all():
         expected = "finite numbers or -inf" if allow_minus_infinity else "finite numbers"

@@ -545,6 +545,9 @@ COMPUTED_TENSORS = {
     "transposed": lambda t: t.permute(*range(t.ndim)[::-1]).contiguous().permute(*range(t.ndim)[::-1]),
     "negative view": lambda t: (-1j * t).conj().imag,
 }
+# Tensors without all their numbers one by one in memory.
+LAYOUTS = ("sparse tensor", "CSR tensor", "MKL-DNN tensor", "meta tensor", "nested tensor", "jagged tensor")
+LAYOUTS += ("quantised tensor", "masked tensor", "fake tensor", "parameter without numbers")
 OF_ANY_DTYPE = ("inference", "subclass", "transposed")
 REFUSED_TENSORS = {
     "array": (lambda t: t.numpy(), r"\(torch.as_tensor\(x\) makes one\), got ndarray"),
@@ -561,11 +564,7 @@ REFUSED_TENSORS = {
     "complex": (lambda t: t + 0j, "got torch.complex64"),
     "float8": (lambda t: t.to(torch.float8_e5m2), "got torch.float8_e5m2"),
     "wrong kind": (lambda t: t.to(torch.int16 if t.dtype == torch.bool else torch.bool), "got torch.(int16|bool)"),
-    **{
-        kind: (lambda t, make=REFUSED[kind][0]: make(t.numpy()), REFUSED[kind][1])
-        for kind in ("sparse tensor", "CSR tensor", "MKL-DNN tensor", "meta tensor", "nested tensor", "jagged tensor")
-        + ("quantised tensor", "masked tensor", "fake tensor", "parameter without numbers")
-    },
+    **{kind: (lambda t, make=REFUSED[kind][0]: make(t.numpy()), REFUSED[kind][1]) for kind in LAYOUTS},
 }
 COMPUTED_SCALARS = {
     "float32": lambda x: when(isinstance(x, float), lambda: np.float32(x)),
@@ -775,3 +774,14 @@ def test_what_a_tokenizer_gives_is_not_yet_the_token_ids(mini):
             TypeError, match=r"^input_ids: .*\(torch.as_tensor\(x\['input_ids'\]\).*, got BatchEncoding$"
         ):
             function(encoding)
+
+
+@pytest.mark.parametrize("function", [loss_with_scores, loss_with_biases])
+def test_what_a_change_returns_is_a_plain_tensor_or_refused_with_a_remedy(function):
+    half = {"half": (torch.Tensor.half, "got torch.float16")}
+    for kind, (make, remedy) in (REFUSED_TENSORS | half).items():
+        if kind not in {*LAYOUTS, *half} - {"meta tensor"}:  # the line names what `change` has to return
+            remedy = ""
+        with pytest.raises((TypeError, ValueError), match=rf"^change: expected [^\n]*{remedy}[^\n]*$") as caught:
+            function(model(), IDS, lambda _, before, make=make: made(make, before))
+        assert len(str(caught.value)) < 300, kind
