@@ -5,9 +5,7 @@ A public function that has no row in CALLS, and is not named among those without
 """
 
 import array
-import importlib
 import inspect
-import pkgutil
 import re
 import tempfile
 import warnings
@@ -22,20 +20,12 @@ import scipy.sparse
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from public import public, with_methods
 from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import GPT2Config, GPT2LMHeadModel
 
-import headlab
 from headlab.capture import capture_heads, count_scores, score_terms
-from headlab.contrast import (
-    below_first_key,
-    below_row_mean,
-    centre_rows,
-    decompose_scores,
-    effective_tokens,
-    row_contrast,
-)
-from headlab.density import choose_bandwidth, cross_validation_scores, fast_kde, kde
+from headlab.density import choose_bandwidth, fast_kde, kde
 from headlab.histogram import ScoreHistogram
 from headlab.interventions import (
     logit_attribution,
@@ -46,60 +36,25 @@ from headlab.interventions import (
     loss_without_each_head,
     loss_without_heads,
 )
-from headlab.masking import causal_mask, mask_scores, softmax
+from headlab.masking import causal_mask
 from headlab.models import token_strings
 from headlab.plots import (
-    masked_future,
-    plot_bands,
-    plot_by_layer,
-    plot_density,
-    plot_distances,
-    plot_fused,
-    plot_head_densities,
     plot_head_grid,
-    plot_heads,
-    plot_layer_densities,
     plot_layers,
-    plot_mask,
     plot_pattern,
-    plot_ridgelines,
-    plot_score_histogram,
-    plot_scores,
     plot_strips,
-    plot_terms,
-    plot_tokens,
-    plot_vectors,
     write_numbers,
 )
 from headlab.profiles import (
-    bootstrap_mean,
-    head_profile,
     layer_densities,
-    query_profile,
-    share_above,
-    variance_shares,
-    without_first_key,
 )
 from headlab.scores import (
-    attention_pattern,
-    head_outputs,
-    mean_share,
-    pattern_distances,
-    project_heads,
-    raw_scores,
     token_pairs,
 )
 from headlab.shading import shade_text
 from headlab.shift import (
-    bootstrap_fraction,
-    bootstrap_ratio,
-    causal_scores,
-    causal_square,
-    count_negative,
     describe_scores,
-    shift_stats,
 )
-from headlab.splitting import merge_heads, split_heads, split_qkv
 
 # Numbers that every kind can hold: halves and small whole numbers, and shares that are powers of two.
 RAW = torch.tensor([[[3.0, 0, 0], [-2, 1, 0], [0.5, -4, 2]], [[-1.0, 0, 0], [4, -3, 0], [2, 1, -6]]])  # (head, T, T)
@@ -138,16 +93,13 @@ class Letters:
         return chr(97 + ids[0])
 
 
-# The function and its arguments, by its name. Tensors are of those that have to be tensors, arrays stand for whatever
-# holds numbers, Python's numbers for one number. Nothing else is changed.
+# The arguments of each public function, by its name, or what to call and its arguments. Tensors are for those that have
+# to be tensors, arrays stand for whatever holds numbers, Python's numbers for one number. Nothing else is changed.
 CALLS = {
-    "kde": (kde, {"samples": SAMPLES, "grid": GRID, "bandwidth": 0.5, "weights": SAMPLES + 8, "bounds": (-9, 9)}),
-    "fast_kde": (fast_kde, {"samples": SAMPLES, "n_grid": 64, "bandwidth": 0.5, "weights": SAMPLES + 8}),
-    "choose_bandwidth": (choose_bandwidth, {"samples": SAMPLES, "weights": SAMPLES + 8}),
-    "cross_validation_scores": (
-        cross_validation_scores,
-        {"samples": SAMPLES, "bandwidths": np.array([0.5, 1, 2]), "weights": SAMPLES + 8},
-    ),
+    "kde": {"samples": SAMPLES, "grid": GRID, "bandwidth": 0.5, "weights": SAMPLES + 8, "bounds": (-9, 9)},
+    "fast_kde": {"samples": SAMPLES, "n_grid": 64, "bandwidth": 0.5, "weights": SAMPLES + 8},
+    "choose_bandwidth": {"samples": SAMPLES, "weights": SAMPLES + 8},
+    "cross_validation_scores": {"samples": SAMPLES, "bandwidths": np.array([0.5, 1, 2]), "weights": SAMPLES + 8},
     "ScoreHistogram": (
         lambda layers, n_heads: ScoreHistogram(layers, n_heads).counts,
         {"layers": [2, 5], "n_heads": 3},
@@ -155,73 +107,67 @@ CALLS = {
     "ScoreHistogram.update": (counted, {"scores": RAW}),
     "ScoreHistogram.quantile": (histogram().quantile, {"q": np.array([0, 0.25, 0.5, 1])}),
     "ScoreHistogram.density": (histogram().density, {"layer": 4, "head": 1, "n_grid": 64, "bandwidth": 0.5}),
-    "causal_mask": (causal_mask, {"n_tokens": 3}),
-    "mask_scores": (mask_scores, {"scores": RAW}),
-    "softmax": (softmax, {"scores": RAW}),
-    "split_qkv": (split_qkv, {"fused": WEIGHT}),
-    "split_heads": (split_heads, {"x": WEIGHT, "n_heads": 3}),
-    "merge_heads": (merge_heads, {"heads": RAW}),
-    "raw_scores": (raw_scores, {"q": Q, "k": K}),
-    "attention_pattern": (attention_pattern, {"raw": RAW, "d_head": 4.0}),
-    "head_outputs": (head_outputs, {"pattern": PATTERN, "v": K}),
-    "project_heads": (project_heads, {"outputs": RAW, "weight": WEIGHT.reshape(6, 2), "bias": BIAS[:2]}),
-    "token_pairs": (token_pairs, {"input_ids": IDS}),
-    "mean_share": (mean_share, {"pattern": PATTERNS, "pairs": token_pairs(IDS[:3])["same"]}),
-    "pattern_distances": (pattern_distances, {"pattern": PATTERNS}),
-    "causal_scores": (causal_scores, {"raw": RAW}),
-    "causal_square": (causal_square, {"raw": RAW}),
-    "describe_scores": (describe_scores, {"scores": HEADS}),
-    "shift_stats": (shift_stats, {"raw": RAW}),
-    "count_negative": (count_negative, {"raw": RAW}),
-    "bootstrap_fraction": (
-        bootstrap_fraction,
-        {
-            "n_negative": np.array([0, 1, 2]),
-            "n_scores": np.array([1, 3, 4]),
-            "level": 0.5,
-            "n_resamples": 50,
-            "seed": 1,
-        },
-    ),
-    "bootstrap_ratio": (
-        bootstrap_ratio,
-        {"sums": HEADS, "sizes": np.array([1.0, 3, 4]), "level": 0.5, "n_resamples": 50, "seed": 1},
-    ),
-    "row_contrast": (row_contrast, {"raw": RAW}),
-    "effective_tokens": (effective_tokens, {"pattern": PATTERNS}),
-    "centre_rows": (centre_rows, {"raw": RAW}),
-    "below_first_key": (below_first_key, {"raw": RAW}),
-    "below_row_mean": (below_row_mean, {"raw": RAW}),
-    "decompose_scores": (decompose_scores, {"x": Q, "weight": WEIGHT, "bias": BIAS, "n_heads": 2}),
-    "query_profile": (query_profile, {"pattern": PATTERNS}),
-    "head_profile": (head_profile, {"raw": RAW, "pattern": PATTERNS}),
-    "without_first_key": (without_first_key, {"pattern": PATTERNS}),
-    "share_above": (share_above, {"pattern": PATTERNS, "levels": np.array([0.25, 0.5])}),
-    "layer_densities": (layer_densities, {"scores": [SAMPLES, SAMPLES + 1], "n_grid": 64, "bandwidth": 0.5}),
-    "bootstrap_mean": (bootstrap_mean, {"values": TEXTS, "level": 0.5, "n_resamples": 50, "seed": 1}),
-    "variance_shares": (variance_shares, {"values": TEXTS}),
+    "causal_mask": {"n_tokens": 3},
+    "mask_scores": {"scores": RAW},
+    "softmax": {"scores": RAW},
+    "split_qkv": {"fused": WEIGHT},
+    "split_heads": {"x": WEIGHT, "n_heads": 3},
+    "merge_heads": {"heads": RAW},
+    "raw_scores": {"q": Q, "k": K},
+    "attention_pattern": {"raw": RAW, "d_head": 4.0},
+    "head_outputs": {"pattern": PATTERN, "v": K},
+    "project_heads": {"outputs": RAW, "weight": WEIGHT.reshape(6, 2), "bias": BIAS[:2]},
+    "token_pairs": {"input_ids": IDS},
+    "mean_share": {"pattern": PATTERNS, "pairs": token_pairs(IDS[:3])["same"]},
+    "pattern_distances": {"pattern": PATTERNS},
+    "causal_scores": {"raw": RAW},
+    "causal_square": {"raw": RAW},
+    "describe_scores": {"scores": HEADS},
+    "shift_stats": {"raw": RAW},
+    "count_negative": {"raw": RAW},
+    "bootstrap_fraction": {
+        "n_negative": np.array([0, 1, 2]),
+        "n_scores": np.array([1, 3, 4]),
+        "level": 0.5,
+        "n_resamples": 50,
+        "seed": 1,
+    },
+    "bootstrap_ratio": {"sums": HEADS, "sizes": np.array([1.0, 3, 4]), "level": 0.5, "n_resamples": 50, "seed": 1},
+    "row_contrast": {"raw": RAW},
+    "effective_tokens": {"pattern": PATTERNS},
+    "centre_rows": {"raw": RAW},
+    "below_first_key": {"raw": RAW},
+    "below_row_mean": {"raw": RAW},
+    "decompose_scores": {"x": Q, "weight": WEIGHT, "bias": BIAS, "n_heads": 2},
+    "query_profile": {"pattern": PATTERNS},
+    "head_profile": {"raw": RAW, "pattern": PATTERNS},
+    "without_first_key": {"pattern": PATTERNS},
+    "share_above": {"pattern": PATTERNS, "levels": np.array([0.25, 0.5])},
+    "layer_densities": {"scores": [SAMPLES, SAMPLES + 1], "n_grid": 64, "bandwidth": 0.5},
+    "bootstrap_mean": {"values": TEXTS, "level": 0.5, "n_resamples": 50, "seed": 1},
+    "variance_shares": {"values": TEXTS},
     "token_strings": (lambda input_ids: token_strings(Letters(), input_ids), {"input_ids": np.array([3, 7, 7, 1])}),
-    "plot_mask": (plot_mask, {"mask": causal_mask(3), "tokens": TOKENS}),
-    "plot_scores": (plot_scores, {"scores": RAW[0], "tokens": TOKENS, "limit": 5.0}),
-    "plot_pattern": (plot_pattern, {"pattern": PATTERN, "tokens": TOKENS}),
-    "plot_head_grid": (plot_head_grid, {"values": HEADS, "vmin": 0.0, "vmax": 5.0}),
-    "plot_fused": (plot_fused, {"matrix": WEIGHT, "n_heads": 2, "head": 1}),
-    "plot_distances": (plot_distances, {"distances": np.array([[0, 0.5], [0.5, 0]])}),
-    "plot_score_histogram": (plot_score_histogram, {"counts": DENSITY[1:], "edges": GRID}),
-    "plot_terms": (plot_terms, {"means": np.array([[1.0, 2, -3, 4], [0, 0.5, 2, 1]]), "names": list("abcd")}),
-    "plot_strips": (
-        plot_strips,
-        {"groups": [SAMPLES, GRID], "names": ["a", "b"], "size": 4.0, "alpha": 0.5, "jitter": 0.25},
-    ),
-    "plot_density": (plot_density, {"grid": GRID, "density": DENSITY}),
-    "plot_ridgelines": (plot_ridgelines, {"curves": [(GRID, DENSITY), (GRID, DENSITY)], "names": ["a", "b"]}),
-    "plot_layer_densities": (plot_layer_densities, {"grid": GRID, "densities": np.array([DENSITY, DENSITY[::-1]])}),
-    "plot_head_densities": (
-        plot_head_densities,
-        {"grid": GRID, "densities": np.array([[DENSITY]]), "values": HEADS[:1, :1], "vmin": 0.0, "vmax": 5.0},
-    ),
-    "masked_future": (masked_future, {"pattern": PATTERN}),
-    "plot_bands": (plot_bands, {"d_model": 12, "n_heads": 3, "head": 1}),
+    "plot_mask": {"mask": causal_mask(3), "tokens": TOKENS},
+    "plot_scores": {"scores": RAW[0], "tokens": TOKENS, "limit": 5.0},
+    "plot_pattern": {"pattern": PATTERN, "tokens": TOKENS},
+    "plot_head_grid": {"values": HEADS, "vmin": 0.0, "vmax": 5.0},
+    "plot_fused": {"matrix": WEIGHT, "n_heads": 2, "head": 1},
+    "plot_distances": {"distances": np.array([[0, 0.5], [0.5, 0]])},
+    "plot_score_histogram": {"counts": DENSITY[1:], "edges": GRID},
+    "plot_terms": {"means": np.array([[1.0, 2, -3, 4], [0, 0.5, 2, 1]]), "names": list("abcd")},
+    "plot_strips": {"groups": [SAMPLES, GRID], "names": ["a", "b"], "size": 4.0, "alpha": 0.5, "jitter": 0.25},
+    "plot_density": {"grid": GRID, "density": DENSITY},
+    "plot_ridgelines": {"curves": [(GRID, DENSITY), (GRID, DENSITY)], "names": ["a", "b"]},
+    "plot_layer_densities": {"grid": GRID, "densities": np.array([DENSITY, DENSITY[::-1]])},
+    "plot_head_densities": {
+        "grid": GRID,
+        "densities": np.array([[DENSITY]]),
+        "values": HEADS[:1, :1],
+        "vmin": 0.0,
+        "vmax": 5.0,
+    },
+    "masked_future": {"pattern": PATTERN},
+    "plot_bands": {"d_model": 12, "n_heads": 3, "head": 1},
     "write_numbers": (
         lambda values: write_numbers(values, plot_head_grid(HEADS, Figure().subplots())),
         {"values": HEADS},
@@ -230,10 +176,10 @@ CALLS = {
         lambda pattern, query: shade_text(pattern, TOKENS, query).html,
         {"pattern": PATTERN, "query": 2},
     ),
-    "plot_vectors": (plot_vectors, {"vectors": HEADS[:, :2], "tokens": ["a", "b"]}),
-    "plot_tokens": (plot_tokens, {"tokens": ["a", "b"], "values": HEADS[:, 0]}),
-    "plot_heads": (plot_heads, {"x": HEADS, "y": HEADS + 1}),
-    "plot_by_layer": (plot_by_layer, {"values": HEADS}),
+    "plot_vectors": {"vectors": HEADS[:, :2], "tokens": ["a", "b"]},
+    "plot_tokens": {"tokens": ["a", "b"], "values": HEADS[:, 0]},
+    "plot_heads": {"x": HEADS, "y": HEADS + 1},
+    "plot_by_layer": {"values": HEADS},
     "plot_layers": (
         lambda n_grid, bandwidth: plot_layers(histogram(), bandwidth, n_grid),
         {"n_grid": 64, "bandwidth": 0.5},
@@ -286,27 +232,16 @@ WITHOUT_NUMBERS = {
 MODULES_WITHOUT_NUMBERS = {
     *("diagram", "exercises", "explorers", "intervention_explorer", "predict", "says", "streaming", "texts"),
 }
-
-
-def public_names():
-    """The public functions of headlab, which say where they are introduced, and the methods of such classes."""
-    for module in pkgutil.iter_modules(headlab.__path__):
-        if module.name in {"__main__", *MODULES_WITHOUT_NUMBERS}:
-            continue
-        owner = importlib.import_module(f"headlab.{module.name}")
-        for name, thing in vars(owner).items():
-            ours = getattr(thing, "__module__", "") == owner.__name__ and not name.startswith("_")
-            if not ours or "Introduced in lesson" not in (thing.__doc__ or ""):
-                continue
-            if inspect.isfunction(thing):
-                yield name
-            else:
-                methods = {m for m, value in vars(thing).items() if callable(value) or isinstance(value, staticmethod)}
-                yield from (f"{name}.{method}" for method in methods if not method.startswith("_"))
+PUBLIC = public(*MODULES_WITHOUT_NUMBERS)
 
 
 def test_every_public_function_has_a_row():
-    assert {*public_names()} == {*CALLS, *WITHOUT_NUMBERS} - {"ScoreHistogram"}
+    assert {*with_methods(PUBLIC)} == {*CALLS, *WITHOUT_NUMBERS} - {"ScoreHistogram"}
+
+
+def row(name):
+    """A row of CALLS as a function and its arguments."""
+    return CALLS[name] if isinstance(CALLS[name], tuple) else (PUBLIC[name], CALLS[name])
 
 
 @cache
@@ -653,7 +588,7 @@ def assert_agree(result, expected, rounding=1e-6):
 
 @pytest.mark.parametrize("name", CALLS)
 def test_numbers_of_every_kind_are_computed_or_refused_with_a_remedy(name):
-    function, plain = CALLS[name]
+    function, plain = row(name)
     expected = call(function, plain)
     assert sum(numbers.size for numbers in numbers_in(expected))
     for place, (argument, value, put) in enumerate(places(plain)):
@@ -686,11 +621,9 @@ def test_numbers_of_every_kind_are_computed_or_refused_with_a_remedy(name):
             assert len(line.splitlines()) == 1 and len(line) < 300, (kind, line)
 
 
-@pytest.mark.parametrize(
-    "name", [name for name, (_, plain) in CALLS.items() if any(map(torch.is_tensor, plain.values()))]
-)
+@pytest.mark.parametrize("name", [name for name in CALLS if any(map(torch.is_tensor, row(name)[1].values()))])
 def test_tensors_of_every_kind_are_computed(name):
-    function, plain = CALLS[name]
+    function, plain = row(name)
     expected = call(function, plain)
     for kind, make in COMPUTED_TENSORS.items():
         others = kind in OF_ANY_DTYPE

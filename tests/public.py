@@ -1,0 +1,31 @@
+"""headlab's public names: what says in its docstring in which lesson it is introduced."""
+
+import importlib
+import inspect
+import pkgutil
+
+import headlab
+
+
+def public(*left_out):
+    """{name: function or class} of every module but those left out; a class is told from a function by the reader."""
+    found = {}
+    for module in pkgutil.iter_modules(headlab.__path__):
+        if module.name in ("__main__", *left_out):
+            continue
+        owner = importlib.import_module(f"headlab.{module.name}")
+        for name, thing in vars(owner).items():
+            ours = getattr(thing, "__module__", "") == owner.__name__ and not name.startswith("_")
+            if ours and "Introduced in lesson" in (thing.__doc__ or ""):
+                found[name] = thing
+    return found
+
+
+def with_methods(things):
+    """The names of functions, and of classes' public methods as Class.method."""
+    for name, thing in things.items():
+        if inspect.isfunction(thing):
+            yield name
+        else:
+            methods = {m for m, value in vars(thing).items() if callable(value) or isinstance(value, staticmethod)}
+            yield from (f"{name}.{method}" for method in methods if not method.startswith("_"))
