@@ -10,10 +10,10 @@ import headlab
 def public(*left_out):
     """{name: function or class} of every module but those left out; a class is told from a function by the reader."""
     found = {}
-    for module in pkgutil.iter_modules(headlab.__path__):
-        if module.name in ("__main__", *left_out):
+    for module in pkgutil.walk_packages(headlab.__path__, "headlab."):
+        if module.name.split(".")[1] in ("__main__", *left_out):
             continue
-        owner = importlib.import_module(f"headlab.{module.name}")
+        owner = importlib.import_module(module.name)
         for name, thing in vars(owner).items():
             ours = getattr(thing, "__module__", "") == owner.__name__ and not name.startswith("_")
             if ours and "Introduced in lesson" in (thing.__doc__ or ""):
