@@ -28,7 +28,8 @@ class Exercise:
 
     A mistake is a whole function whose docstring is what to tell the reader who makes it, so that a test can hand
     in each of them and see that it is named. Where many answers are right, `wrong(results, cases)` says in one line
-    what is wrong with a reader's, or None where nothing is.
+    what is wrong with a reader's, or None where nothing is. `fresh(draw)` makes the cases of a grading, of other sizes:
+    draw is a random.Random. Without it the sizes stay, and other seeds make other numbers.
     """
 
     answer: Callable
@@ -36,6 +37,7 @@ class Exercise:
     mistakes: tuple[Callable, ...]
     tolerance: float = 1e-5
     wrong: Callable | None = None
+    fresh: Callable | None = None
 
 
 @dataclass(frozen=True)
@@ -57,36 +59,68 @@ class _TooLong(Exception):
 
 def judge(exercise, function):
     """(status, message) for a reader's function; numbers in the message have four digits."""
-    status, message = _judge(exercise, function)
-    return status, LONG_NUMBER.sub(lambda number: f"{float(number[0]):.4g}", message)
-
-
-def _judge(exercise, function):
-    if not callable(function):
-        return "not yet", f"hand in the function itself, without brackets; this is a {type(function).__name__}"
-    results = []
     deadline = time.monotonic() + SECONDS
-    for case in exercise.cases:
+    seen = observe(function, exercise.cases, SECONDS)
+    return assess(exercise, seen, lambda: _changes(function, seen.results[0], exercise, deadline))
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What a function did on the cases: its results up to the first fault, and that fault in a line.
+
+    fault is "" where there was none; error is the name and the text of the exception that was the fault, if it was one;
+    stub says that the function's body does nothing.
+    """
+
+    results: list
+    fault: str = ""
+    error: tuple[str, str] | None = None
+    stub: bool = False
+
+
+def observe(function, cases, seconds):
+    """Call a reader's function on the cases, each time on copies, for so many seconds in all."""
+    deadline = time.monotonic() + seconds
+    if not callable(function):
+        return Observed([], f"hand in the function itself, without brackets; this is a {type(function).__name__}")
+    results = []
+    for case in cases:
         arguments = _copy(case)
         hooks = _hooks(arguments)
         try:
             result = _call(function, arguments, deadline)
         except _TooLong:
-            return "not yet", f"your function ran for more than {SECONDS:g} s; does a loop never end?"
+            return Observed(results, f"your function ran for more than {seconds:g} s; does a loop never end?")
         except (Exception, SystemExit) as error:
-            for mistake in exercise.mistakes:
-                if _stops_alike(error, results, mistake, exercise):
-                    return "not yet", mistake.__doc__
-            place, why = _own_line(error, function), " ".join(str(error).split())[:160]
-            return "not yet", f"your function stopped with {type(error).__name__}{place}: {why}"
+            name, text, place = type(error).__name__, str(error), _own_line(error, function)
+            why = " ".join(text.split())[:160]
+            return Observed(results, f"your function stopped with {name}{place}: {why}", (name, text))
         if result is None:
             break
         if _hooks(arguments) - hooks:
-            return "not yet", "your hook is still on the model: keep the handle that you get and call its remove()"
+            return Observed(
+                results, "your hook is still on the model: keep the handle that you get and call its remove()"
+            )
         if not _same(arguments, case, 0.0):
-            return "not yet", "your function changed its input; work on a copy (clone) or without in-place operations"
+            fault = "your function changed its input; work on a copy (clone) or without in-place operations"
+            return Observed(results, fault)
         results.append(result)
-    if not results and _is_stub(function):
+    return Observed(results, stub=not results and _is_stub(function))
+
+
+def assess(exercise, seen, changes):
+    """(status, message) for what a function did; changes() says whether it gives another result each time."""
+    status, message = _assess(exercise, seen, changes)
+    return status, LONG_NUMBER.sub(lambda number: f"{float(number[0]):.4g}", message)
+
+
+def _assess(exercise, seen, changes):
+    results = seen.results
+    if seen.fault:
+        alike = (m for m in exercise.mistakes if seen.error and _stops_alike(seen.error, results, m, exercise))
+        mistake = next(alike, None)
+        return "not yet", mistake.__doc__ if mistake else seen.fault
+    if seen.stub:
         return "not attempted", "not attempted yet"
     if not results:
         return "not yet", "your function returns nothing: hand its result back with return"
@@ -97,7 +131,7 @@ def _judge(exercise, function):
     for mistake in exercise.mistakes:
         if _matches(results, mistake, exercise):
             return "not yet", mistake.__doc__
-    if _changes(function, results[0], exercise, deadline):
+    if changes():
         return "not yet", "your function gives another result each time: it must draw no random numbers of its own"
     if exercise.wrong:
         said = exercise.wrong(results, exercise.cases)
@@ -165,14 +199,17 @@ def _changes(function, result, exercise, deadline):
 
 
 def _stops_alike(error, results, function, exercise):
-    """True where a planted mistake gives the same results and then stops on the same case with the same error."""
+    """True where a planted mistake gives the same results and then stops on the same case with the same error.
+
+    error: the name and the text of the exception.
+    """
     try:
         for case, result in zip(exercise.cases, [*results, None], strict=False):
             expected = _quietly(function, _copy(case))
             if not _same(result, expected, exercise.tolerance):
                 return False
     except Exception as other:
-        return type(other) is type(error) and str(other) == str(error)
+        return (type(other).__name__, str(other)) == error
     return False
 
 
