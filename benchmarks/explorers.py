@@ -95,12 +95,12 @@ def report(name, times):
 
 def main():
     """Measure, print a table, and exit with 1 where an explorer is slower than it should be."""
-    from headlab import explorers
+    from headlab.explorers.drawn import Explorer
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--presses", type=int, default=60)
     presses = parser.parse_args().presses
-    names = ["HeadExplorer", *(make.__name__ for make in explorers.Explorer.__subclasses__())]
+    names = ["HeadExplorer", *(make.__name__ for make in Explorer.__subclasses__())]
     sources = {"interact": INTERACT} | {n: f"explorers.{n}(model, tokenizer, text)" for n in names}
     times, slow = {}, False
     print(f"From key press to changed picture, JupyterLab in Chromium: {presses} presses of an arrow key, 64 tokens.")

@@ -25,7 +25,7 @@ from scipy.stats import spearmanr
 
 from headlab.contrast import effective_tokens
 from headlab.exercises import check
-from headlab.intervention_explorer import InterventionExplorer
+from headlab.explorers import InterventionExplorer
 from headlab.interventions import (
     logit_attribution,
     logit_terms,

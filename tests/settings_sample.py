@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 
 from headlab import contrast, density, interventions, plots, profiles, scores, shift
 from headlab.capture import capture_heads, count_scores, score_terms
-from headlab.explorers import Explorer, HeadExplorer
-from headlab.intervention_explorer import InterventionExplorer
+from headlab.explorers import HeadExplorer, InterventionExplorer
+from headlab.explorers.drawn import Explorer
 from headlab.masking import causal_mask, mask_scores, softmax
 from headlab.models import load_model, token_strings
 from headlab.splitting import merge_heads, split_heads, split_qkv

@@ -32,7 +32,8 @@ from nbformat.v4 import new_code_cell, new_output
 
 from headlab import explorers
 from headlab.capture import capture_heads
-from headlab.intervention_explorer import InterventionExplorer
+from headlab.explorers import InterventionExplorer
+from headlab.explorers.drawn import Explorer
 from headlab.plots import MAPS
 from headlab.predict import Prediction
 
@@ -50,7 +51,7 @@ from headlab.models import load_model
 model, tokenizer = load_model("mini")
 text = {TEXT!r}"""
 name_of = operator.attrgetter("__name__")
-CORE = explorers.Explorer.__subclasses__()
+CORE = Explorer.__subclasses__()
 # Lesson 4 measures, and has none.
 EXPLORED = (
     "01_causal_masking",
@@ -432,7 +433,7 @@ def test_the_head_explorer_works_in_an_exported_page_without_kernel_or_network(l
     saved = lab.folder / "exported.ipynb"
     notebook.page.wait_for_function("() => !document.querySelector('.jp-mod-dirty')")
     for _ in range(100):
-        if "head_explorer" in saved.read_text() or "headlab-heads" in saved.read_text():
+        if "headlab-heads" in saved.read_text():
             break
         notebook.page.wait_for_timeout(100)
     with offline_page(lab.browser, export(saved)) as page:
@@ -489,7 +490,7 @@ def intervention_cells(**choice):
     make = f"InterventionExplorer(model, tokenizer, {TEXT!r}, **{choice})"
     return [
         new_code_cell(SETUP),
-        new_code_cell(f"from headlab.intervention_explorer import InterventionExplorer\n\nexplorer = {make}\nexplorer"),
+        new_code_cell(f"from headlab.explorers import InterventionExplorer\n\nexplorer = {make}\nexplorer"),
     ]
 
 

@@ -230,7 +230,7 @@ WITHOUT_NUMBERS = {
     *("laminar_profile", "load_model", "model_name", "score_divisor", "show_figure", "house_style", "LogitTerms.total"),
 }
 MODULES_WITHOUT_NUMBERS = {
-    *("diagram", "exercises", "explorers", "intervention_explorer", "predict", "says", "streaming", "texts"),
+    *("diagram", "exercises", "explorers", "predict", "says", "streaming", "texts"),
 }
 PUBLIC = public(*MODULES_WITHOUT_NUMBERS)
 

@@ -14,7 +14,6 @@ import torch
 from scipy.stats import gaussian_kde
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from headlab import explorers
 from headlab.capture import capture_heads
 from headlab.explorers import (
     DensityExplorer,
@@ -23,8 +22,9 @@ from headlab.explorers import (
     ProfileExplorer,
     ShiftExplorer,
     SplittingExplorer,
-    head_summary,
 )
+from headlab.explorers.heads import head_summary
+from headlab.explorers.shared import one_line, text_reader
 from headlab.models import model_name, token_strings
 from headlab.plots import MAPS
 
@@ -383,8 +383,8 @@ def test_of_many_tokens_as_many_are_labelled_as_can_be_read(mini, make, n_words)
 
 
 def test_any_exception_becomes_one_line_that_names_its_kind_unless_it_is_ours():
-    assert explorers.one_line(TypeError("one\ntwo")) == "TypeError: one two"
-    assert explorers.one_line(ValueError("text: expected a word, got none")) == "text: expected a word, got none"
+    assert one_line(TypeError("one\ntwo")) == "TypeError: one two"
+    assert one_line(ValueError("text: expected a word, got none")) == "text: expected a word, got none"
 
 
 @pytest.mark.parametrize("make", CORE)
@@ -543,7 +543,7 @@ def test_a_layer_or_head_that_is_not_there(mini, name, value, last):
 
 def test_the_summary_names_the_strongest_links(mini, truth):
     model, tokenizer = mini
-    capture, labels = explorers.text_reader(model, tokenizer)(TEXT)
+    capture, labels = text_reader(model, tokenizer)(TEXT)
     n_tokens = len(labels)
     for layer, head in PLACES:
         lines = head_summary(capture, labels, layer, head)
@@ -565,7 +565,7 @@ def test_the_summary_names_the_strongest_links(mini, truth):
 @pytest.mark.parametrize(("text", "n_lines"), [("a", 1), ("hi", 2), ("his", 2)])
 def test_short_texts_have_short_summaries(mini, text, n_lines):
     model, tokenizer = mini
-    capture, labels = explorers.text_reader(model, tokenizer)(text)
+    capture, labels = text_reader(model, tokenizer)(text)
     assert len(labels) <= 2
     assert len(head_summary(capture, labels, 1, 1)) == (1 if len(labels) == 1 else 2)
 

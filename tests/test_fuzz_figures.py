@@ -17,6 +17,8 @@ from matplotlib.font_manager import FontProperties, findfont, get_font
 
 from headlab import explorers
 from headlab.capture import count_scores
+from headlab.explorers.drawn import Explorer
+from headlab.explorers.shared import MAX_TOKENS
 from headlab.histogram import ScoreHistogram
 from headlab.masking import mask_scores
 from headlab.plots import (
@@ -391,22 +393,20 @@ def test_the_head_explorer_takes_any_text(mini, head_explorer, text):
     before = head_explorer.shown
     head_explorer.text = text
     n_tokens = length_of(mini[1], text)
-    if 1 <= n_tokens <= explorers.MAX_TOKENS:
+    if 1 <= n_tokens <= MAX_TOKENS:
         assert head_explorer.error == "" and len(head_explorer.shown["tokens"]) == n_tokens
     else:
         assert re.fullmatch("text: expected .+, got .+", head_explorer.error)
         assert head_explorer.shown is before
 
 
-@pytest.mark.parametrize(
-    ("make", "fewest"), [(make, FEWEST.get(make, 1)) for make in explorers.Explorer.__subclasses__()]
-)
+@pytest.mark.parametrize(("make", "fewest"), [(make, FEWEST.get(make, 1)) for make in Explorer.__subclasses__()])
 def test_an_explorer_takes_odd_texts(mini, make, fewest):
     explorer = make(*mini, "A first text.")
     for text in [*ODD_TEXTS, "é🙂 " * 5000]:
         before, explorer.controls["text"].value = explorer.image.value, text
         n_tokens = length_of(mini[1], text)
-        if fewest <= n_tokens <= explorers.MAX_TOKENS:
+        if fewest <= n_tokens <= MAX_TOKENS:
             assert explorer.error.value == "" and f"{n_tokens} tokens." in explorer.heading.value
         else:
             assert re.fullmatch('<b role="alert">[a-z]+: expected .+, got .+</b>', explorer.error.value)

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from headlab import intervention_explorer, interventions
-from headlab.intervention_explorer import SCALES, InterventionExplorer
+from headlab import interventions
+from headlab.explorers import intervention
+from headlab.explorers.intervention import SCALES, InterventionExplorer
 
 TEXT = "The old man looked at the little white house by the sea."
 OTHER = "A small boat came home, and nobody saw it."
@@ -139,7 +140,7 @@ def test_what_goes_wrong_in_a_measurement_is_one_line_and_the_next_choice_is_mea
     def fails(*args, **given):
         raise RuntimeError("planted\nfault")
 
-    monkeypatch.setattr(intervention_explorer, "loss_without_heads", fails)
+    monkeypatch.setattr(intervention, "loss_without_heads", fails)
     explorer.heads = [(0, 5), (1, 3)]
     assert explorer.measured["error"] == "RuntimeError: planted fault"
     with pytest.raises(ValueError, match="RuntimeError: planted fault"):

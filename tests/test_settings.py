@@ -19,7 +19,7 @@ import torch
 from matplotlib.colors import to_hex
 
 from headlab.capture import capture_heads
-from headlab.explorers import text_reader
+from headlab.explorers.shared import text_reader
 from headlab.masking import causal_mask, softmax
 from headlab.plots import HouseFigure, house_style, plot_pattern
 from headlab.scores import raw_scores

@@ -8,7 +8,7 @@ import traitlets
 from matplotlib.patches import Rectangle
 
 from headlab._expect import expect
-from headlab.explorers import MAX_TOKENS, PageExplorer, in_house_style, one_line, page_side, still
+from headlab.explorers.shared import MAX_TOKENS, PageExplorer, in_house_style, one_line, page_side, still
 from headlab.interventions import expect_heads, loss, loss_with_scores, loss_without_each_head, loss_without_heads
 from headlab.plots import HouseFigure, plot_head_grid, plot_tokens
 
@@ -29,7 +29,7 @@ class InterventionExplorer(PageExplorer):
     Introduced in lesson 8.
     """
 
-    _esm, _css = page_side("intervention_explorer.js"), page_side("intervention_explorer.css")
+    _esm, _css = page_side("intervention.js"), page_side("intervention.css")
     title = "Intervention explorer"
     kept = ("heads", "scale", "first_key", "measured")
     heads = traitlets.List().tag(sync=True)
