@@ -54,8 +54,9 @@ d_head = model.config.n_embd // n_heads
 # for a token that was certain, 0.7 for one chance in two, 4.6 for one in a hundred.
 
 # %%
+n_tokens = 48  # of each text: whole texts would take twice as long on GPT-2's size
 texts = TEXTS["prose"] + TEXTS["dialogue"]  # three of each, written for this course
-input_ids = [tokenizer(text, return_tensors="pt").input_ids[0] for text in texts]
+input_ids = [tokenizer(text, return_tensors="pt").input_ids[0, :n_tokens] for text in texts]
 
 with torch.no_grad():
     logits = model(input_ids[0][None]).logits[0]  # (token, vocabulary)
@@ -103,7 +104,7 @@ def by_text(losses):
 
 
 base, control = nats(plain), load_model("random")
-control_ids = [control[1](text, return_tensors="pt").input_ids[0] for text in texts]
+control_ids = [control[1](text, return_tensors="pt").input_ids[0, :n_tokens] for text in texts]
 untrained = nats(loss(control[0], control_ids))
 print(f"random control: {untrained:.3f} nats a token; {who(model)}: {base:.3f}")
 print("text by text:", " ".join(f"{value:.2f}" for value in by_text(plain)))
@@ -338,11 +339,12 @@ guess.reveal(
 
 # %% [markdown]
 # Which layers, and which tokens? We take the first key away in one layer at a time. For comparison we even out one layer's
-# attention, with a factor of 0. To save time we use the first 48 tokens of four texts.
+# attention, with a factor of 0. From here on the model reads three sentences, each the first of a text.
 
 
 # %%
-short = [ids[:48] for ids in (*input_ids[:2], *input_ids[3:5])]
+sentences = [text.split(". ")[0] + "." for text in TEXTS["prose"]]
+short = [tokenizer(sentence, return_tensors="pt").input_ids[0] for sentence in sentences]
 short_plain = by_text(loss(model, short))
 
 
@@ -396,11 +398,11 @@ says(
 # mean output over the text at every token, and removes only what depends on the token. **Resample** puts in what the head
 # writes on another text: typical of the head, but about the wrong text.
 #
-# `loss_without_each_head` ablates all heads of a model in turn. We use the four short texts again.
+# `loss_without_each_head` ablates all heads of a model in turn. The texts are the three sentences again.
 
 # %%
 guess = predict(
-    "We mean-ablate each head by itself. How many heads cost more than 0.05 nats in every one of the four texts?",
+    "We mean-ablate each head by itself. How many heads cost more than 0.05 nats in each of the three sentences?",
     "more than half of them",
     "some, but less than half",
     "none",
@@ -421,55 +423,64 @@ show_figure(
 
 # %%
 guess.reveal(
-    (dear > mean_cost.numel() / 2, "more than half of them", f"{dear} of {mean_cost.numel()} heads, in every text."),
+    (dear > mean_cost.numel() / 2, "more than half of them", f"{dear} of {mean_cost.numel()} heads, in each sentence."),
     (
         dear > 0,
         "some, but less than half",
-        f"{dear} of {mean_cost.numel()} heads do so in every one of the four texts.",
+        f"{dear} of {mean_cost.numel()} heads do so in each of the three sentences.",
     ),
-    (True, "none", "no head does so in every one of the four texts."),
+    (True, "none", "no head does so in each of the three sentences."),
     overlooked={
         "more than half of them": "most heads seem dispensable. Wait for the next experiment before you call them useless.",
-        "some, but less than half": "count the cells above 0.05; a head counts if it does so in all four texts.",
+        "some, but less than half": "count the cells above 0.05; a head counts if it does so in all three sentences.",
         "none": "look at the darkest blue cells.",
     },
 )
 
 # %% [markdown]
-# Are the costliest heads those that lesson 3 found? Here are their costs by all three replacements, and beside them their habits
-# on the first text: the shares of attention that go to the previous token, the first token, earlier copies, and what followed
-# those copies.
+# Are the costliest heads those that lesson 3 found? Here are their costs by all three replacements, and beside them their
+# habits, averaged over the six texts: the shares of attention that go to the previous token, the first token, earlier copies,
+# and what followed those copies.
 
 # %%
-patterns = {}
+patterns = [[] for _ in range(n_layers)]  # of each layer, for each text (head, query, key)
 
 
 def keep(layer, raw):
-    patterns[layer] = attention_pattern(raw, d_head)
+    patterns[layer].append(attention_pattern(raw, d_head))
     return raw
 
 
-loss_with_scores(model, short[0], keep)
-pairs = token_pairs(short[0])
-other = input_ids[2]  # a text that is not among the four
-table = []
+loss_with_scores(model, input_ids, keep)
+pairs = [token_pairs(ids) for ids in input_ids]
+
+
+def habit(layer, head, kind):
+    """The share of attention that goes to such pairs, averaged over the texts that have any."""
+    shares = [
+        mean_share(pattern[head], marked[kind]).item()
+        for pattern, marked in zip(patterns[layer], pairs, strict=True)
+        if marked[kind].any()
+    ]
+    return sum(shares) / len(shares) if shares else float("nan")
+
+
+longest = max(len(ids) for ids in short)
+other = tokenizer(texts[3], return_tensors="pt").input_ids[0, :longest]  # a text that is not among the three
 print("            cost (nats)                  share of attention")
-print("head      zero    mean  resample    " + "  ".join(f"{kind:>9}" for kind in pairs))
+print("head      zero    mean  resample    " + "  ".join(f"{kind:>9}" for kind in pairs[0]))
 for place in top:
     layer, head = divmod(place, n_heads)
-    row = [
-        (by_text(loss_without_heads(model, short, [(layer, head)], replace, **given)) - short_plain).mean().item()
-        for replace, given in (("zero", {}), ("mean", {}), ("resample", {"other": other}))
-    ]
-    table.append(row)
-    shares = [
-        mean_share(patterns[layer][head], marked).item() if marked.any() else float("nan") for marked in pairs.values()
-    ]
+    zero, resampled = (
+        (by_text(loss_without_heads(model, short, [(layer, head)], replace, given)) - short_plain).mean().item()
+        for replace, given in (("zero", None), ("resample", other))
+    )
+    row = (zero, mean_cost[layer, head].item(), resampled)
     print(
         f"L{layer}H{head:<4}"
         + "".join(f"{cost:8.3f}" for cost in row)
         + "      "
-        + "  ".join(f"{share:9.2f}" for share in shares)
+        + "  ".join(f"{habit(layer, head, kind):9.2f}" for kind in pairs[0])
     )
 
 # %% [markdown]
@@ -513,7 +524,7 @@ says(
 # ### Two changes at once (optional)
 #
 # What holds for two heads may hold for any two changes. We remove the costliest head and take the first key away: each by
-# itself, and then both at once. The text is now a single sentence, and there are three of them.
+# itself, and then both at once, in each of the three sentences.
 
 # %% tags=["optional"]
 guess = predict(
@@ -525,11 +536,8 @@ guess = predict(
 )
 
 # %% tags=["optional"]
-sentences = [text.split(". ")[0] + "." for text in TEXTS["prose"]]
-sentence_ids = [tokenizer(sentence, return_tensors="pt").input_ids[0] for sentence in sentences]
-sentence_plain = by_text(loss(model, sentence_ids))
 head_cost, key_cost, both_cost = (
-    by_text(loss_without_heads(model, sentence_ids, heads, change=change)) - sentence_plain
+    by_text(loss_without_heads(model, short, heads, change=change)) - short_plain
     for heads, change in (([first], None), ([], without_key(0)), ([first], without_key(0)))
 )
 gap = both_cost - head_cost - key_cost
@@ -566,8 +574,7 @@ guess.reveal(
 # and says so.
 
 # %%
-sentence = TEXTS["prose"][0].split(". ")[0] + "."
-explorer = InterventionExplorer(model, tokenizer, sentence, heads=[first], first_key=False)
+explorer = InterventionExplorer(model, tokenizer, sentences[0], heads=[first], first_key=False)
 explorer.still()
 
 # %%
@@ -643,18 +650,18 @@ says(
 # **previous-token head** in a lower layer writes into B's place what stands before it, and the induction head looks for that.
 # If the upper head depends on one lower head alone, it must go blind without it.
 #
-# The six test texts have no meaning, so that little else can help: 32 random tokens each, and then the same 32 again.
+# The four test texts have no meaning, so that little else can help: 24 random tokens each, and then the same 24 again.
 
 # %%
-half = torch.randint(model.config.vocab_size, (6, 32), generator=torch.Generator().manual_seed(0))
+half = torch.randint(model.config.vocab_size, (4, 24), generator=torch.Generator().manual_seed(0))
 repeated = [torch.cat([tokens, tokens]) for tokens in half]
-marked = token_pairs(repeated[0])  # all six have the same structure, up to chance repetitions
+marked = token_pairs(repeated[0])  # all four have the same structure, up to chance repetitions
 
 
 def halves(losses):
     """Mean loss in the first and in the second half, from the second token of each on."""
     stacked = torch.stack(losses)
-    return stacked[:, :31].mean().item(), stacked[:, 32:].mean().item()
+    return stacked[:, :23].mean().item(), stacked[:, 24:].mean().item()
 
 
 def watch(change=lambda layer, raw: raw):
@@ -879,11 +886,11 @@ reliable = my_reliable_head(costs)
 if reliable is not None:
     layer, head = reliable
     print(
-        f"{who(model)}, L{layer}H{head}: {' '.join(f'{cost:+.2f}' for cost in costs[:, layer, head])} nats, text by text"
+        f"{who(model)}, L{layer}H{head}: {' '.join(f'{cost:+.2f}' for cost in costs[:, layer, head])} nats, sentence by sentence"
     )
 
 # %% [markdown] tags=["solution"]
-# **How far does this carry?** Only as far as these four texts. A head that serves only dates or brackets would cost nothing on
+# **How far does this carry?** Only as far as these three sentences. A head that serves only dates or brackets would cost nothing on
 # a text without them. And where even the largest of the smallest costs is near zero, as in the control, chance picks the head:
 # look at its row of numbers before you give it a name.
 
@@ -930,7 +937,7 @@ if indirect is not None:
 # %% [markdown] tags=["solution"]
 # **What does it do, then?** The two numbers do not say. If it is the lower head of section 6, you know one answer: it tells
 # a later head where to look. Otherwise, look at its habits in the table of section 4, and remember that the direct part was
-# measured at one position, and the cost over four texts.
+# measured at one position, and the cost over three sentences.
 
 # %% [markdown]
 # ## What we found
