@@ -528,7 +528,7 @@ says(
 
 # %% tags=["optional"]
 guess = predict(
-    f"Without {names[0]} and without the first key: what do both cost together, in each of three sentences?",
+    f"Without {names[0]} and without the first key: what do both cost together, in each of the three sentences?",
     "as much as the two single costs add up to",
     "more than that, in every sentence",
     "less than that, in every sentence",
@@ -946,8 +946,8 @@ if indirect is not None:
 # | --- | --- | --- |
 # | the model pushes its raw scores down | section 2: any constant, and any key bias, leaves every loss as it is | describes GPT-2's numbers (lesson 4), but is worth nothing |
 # | this makes softmax clean and sharp | section 2: the loss depends on how far the scores lie apart | the contrast does it, not the shift |
-# | sharpness drowns the noise | section 2: the curve of loss against contrast | *mini, six texts:* on average its own contrast is the best of eight; half of it costs 0.17 nats, twice as much 0.04, none at all 4.5 |
-# | most links are suppressed | *GPT-2 in short texts* (lesson 5): most attention goes to the first key; section 3 removes it | *mini, six texts:* without this key the loss rises by 1.2 nats |
+# | sharpness drowns the noise | section 2: the curve of loss against contrast | *mini, 48 tokens of six texts:* on average its own contrast is the best of eight; half of it costs 0.10 nats, twice as much 0.02, none at all 4.0 |
+# | most links are suppressed | *GPT-2 in short texts* (lesson 5): most attention goes to the first key; section 3 removes it | *mini, 48 tokens of six texts:* without this key the loss rises by 1.4 nats |
 #
 # **What an ablation does not tell.** A changed model meets inputs that it has never seen: part of the cost may be confusion, not
 # the loss of what the head did. A mean over tokens hides heads that matter rarely, but then much. Other heads may step in, so
