@@ -20,11 +20,14 @@ from headlab._expect import (
 
 EVERYWHERE = (-math.inf, math.inf)
 POINTS = 512  # of a grid, unless Gaussians so narrow need more
+SPACING = 1.5  # bandwidths between two points of a grid, at most
 MARGIN = 5  # bandwidths beyond the outermost scores; a Gaussian is 4e-6 of its peak there
 CELLS = 16  # cells of the fine grid per bandwidth; linear binning is then within 1 / (8 * 16**2) of the peak
-FINEST = 2000  # the samples' range over the narrowest bandwidth that cross-validation looks at
+FINEST = 2000  # the samples' range over the narrowest bandwidth that is looked at in pairs of samples
 WIDEST = 10  # the widest such bandwidth over that range: all are alike from there on, and the memory is not
-EVEN = 1.5  # effective samples that cross-validation, which looks at pairs, needs
+EVEN = 1.5  # effective samples that a look at pairs needs
+FAR = 9  # standard deviations from which on a Gaussian is nothing beside 1 in double precision
+PROMINENT = 0.05  # of the highest peak: what rises less above its valleys is a ripple
 LONE = 1 + 1e-9  # effective samples: so few have no spread
 CHUNK = 2**17  # scores at a time: what a chunk needs stays in the processor's cache
 
@@ -83,10 +86,11 @@ def choose_bandwidth(samples, rule="scott", weights=None):
 
     rule: "scott", n**(-1/5) standard deviations, and "silverman", (3 n / 4)**(-1/5) of them, both best for one
     Gaussian and too wide for two; "cross-validation", the minimum of `cross_validation_scores`, which makes no such
-    guess but varies more from sample to sample. All three take the samples to be independent; the scores of one
-    text are not, so their rules come out too narrow rather than too wide. Raises ValueError on fewer than two or
-    constant samples and where cross-validation finds no minimum.
-    Introduced in lesson 6. Source: Scott 1992; Silverman 1986, section 3.4; scipy.stats.gaussian_kde's definitions.
+    guess but varies more from sample to sample; "sheather-jones", the solution of their equation, which estimates how
+    curved the density is and varies less. All four take the samples to be independent, which the scores of one text
+    are not. Raises ValueError on fewer than two or constant samples and where a rule finds no bandwidth.
+    Introduced in lesson 6. Source: Scott 1992; Silverman 1986, section 3.4; scipy.stats.gaussian_kde's definitions;
+    Sheather and Jones 1991, equation 12.
     """
     expect(isinstance(rule, str) and rule in RULES, "rule", f"one of {', '.join(RULES)}", repr(rule))
     return _bandwidth(_checked_sample(samples, weights, EVERYWHERE), rule)
@@ -111,6 +115,37 @@ def cross_validation_scores(samples, bandwidths, weights=None):
     return _cross_validation(sample, widths)
 
 
+def peaks(grid, density, least=PROMINENT):
+    """Where a density (points,) over its grid (points,) has its peaks, from left to right: (peaks,).
+
+    least: how far a peak has to rise above the higher of the valleys beside it, as a share of the highest peak; what
+    rises less is a ripple. An end of the grid is no peak. Introduced in lesson 6.
+    """
+    from scipy.signal import find_peaks  # which takes longer to import than all else that a lesson needs
+
+    grid, density = finite_array(grid, "grid"), finite_array(density, "density")
+    expect(grid.ndim == 1, "grid", "points (n,)", f"shape {grid.shape}")
+    fits = density.shape == grid.shape
+    expect(fits, "density", f"one value for each of {len(grid)} points", f"shape {density.shape}")
+    least = expect_number(least, "least", "a share from 0 to 1")
+    expect(0 <= least <= 1, "least", "a share from 0 to 1", least)
+    return grid[find_peaks(density, prominence=least * density.max(initial=0.0))[0]]
+
+
+def mode_tree(samples, bandwidths, least=PROMINENT):
+    """The peaks of a sample's density for each of many bandwidths: a list of arrays, as `peaks` gives them.
+
+    samples and bandwidths as in `fast_kde`, bandwidths (n,). Drawn over each other, the peaks make a tree whose
+    branches are hills: how long one is says how far the hill depends on the bandwidth.
+    Introduced in lesson 6. Source: Minnotte and Scott 1993. Of peaks of any height there are never more at a wider
+    bandwidth (Silverman 1981).
+    """
+    widths = finite_array(bandwidths, "bandwidths")
+    expect(widths.ndim == 1, "bandwidths", "(n,)", f"shape {widths.shape}")
+    # A peak is at least two bandwidths wide: with five points each, no top falls between two of them.
+    return [peaks(*fine_kde(samples, POINTS, float(width), 0.4), least) for width in widths]
+
+
 @np.errstate(under="ignore")  # far out a Gaussian is 0
 def _sum_of_gaussians(sample, grid, width):
     """The definition, in chunks of samples so that no (grid, sample) table outgrows the memory."""
@@ -123,10 +158,10 @@ def _sum_of_gaussians(sample, grid, width):
     return density.reshape(grid.shape) / (sample.total * width * math.sqrt(2 * math.pi))
 
 
-def fine_kde(samples, at_least, bandwidth):
-    """As `fast_kde`, on a grid of at least so many points, and of more where the bandwidth needs them."""
+def fine_kde(samples, at_least, bandwidth, spacing=SPACING):
+    """As `fast_kde`, on a grid of at least so many points, at most `spacing` bandwidths apart."""
     sample = _checked_sample(samples, None, EVERYWHERE)
-    return _smoothed(sample, None, _bandwidth(sample, bandwidth), EVERYWHERE, _linear_bins, at_least)
+    return _smoothed(sample, None, _bandwidth(sample, bandwidth), EVERYWHERE, _linear_bins, at_least, spacing)
 
 
 def binned_kde(edges, below, n_grid, bandwidth):
@@ -152,13 +187,13 @@ def binned_kde(edges, below, n_grid, bandwidth):
 
 
 @np.errstate(under="ignore")  # far out a Gaussian is 0
-def _smoothed(sample, n_grid, width, bounds, bins, at_least=POINTS):
+def _smoothed(sample, n_grid, width, bounds, bins, at_least=POINTS, spacing=SPACING):
     """(grid, density) of a sample: its bins times a Gaussian's transform, mirrored at both ends."""
     n_grid = n_grid if n_grid is None else expect_points(n_grid)
     _expect_room(width, bounds)
     low = bounds[0] if math.isfinite(bounds[0]) else sample.low - MARGIN * width
     high = bounds[1] if math.isfinite(bounds[1]) else sample.high + MARGIN * width
-    needed = math.ceil((high - low) / (1.5 * width)) + 1
+    needed = math.ceil((high - low) / (spacing * width)) + 1
     if n_grid is None:
         n_grid = at_least if needed <= at_least else next_fast_len(needed - 1, real=True) + 1
         expected = f"one that {MOST_POINTS} points can show from {low:.4g} to {high:.4g}"
@@ -227,11 +262,7 @@ def _silverman(sample):
 
 def _cross_validated(sample):
     """The bandwidth of the lowest score, first among widths 5 % apart, then between that one's neighbours."""
-    most, finest = 3 * _scott(sample), (sample.high - sample.low) / FINEST
-    expected = "a range in which cross-validation can see the bandwidths that count, or the bandwidth as a number"
-    received = f"one {sample.high - sample.low:.3g} wide for bandwidths of about {most / 3:.3g}"
-    expect(finest < most, "samples", expected, received)
-    least = max(finest, most / 300)
+    least, most = _searched(sample)
     widths = np.geomspace(least, most, 120)
     best = int(np.argmin(_cross_validation(sample, widths)))
     expect(
@@ -244,7 +275,58 @@ def _cross_validated(sample):
     return float(near[np.argmin(_cross_validation(sample, near))])
 
 
-RULES = {"scott": _scott, "silverman": _silverman, "cross-validation": _cross_validated}
+def _sheather_jones(sample):
+    """The solution h of h**5 = 1 / (2 sqrt(pi) n curvature), where a bandwidth that follows h tells the curvature.
+
+    The curvature is the integral of the squared second derivative. All numbers are in units of the samples' range.
+    """
+    from scipy.optimize import brentq
+
+    n, extent = sample.n_effective, sample.high - sample.low
+    least, most = (width / extent for width in _searched(sample))
+    scale = min(_standard_deviation(sample), _quartile_range(sample) / 1.349) / extent
+    solution = "a solution of the equation of sheather-jones, or the bandwidth as a number"
+    repeated = "(values repeated, or counted in bins?)"
+    expect(scale > least, "samples", solution, f"half of them within {1.349 * scale * extent:.3g} {repeated}")
+    spectrum = _spectrum(sample, max(most, 1.3 * scale))
+
+    def curvature(width):
+        return _over_pairs(spectrum, width, 4) / (1 - 1 / n)
+
+    slope = -_over_pairs(spectrum, 1.23 * scale * n ** (-1 / 9), 6) / (1 - 1 / n)
+    pilot = 1.357 * (curvature(1.24 * scale * n ** (-1 / 7)) / slope) ** (1 / 7)
+
+    def excess(width):
+        return (2 * math.sqrt(math.pi) * n * curvature(pilot * width ** (5 / 7))) ** -0.2 - width
+
+    found = excess(least) > 0 > excess(most)
+    expect(found, "samples", solution, f"none from {least * extent:.3g} to {most * extent:.3g} {repeated}")
+    return extent * brentq(excess, least, most, rtol=1e-6)
+
+
+def _searched(sample):
+    """The narrowest and the widest bandwidth between which a rule that looks at pairs of samples searches."""
+    most, finest = 3 * _scott(sample), (sample.high - sample.low) / FINEST
+    expected = f"a range in which bandwidths of about {most / 3:.3g} can be told apart, or the bandwidth as a number"
+    expect(finest < most, "samples", expected, f"one {sample.high - sample.low:.3g} wide")
+    return max(finest, most / 300), most
+
+
+RULES = {
+    "scott": _scott,
+    "silverman": _silverman,
+    "cross-validation": _cross_validated,
+    "sheather-jones": _sheather_jones,
+}
+
+
+def _quartile_range(sample):
+    """From the first quartile to the third."""
+    weights = sample.weights
+    method = "linear" if weights is None else "inverted_cdf"  # the one that numpy has with weights
+    values = sample.values.astype(np.float64, copy=False)
+    low, high = np.quantile(values, [0.25, 0.75], weights=weights, method=method)
+    return float(high - low)
 
 
 def _standard_deviation(sample):
@@ -267,29 +349,43 @@ def _weighted_sum(sample, function):
     return total
 
 
-@np.errstate(under="ignore")  # far out a Gaussian is 0
 def _cross_validation(sample, widths):
-    """The scores of all pairs at once: the sum of K(x_i - x_j) is a sum over the squared transform of the bins."""
+    """The score of each width (...): the squared density's integral less twice the density at samples left out."""
+    extent, itself = sample.high - sample.low, 1 / sample.n_effective  # itself: the share of pairs with itself
+    spectrum = _spectrum(sample, widths.max() / extent)
+
+    def score(width):
+        others = _over_pairs(spectrum, width) - itself / (width * math.sqrt(2 * math.pi))
+        return _over_pairs(spectrum, math.sqrt(2) * width) - 2 * others / (1 - itself)
+
+    return np.array([score(width / extent) / extent for width in widths.ravel()]).reshape(widths.shape)
+
+
+def _spectrum(sample, widest):
+    """(frequencies, squared transform) of the samples' bins, for Gaussians up to this width, in units of their range.
+
+    The mean of a Gaussian over all pairs of samples is one sum over the frequencies, as `_over_pairs` takes it.
+    """
     n = sample.n_effective
     # With nearly all weight on one score, its pair with itself would drown the others.
     expect(n >= EVEN, "weights", f"weights that count for at least {EVEN} equal ones", f"some that do for {n:.3g}")
-    extent, n_bins = sample.high - sample.low, CELLS * FINEST + 1
+    n_bins = CELLS * FINEST + 1
     bins = _linear_bins(sample, sample.low, sample.high, n_bins) / sample.total
     # Room for the widest Gaussian between the last bin and the first one's next turn.
-    turns = 2 + 12 * widths.max() / extent
-    length = next_fast_len(math.ceil(turns * n_bins), real=True)
-    period = extent * length / (n_bins - 1)
+    length = next_fast_len(math.ceil((2 + 12 * widest) * n_bins), real=True)
+    period = length / (n_bins - 1)
     power = np.abs(rfft(bins, length)) ** 2 / period
     power[1:] *= 2  # each frequency but zero stands for its negative too
-    frequencies = 2 * np.pi * np.arange(len(power)) / period
-    itself = 1 / sample.n_effective  # the share of pairs of a sample with itself
+    return 2 * np.pi * np.arange(len(power)) / period, power
 
-    def score(width):
-        gaussian = np.exp(-0.5 * (width * frequencies) ** 2)
-        others = (power * gaussian).sum() - itself / (width * math.sqrt(2 * math.pi))
-        return (power * gaussian**2).sum() - 2 * others / (1 - itself)
 
-    return np.array([score(width) for width in widths.ravel()]).reshape(widths.shape)
+def _over_pairs(spectrum, width, derivative=0):
+    """The mean over all pairs of samples of a Gaussian of this width, or of an even derivative, at their difference."""
+    frequencies, power = spectrum
+    last = np.searchsorted(frequencies, FAR / width)
+    frequencies = frequencies[:last]
+    terms = power[:last] * np.exp(-0.5 * (width * frequencies) ** 2)
+    return (-1) ** (derivative // 2) * float((terms * frequencies**derivative if derivative else terms).sum())
 
 
 def _chunks(sample, size):

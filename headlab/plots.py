@@ -504,6 +504,37 @@ def plot_density(grid, density, ax=None, label=None, fill=True, meaning=None, **
 
 
 @_styled
+def plot_mode_tree(bandwidths, modes, ax=None, marked=None, meaning="loaded model"):
+    """Where a density has its peaks, for each bandwidth: a hill is a branch, and its height says how long it lasts.
+
+    bandwidths (n,), above 0; modes: the peaks (peaks,) of each, as `mode_tree` gives them; marked: {name: bandwidth},
+    dashed lines, such as those of the rules; meaning: whose scores they are, one of COLOURS. Introduced in lesson 6.
+    """
+    bandwidths = finite_array(bandwidths, "bandwidths")
+    fits = bandwidths.ndim == 1 and bandwidths.size > 0 and bandwidths.min() > 0
+    expect(fits, "bandwidths", "(n,), all above 0", f"{bandwidths} of shape {bandwidths.shape}")
+    modes = [finite_array(peaks, "modes").ravel() for peaks in expect_list(modes, "modes", "arrays of peaks")]
+    expect(len(modes) == len(bandwidths), "modes", f"peaks for each of {len(bandwidths)} bandwidths", len(modes))
+    if not isinstance(marked, dict | None):
+        raise TypeError(f"marked: expected {{name: bandwidth}}, got {shown(repr(marked))}")
+    marked = {
+        as_label(name): _checked_number(at, "marked", ABOVE_0, 1 / LARGEST) for name, at in (marked or {}).items()
+    }
+    _expect_meaning(meaning)
+    ax = _axes(ax, (7, 3.8))
+    heights = np.repeat(bandwidths, [len(peaks) for peaks in modes])
+    ax.plot(np.concatenate(modes), heights, ls="", marker="o", ms=3.5, color=_look(meaning)["color"])
+    for name, at in marked.items():
+        ax.axhline(at, **REFERENCE_LINE)
+        beside = {"xycoords": ("axes fraction", "data"), "va": "center", "color": _text_colour(ax)}
+        ax.annotate(as_label(name), (1.01, at), annotation_clip=False, **beside)
+    ax.set(xlabel="place of a peak (raw score q·k)", ylabel="bandwidth (units of q·k)", yscale="log")
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_minor_formatter("")
+    return ax
+
+
+@_styled
 def plot_ridgelines(curves, names, ax=None, meaning="loaded model"):
     """Densities one below the other, each over a line of its own, with a dashed line at zero.
 

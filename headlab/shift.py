@@ -137,7 +137,7 @@ def gpt2_reference():
     first five together: `n` (12, 12), `mean`, `std`, `median`, `fraction_negative`; `quantiles` (12, 12, 5) at
     `quantile_levels`; `histogram` (12, 12, bins), counts between the whole numbers `edges` (bins + 1,); `n_negative`
     (12, 12, rows) and `n_scores` (rows,), the counts of each row, prompt after prompt. The same names with
-    `_no_first_key`: without column 0 (no quantiles, no histogram). `layer_quantiles` (12, 5), of a layer's 12 heads.
+    `_no_first_key`: without column 0 (no quantiles). `layer_quantiles` (12, 5), of a layer's 12 heads.
 
     Over the queries from the third on of the same five: `spread` and `gap` (row_contrast), `effective_tokens`,
     `top_share`, `first_share`, `previous_share` (share of the largest, the first and the previous key) and

@@ -78,6 +78,8 @@ def numbers(model, ids):
         "fast": density.fast_kde(one),
         "bounded": density.fast_kde(softmax(mask_scores(raw))[3][visible], bounds=(0.0, 1.0)),
         "validation": density.cross_validation_scores(one, [2.0, 9.0]),
+        "solved": density.choose_bandwidth(one, "sheather-jones"),
+        "modes": density.mode_tree(one, [2.0, 9.0]),
         "counts": [counted.counts.sum(-1), counted.fraction_negative(), counted.quantile([0.1, 0.5])[0]],
         "density": [*first, *last],
         "profile": profiles.laminar_profile(capture),
@@ -135,6 +137,7 @@ def plot_calls(mini):
         "strips": lambda ax: plots.plot_strips([made_up[0], made_up[1]], "ab", ax, jitter=0.3),
         "density": lambda ax: plots.plot_density(grid, bell, ax, label="bell"),
         "ridgelines": lambda ax: plots.plot_ridgelines([(grid, bell), (grid, bell**2)], "ab", ax),
+        "mode tree": lambda ax: plots.plot_mode_tree([2.0, 9.0], [grid[:2], grid[1:2]], ax, {"a rule": 3.0}),
         "layers": lambda ax: plots.plot_layers(counts, bandwidth=9.0)[0],
         "layer densities": lambda ax: plots.plot_layer_densities(grid, np.stack([bell, bell**2]), ax),
         "head densities": lambda ax: plots.plot_head_densities(

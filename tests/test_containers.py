@@ -41,6 +41,7 @@ from headlab.models import token_strings
 from headlab.plots import (
     plot_head_grid,
     plot_layers,
+    plot_mode_tree,
     plot_pattern,
     plot_strips,
     write_numbers,
@@ -99,6 +100,8 @@ CALLS = {
     "kde": {"samples": SAMPLES, "grid": GRID, "bandwidth": 0.5, "weights": SAMPLES + 8, "bounds": (-9, 9)},
     "fast_kde": {"samples": SAMPLES, "n_grid": 64, "bandwidth": 0.5, "weights": SAMPLES + 8},
     "choose_bandwidth": {"samples": SAMPLES, "weights": SAMPLES + 8},
+    "peaks": {"grid": GRID, "density": DENSITY, "least": 0.25},
+    "mode_tree": {"samples": SAMPLES, "bandwidths": np.array([0.5, 1, 2]), "least": 0.25},
     "cross_validation_scores": {"samples": SAMPLES, "bandwidths": np.array([0.5, 1, 2]), "weights": SAMPLES + 8},
     "ScoreHistogram": (
         lambda layers, n_heads: ScoreHistogram(layers, n_heads).counts,
@@ -157,6 +160,10 @@ CALLS = {
     "plot_terms": {"means": np.array([[1.0, 2, -3, 4], [0, 0.5, 2, 1]]), "names": list("abcd")},
     "plot_strips": {"groups": [SAMPLES, GRID], "names": ["a", "b"], "size": 4.0, "alpha": 0.5, "jitter": 0.25},
     "plot_density": {"grid": GRID, "density": DENSITY},
+    "plot_mode_tree": (
+        lambda bandwidths, modes: plot_mode_tree(bandwidths, [modes] * 3),
+        {"bandwidths": np.array([0.5, 1, 2]), "modes": GRID},
+    ),
     "plot_ridgelines": {"curves": [(GRID, DENSITY), (GRID, DENSITY)], "names": ["a", "b"]},
     "plot_layer_densities": {"grid": GRID, "densities": np.array([DENSITY, DENSITY[::-1]])},
     "plot_head_densities": {

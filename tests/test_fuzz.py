@@ -25,7 +25,7 @@ from headlab.contrast import (
     effective_tokens,
     row_contrast,
 )
-from headlab.density import choose_bandwidth, cross_validation_scores, fast_kde, kde
+from headlab.density import choose_bandwidth, cross_validation_scores, fast_kde, kde, mode_tree, peaks
 from headlab.download import SHORT_NAMES, repo_of
 from headlab.exercises import EXERCISES, check
 from headlab.histogram import ScoreHistogram
@@ -738,12 +738,12 @@ def test_fast_kde(values):
         assert_agree(density[some], expected, 2e-3 * peak)
 
 
-@given(arguments(density_arguments(rule=st.sampled_from(["scott", "silverman", "cross-validation"]))))
+@given(arguments(density_arguments(rule=st.sampled_from(["scott", "silverman", "cross-validation", "sheather-jones"]))))
 def test_choose_bandwidth(values):
     width = outcome(choose_bandwidth, values)
     if width is not REFUSED:
         assert width > 0
-        if values["rule"] != "cross-validation":
+        if values["rule"] in ("scott", "silverman"):
             expected = width_of(values, values["rule"])
             assert_agree(width, expected, 1e-6 * expected)
 
@@ -765,6 +765,25 @@ def test_cross_validation_scores(values):
             wide, narrow = (np.exp(-((gaps / s) ** 2) / 2) / (s * math.sqrt(2 * math.pi)) for s in (h * 2**0.5, h))
             expected[place] = (pairs * wide).sum() - 2 * (others * narrow).sum() / others.sum()
         assert_agree(scores, expected, 2e-3 / widths)
+
+
+@given(arguments(st.fixed_dictionaries({"samples": SAMPLES, "bandwidths": st.just(np.array([0.7, 2.0, 9.0]))})))
+def test_mode_tree(values):
+    tree = outcome(mode_tree, values, also=("bandwidth",))
+    if tree is not REFUSED:
+        assert len(tree) == len(values["bandwidths"])
+        for width, found in zip(array(values["bandwidths"]), tree, strict=True):
+            beside = kde(values["samples"], found[:, None] + 0.5 * width * np.array([-1, 0, 1]), float(width))
+            assert (beside[:, 1] >= beside[:, [0, 2]].max(1)).all()
+
+
+@given(arguments(st.fixed_dictionaries({"grid": st.just(np.arange(9.0)), "density": tensors(9).map(array)})))
+def test_peaks(values):
+    found = outcome(peaks, values)
+    if found is not REFUSED:
+        density = array(values["density"])
+        inner = [x for x in range(1, 8) if density[x - 1] < density[x] > density[x + 1]]
+        assert set(found) <= {array(values["grid"])[x] for x in inner} or (np.diff(density) == 0).any()
 
 
 HISTOGRAM_SCORES = tensors(2, 6, dtypes=FLOATS, scales=(1.0, 30.0, 1e4))

@@ -32,6 +32,7 @@ from headlab.plots import (
     plot_layer_densities,
     plot_layers,
     plot_mask,
+    plot_mode_tree,
     plot_pattern,
     plot_ridgelines,
     plot_score_histogram,
@@ -275,6 +276,27 @@ def test_plot_density(values):
     if ax is not REFUSED:
         assert np.array_equal(ax.lines[0].get_xdata(), array(values["grid"]))
         assert np.array_equal(ax.lines[0].get_ydata(), array(values["density"]))
+
+
+@given(
+    arguments(
+        st.lists(DENSITY, min_size=3, max_size=3).flatmap(
+            lambda modes: st.fixed_dictionaries(
+                {
+                    "bandwidths": st.just(np.array([0.5, 2.0, 9.0])),
+                    "modes": st.just(modes),
+                    "marked": TEXTS.map(lambda name: {name: 1.5}),
+                    "ax": AX,
+                }
+            )
+        )
+    )
+)
+def test_plot_mode_tree(values):
+    ax = drawn(plot_mode_tree, values)
+    if ax is not REFUSED:
+        assert np.array_equal(ax.lines[0].get_xdata(), np.concatenate([array(m).ravel() for m in values["modes"]]))
+        assert written(ax.texts) == in_font(values["marked"] or {})
 
 
 @given(

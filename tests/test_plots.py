@@ -10,10 +10,12 @@ from headlab import plots
 from headlab.density import kde
 from headlab.histogram import ScoreHistogram
 from headlab.plots import (
+    COLOURS,
     MAPS,
     plot_bands,
     plot_density,
     plot_layers,
+    plot_mode_tree,
     plot_ridgelines,
     plot_scores,
     plot_strips,
@@ -72,6 +74,15 @@ def test_a_density_is_drawn_and_a_second_one_laid_over_it():
     low, high = ax.get_ylim()
     assert low == 0 and high > 2 * density.max()  # the second one fits in
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["one", "two"]
+
+
+def test_a_mode_tree_has_each_peak_at_the_height_of_its_bandwidth():
+    widths, modes = np.array([4.0, 1.0, 0.5]), [np.array([0.0]), np.array([-2.0, 3.0]), np.array([])]
+    ax = plot_mode_tree(widths, modes, marked={"a rule": 2.0}, meaning="real GPT-2")
+    points, rule = ax.lines
+    assert points.get_xydata().tolist() == [[0, 4], [-2, 1], [3, 1]] and points.get_color() == COLOURS["real GPT-2"]
+    assert rule.get_ydata() == [2, 2] and [text.get_text() for text in ax.texts] == ["a rule"]
+    assert ax.get_yscale() == "log" and "bandwidth" in ax.get_ylabel()
 
 
 def test_ridgelines_are_on_one_scale_each_over_its_own_line():

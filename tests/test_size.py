@@ -65,13 +65,21 @@ def test_samples_get_the_grid_that_their_bandwidth_needs():
     assert len(grid) > 2600 and np.trapezoid(density, grid) == pytest.approx(1, abs=1e-4)
 
 
-def test_cross_validation_says_where_it_cannot_see_the_bandwidths_that_count():
+@pytest.mark.parametrize("rule", ["cross-validation", "sheather-jones"])
+def test_a_rule_says_where_it_cannot_see_the_bandwidths_that_count(rule):
     with pytest.raises(ValueError) as caught:
-        with_one_at(2000.0).density(0, 0, bandwidth="cross-validation")
+        with_one_at(2000.0).density(0, 0, bandwidth=rule)
     assert str(caught.value) == (
-        "samples: expected a range in which cross-validation can see the bandwidths that count, or the bandwidth as a "
-        "number, got one 2.06e+03 wide for bandwidths of about 0.0318"
+        "samples: expected a range in which bandwidths of about 0.0318 can be told apart, or the bandwidth as a "
+        "number, got one 2.06e+03 wide"
     )
+
+
+@pytest.mark.parametrize("n", [1e4, 1e6, 1e8])
+def test_sheather_jones_of_counts_is_the_best_bandwidth_of_one_gaussian(n):
+    grid, density = normal_histogram(n).density(0, 0, bandwidth="sheather-jones")
+    best = 1.06 * 8 * n**-0.2  # Silverman 1986, equation 3.28
+    assert np.abs(density - norm.pdf(grid, -10, np.hypot(8, best))).max() < 2e-3 * density.max()
 
 
 def test_all_heads_of_1e12_scores_are_drawn_with_default_arguments():

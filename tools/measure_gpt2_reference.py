@@ -109,8 +109,14 @@ def measure_distribution(raw):
         "quantile_levels": np.array(QUANTILE_LEVELS),
         "quantiles": np.moveaxis(np.quantile(scores, QUANTILE_LEVELS, axis=-1), 0, -1),
         "edges": edges.astype(int),
-        "histogram": np.apply_along_axis(lambda row: np.histogram(row, edges)[0], -1, scores),
+        "histogram": count_bins(scores, edges),
+        "histogram_no_first_key": count_bins(pooled(raw, drop_first_key=True), edges),
     }
+
+
+def count_bins(scores, edges):
+    """How many of the scores (layer, head, score) lie in each bin (layer, head, bin)."""
+    return np.apply_along_axis(lambda row: np.histogram(row, edges)[0], -1, scores)
 
 
 def pooled(raw, drop_first_key=False):
