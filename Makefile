@@ -20,7 +20,7 @@ ALLOW_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 # Each file of tests, and each notebook, in one of two processes; the browser's file, the longest, is the first but one.
 TWO_AT_A_TIME := -n 2 --no-loadscope-reorder
 
-.PHONY: lab test nbval handout offline-class wheels ready-lab ready-test ready-wheels notebooks bench fuzz stress audit lowest lock clean
+.PHONY: lab test nbval handout offline-class wheels ready-lab ready-test ready-wheels notebooks site bench fuzz stress audit lowest lock clean
 
 lab: ready-lab
 	@test -n "$$HEADLAB_MODEL" || $(BIN)/python -m headlab download gpt2 --if-reachable
@@ -59,6 +59,10 @@ ready-lab ready-test ready-wheels: ready-%:
 
 notebooks: ready-test
 	$(BIN)/python tools/build_notebooks.py
+
+# The course as a static website: build/site/html.
+site: ready-test
+	$(BIN)/python tools/build_site.py
 
 # headlab beside its peers, which have a set of packages of their own: the tables and the figure of benchmarks/. Takes
 # a quarter of an hour, on a machine that does nothing else; needs Chromium for the last.

@@ -503,7 +503,8 @@ def test_any_python_can_read_the_script_and_its_versions_are_the_projects():
     oldest, newest = (".".join(map(str, version)) for version in (environment.OLDEST, environment.NEWEST))
     fits = SpecifierSet(project["requires-python"])
     assert oldest in fits and newest in fits and "3.10" not in fits and "3.14" not in fits
-    assert {extra for extra in ("test", "cluster")} <= set(project["optional-dependencies"])
+    asked = {extra for extras in environment.EXTRAS.values() for extra in extras.strip("[]").split(",") if extra}
+    assert asked and asked <= set(project["optional-dependencies"])
 
 
 def test_nothing_of_the_readers_settings_sends_the_packages_elsewhere(monkeypatch):

@@ -123,16 +123,19 @@ class PageExplorer(anywidget.AnyWidget):
             with self.hold_sync():
                 self.shown, self.error = shown, ""
 
+    def state_text(self):
+        """What a page without a kernel starts from, as JSON: the argument of the page side's `renderStill`."""
+        shown = {name: as_text(value) for name, value in self.shown.items()}
+        state = {name: getattr(self, name) for name in ("text", "error", *self.kept)}
+        return json.dumps(state | {"shown": shown, "palettes": as_text(self.palettes)})
+
     def to_html(self):
         """The explorer as it stands as a piece of HTML that needs no kernel, no network and no other file.
 
         Where scripts do not run, it shows its summary.
         """
-        shown = {name: as_text(value) for name, value in self.shown.items()}
-        state = {name: getattr(self, name) for name in ("text", "error", *self.kept)}
-        state |= {"shown": shown, "palettes": as_text(self.palettes)}
         still = "".join(f"<p>{html.escape(line)}</p>" for line in [self._description(), *self.lines()])
-        data = json.dumps(state).replace("<", "\\u003c")  # so that no text can end the script
+        data = self.state_text().replace("<", "\\u003c")  # so that no text can end the script
         return (
             f"<style>{self._css}</style><div>{still}</div><script>{{"
             "const place = document.currentScript.previousElementSibling;"
