@@ -69,6 +69,11 @@ def capture_heads(model, input_ids, layers=None):
     channels by chance, here too: call `model.eval()` first. Raises ValueError or TypeError on tokens or layers that
     are not there.
     Introduced in lesson 1. Source: the report.
+
+    >>> model, tokenizer = load_model("mini")
+    >>> ids = tokenizer("The old man sat.", return_tensors="pt").input_ids
+    >>> capture_heads(model, ids).q.shape  # (layer, head, token, channel)
+    torch.Size([4, 12, 5, 64])
     """
     ids = checked_ids(model, input_ids)
     layers = _checked_layers(model, layers)
@@ -86,6 +91,11 @@ def count_scores(model, input_ids, layers=None):
     model, input_ids and layers as in `capture_heads`. Returns a ScoreHistogram of this text. Holds the scores of one
     layer at a time and nothing else, so that memory grows with the square of the tokens but not with the layers.
     Introduced in lesson 6. Source: the report.
+
+    >>> model, tokenizer = load_model("mini")
+    >>> ids = tokenizer("The old man sat.", return_tensors="pt").input_ids
+    >>> int(count_scores(model, ids).counts.sum()), 4 * 12 * 15
+    (720, 720)
     """
     ids = checked_ids(model, input_ids)
     layers = _checked_layers(model, layers)
@@ -104,6 +114,11 @@ def score_terms(model, input_ids, fold=None):
 
     model and input_ids as in `capture_heads`; fold, the convention of the split, as in `decompose_scores`.
     Introduced in lesson 5.
+
+    >>> model, tokenizer = load_model("mini")
+    >>> ids = tokenizer("The old man sat.", return_tensors="pt").input_ids
+    >>> [terms.content.shape for terms in score_terms(model, ids)][:2]
+    [torch.Size([12, 5, 5]), torch.Size([12, 5, 5])]
     """
     ids = checked_ids(model, input_ids)
     with one_at_a_time, torch.no_grad():
@@ -120,6 +135,10 @@ def score_divisor(config, layer):
     """What a layer of a GPT2Config's model divides its raw scores by: the root of d_head, unless the settings differ.
 
     Introduced in lesson 3. Source: transformers' GPT2Config.
+
+    >>> from transformers import GPT2Config
+    >>> score_divisor(GPT2Config(), layer=0)
+    8.0
     """
     scale = (config.n_embd // config.n_head) ** 0.5 if config.scale_attn_weights else 1.0
     return scale * (layer + 1) if config.scale_attn_by_inverse_layer_idx else scale

@@ -37,6 +37,10 @@ def row_contrast(raw):
     standard deviation of a row's scores; `gap`, the first key's score minus the mean of the row's other scores. A
     constant added to a row changes neither. Raises as shift_stats does.
     Introduced in lesson 5.
+
+    >>> raw = torch.tensor([[1.0, 0.0, 0.0], [1.0, 0.0, 0.0], [4.0, 1.0, 1.0]])
+    >>> row_contrast(raw).gap
+    np.float64(3.0)
     """
     lead, visible = _over_first_key(raw, n_tokens=3)
     lead = np.where(visible, lead, np.nan)[..., 2:, :]  # (..., query, key)
@@ -48,6 +52,9 @@ def effective_tokens(pattern):
 
     pattern (..., query, key), rows that sum to 1. Returns numpy (..., query). Raises where a row is not made of shares.
     Introduced in lesson 5. Source: Hill 1973, diversity number of order 1.
+
+    >>> effective_tokens(torch.tensor([[1.0, 0.0], [0.5, 0.5]]))
+    array([1., 2.])
     """
     expect_float_tensor(pattern, "pattern", "(..., query, key)")
     expect(pattern.ndim >= 1 and pattern.shape[-1] >= 1, "pattern", "at least one key", f"shape {tuple(pattern.shape)}")
@@ -69,6 +76,10 @@ def centre_rows(raw):
     raw (..., T, T), neither scaled nor masked; returns the same shape and dtype. Raises as shift_stats does, or where
     a difference overflows.
     Introduced in lesson 5.
+
+    >>> centre_rows(torch.tensor([[5.0, 9.0], [1.0, 3.0]]))
+    tensor([[ 0., -inf],
+            [-1.,  1.]])
     """
     expect_square(raw, "raw")
     visible = causal_mask(raw.shape[-1]).to(raw.device)
@@ -85,6 +96,9 @@ def below_first_key(raw):
     raw (..., T, T) with T >= 2. Returns numpy, shares of shape (...); all pairs count alike. A constant added to a row
     changes nothing. Raises as shift_stats does.
     Introduced in lesson 5.
+
+    >>> below_first_key(torch.tensor([[1.0, 0.0, 0.0], [1.0, 0.0, 0.0], [4.0, 1.0, 5.0]])).round(2)
+    np.float64(0.67)
     """
     lead, visible = _over_first_key(raw, n_tokens=2)
     visible[:, 0] = False
@@ -98,6 +112,9 @@ def below_row_mean(raw):
     skewed, with many keys a little below the mean and a few far above it. A constant added to a row changes nothing.
     Raises as shift_stats does.
     Introduced in lesson 5.
+
+    >>> below_row_mean(torch.tensor([[1.0, 0.0, 0.0], [1.0, 0.0, 0.0], [4.0, 1.0, 1.0]])).round(2)
+    np.float64(0.67)
     """
     lead, visible = _over_first_key(raw, n_tokens=3)
     means = lead.sum(-1, keepdims=True) / visible.sum(-1, keepdims=True)
@@ -117,6 +134,10 @@ def decompose_scores(x, weight, bias, n_heads, fold=None, ln_bias=None):
     "mean", the mean of x over the tokens moves. In each the four terms sum to the raw scores. Raises where shapes or
     dtypes do not fit, an entry is not finite, or ln_bias is missing or not asked for.
     Introduced in lesson 5. Source: Nanda and Bloom 2022 (TransformerLens' fold_ln) for "layer_norm".
+
+    >>> terms = decompose_scores(torch.ones(3, 4), torch.ones(4, 12), torch.ones(12), n_heads=2)
+    >>> [(term[0, 0, 0].item(), name) for name, term in terms._asdict().items()]
+    [(32.0, 'content'), (8.0, 'query_bias'), (8.0, 'key_bias'), (2.0, 'constant')]
     """
     expect_float_tensor(x, "x", "(T, d_model)")
     expect(x.ndim == 2 and 0 not in x.shape, "x", "(T, d_model) with T >= 1", f"shape {tuple(x.shape)}")

@@ -46,6 +46,10 @@ def data_flow(*highlight, model=None):
     "scores", "pattern", "outputs", "W_o", "sum". model: a GPT2LMHeadModel whose sizes are added as numbers, such as
     the loaded one. T is the number of tokens. Raises ValueError where there is no such step.
     Introduced in lesson 1.
+
+    >>> drawing = data_flow("scores", "pattern")
+    >>> drawing.svg[:4]
+    '<svg'
     """
     for name in highlight:
         expect(isinstance(name, str) and name in STEPS, "highlight", f"steps of {list(STEPS)}", repr(name))

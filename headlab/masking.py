@@ -13,6 +13,11 @@ def causal_mask(n_tokens):
     Returns bool (query, key) of shape (n_tokens, n_tokens). Raises where n_tokens is not a whole number from 1 to
     MOST_TOKENS.
     Introduced in lesson 1. Source: the report; Vaswani et al. 2017, section 3.2.3.
+
+    >>> causal_mask(3)
+    tensor([[ True, False, False],
+            [ True,  True, False],
+            [ True,  True,  True]])
     """
     expected = f"a whole number of tokens from 1 to {MOST_TOKENS}"
     n_tokens = expect_whole(n_tokens, "n_tokens", expected)
@@ -27,6 +32,10 @@ def mask_scores(scores):
     Returns the same shape (..., T, T) and dtype. Raises where the scores are not square or not floating point,
     since whole numbers cannot hold -inf.
     Introduced in lesson 1. Source: the report; Vaswani et al. 2017, section 3.2.3.
+
+    >>> mask_scores(torch.ones(2, 2))
+    tensor([[1., -inf],
+            [1., 1.]])
     """
     expect_square(scores)
     visible = causal_mask(scores.shape[-1]).to(scores.device)
@@ -39,6 +48,9 @@ def softmax(scores):
     Returns the same shape (..., keys) and dtype; half precision is computed in float32. Raises where a score is
     NaN or +inf, or where a whole row is -inf and there is nothing to share.
     Introduced in lesson 1. Source: the report; checked against torch.softmax.
+
+    >>> softmax(torch.tensor([0.0, 0.0, -torch.inf]))
+    tensor([0.5000, 0.5000, 0.0000])
     """
     expect_float_tensor(scores, "scores", "(..., keys)")
     expect(scores.ndim >= 1 and scores.shape[-1] >= 1, "scores", "at least one key (..., keys)", tuple(scores.shape))

@@ -28,6 +28,10 @@ def load_model(name="auto"):
     Returns (GPT2LMHeadModel in evaluation mode, float32, eager attention; tokenizer). Raises ValueError where a
     name, a folder or its weights are not what they should be, OSError where a download fails.
     Introduced in lesson 1.
+
+    >>> model, tokenizer = load_model("mini")
+    >>> model.config.n_layer, model.config.n_head
+    (4, 12)
     """
     if not isinstance(name, str):
         raise TypeError(f"name: expected a model's name such as 'mini', got {shown(repr(name))}")
@@ -60,6 +64,10 @@ def token_strings(tokenizer, input_ids):
 
     input_ids (T,) or (1, T), whole numbers. Raises where one is no token of the tokenizer's.
     Introduced in lesson 1.
+
+    >>> model, tokenizer = load_model("mini")
+    >>> token_strings(tokenizer, tokenizer("the old man").input_ids)
+    ['the', '·old', '·man']
     """
     ids = real_array(input_ids, "input_ids")
     if ids.size and ids.dtype.kind not in "iu":
@@ -82,6 +90,10 @@ def model_name(model):
 
     A model that was made, not loaded, is "unnamed": it may be untrained or not.
     Introduced in lesson 1.
+
+    >>> model, tokenizer = load_model("mini")
+    >>> model_name(model)
+    'mini'
     """
     if not isinstance(getattr(model, "name_or_path", None), str):
         raise TypeError(f"model: expected a GPT2LMHeadModel, as load_model gives, got {shown(repr(model))}")

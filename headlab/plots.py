@@ -107,6 +107,10 @@ def house_style():
 
     The reader's fonts stay, behind matplotlib's own, so that scripts which this one lacks can be read.
     Introduced in lesson 1.
+
+    >>> with house_style():
+    ...     figure = plt.figure(figsize=(4, 3))
+
     """
     families = [name for name in plt.rcParams["font.family"] if name != "DejaVu Sans"]
     fonts = {"font.family": ["DejaVu Sans", *families]} | {name: plt.rcParams[name] for name in FONTS}

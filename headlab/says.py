@@ -27,6 +27,9 @@ def says(*branches):
     None, an array), ValueError where no condition holds. A comparison with NaN is False: where a value may be NaN,
     give it a branch of its own.
     Introduced in lesson 1.
+
+    >>> says((2 > 3, "More."), (True, "Not more."))
+    Not more.
     """
     print(as_lines(branches[first_true(branches)][-1]))
 
@@ -66,6 +69,10 @@ def who(model):
 
     model: as load_model gives it. What was recorded from real GPT-2 is called RECORDED, "real GPT-2, recorded".
     Introduced in lesson 1.
+
+    >>> model, tokenizer = load_model("mini")
+    >>> who(model)
+    'loaded model (mini)'
     """
     name = model_name(model)
     return "random control" if name == "random" else f"loaded model ({name})"

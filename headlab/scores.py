@@ -26,6 +26,11 @@ def raw_scores(q, k):
     q and k (..., T, d_head) of one dtype; returns (..., query, key) of shape (..., T, T). Raises where their
     shapes or dtypes differ, an entry is NaN or infinite, or a product overflows.
     Introduced in lesson 3. Source: the report; Vaswani et al. 2017, equation 1.
+
+    >>> q = torch.tensor([[1.0, 0.0], [0.0, 2.0]])
+    >>> raw_scores(q, k=q)
+    tensor([[1., 0.],
+            [0., 4.]])
     """
     for name, x in (("q", q), ("k", k)):
         expect_float_tensor(x, name, "(..., T, D)")
@@ -42,6 +47,11 @@ def attention_pattern(raw, d_head):
     Returns (..., T, T), exactly 0 above the diagonal. Raises where raw is not square, not finite, or d_head is
     not positive.
     Introduced in lesson 3. Source: the report; Vaswani et al. 2017, equation 1.
+
+    >>> attention_pattern(torch.zeros(3, 3), d_head=64)
+    tensor([[1.0000, 0.0000, 0.0000],
+            [0.5000, 0.5000, 0.0000],
+            [0.3333, 0.3333, 0.3333]])
     """
     expect_square(raw, "raw")
     expect_finite(raw.detach(), "raw")
@@ -57,6 +67,11 @@ def head_outputs(pattern, v):
     channels. Raises where their shapes or dtypes differ, where pattern holds anything but shares from 0 to 1, or
     where v is not finite.
     Introduced in lesson 3. Source: Vaswani et al. 2017, equation 1.
+
+    >>> pattern = torch.tensor([[1.0, 0.0], [0.25, 0.75]])
+    >>> head_outputs(pattern, v=torch.tensor([[4.0], [8.0]]))
+    tensor([[4.],
+            [7.]])
     """
     _expect_pattern(pattern)
     expect_float_tensor(v, "v", "(..., T, D)")
@@ -75,6 +90,10 @@ def project_heads(outputs, weight, bias):
     output. The bias belongs to no head: it is only checked here, so that the sum can be completed with it. Raises
     where sizes or dtypes do not fit or an output is not finite.
     Introduced in lesson 3. Source: the report; Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits".
+
+    >>> outputs, weight, bias = torch.ones(12, 5, 64), torch.zeros(768, 768), torch.zeros(768)
+    >>> project_heads(outputs, weight, bias).shape
+    torch.Size([12, 5, 768])
     """
     expect_float_tensor(outputs, "outputs", "(..., H, T, D)")
     expect(outputs.ndim >= 3, "outputs", "(..., H, T, D)", f"shape {tuple(outputs.shape)}")
@@ -99,6 +118,9 @@ def token_pairs(input_ids):
     those copies). No pair has a token and itself, and key 0 counts only as "first",
     since sink heads look there whatever it is.
     Introduced in lesson 3. Source: Elhage et al. 2021; Olsson et al. 2022, "In-context Learning and Induction Heads".
+
+    >>> token_pairs(torch.tensor([5, 7, 9, 7]))["induction"].nonzero()
+    tensor([[3, 2]])
     """
     expected = "token ids (T,) or (1, T) with T >= 1"
     expect_tensor(input_ids, "input_ids", f"of {expected}")
@@ -125,6 +147,10 @@ def mean_share(pattern, pairs):
     pattern (..., query, key); pairs bool (T, T), such as one of `token_pairs`. Returns shares of 1 (...), one for
     each head. Raises where no pair is marked or one lies in the future.
     Introduced in lesson 3. Source: Olsson et al. 2022 ("prefix matching score" for the induction pairs).
+
+    >>> pattern = torch.tensor([[1.0, 0.0], [0.25, 0.75]])
+    >>> mean_share(pattern, torch.tensor([[False, False], [True, False]]))
+    tensor(0.2500)
     """
     _expect_pattern(pattern)
     expect_tensor(pairs, "pairs", "of True and False (T, T)")
@@ -144,6 +170,11 @@ def pattern_distances(pattern):
     the first, who has no choice: 0 for the same pattern, 1 for heads that never look at the same key. Raises where
     there is but one token.
     Introduced in lesson 3. Source: total variation distance, half the sum of absolute differences.
+
+    >>> patterns = torch.tensor([[[1.0, 0.0], [0.5, 0.5]], [[1.0, 0.0], [1.0, 0.0]]])
+    >>> pattern_distances(patterns)
+    tensor([[0.0000, 0.5000],
+            [0.5000, 0.0000]])
     """
     _expect_pattern(pattern)
     expect(pattern.ndim >= 3 and pattern.shape[-1] >= 2, "pattern", "(..., H, T, T) with T >= 2", tuple(pattern.shape))

@@ -38,6 +38,9 @@ def causal_scores(raw, drop_first_key=False):
     looked at); drop_first_key leaves column 0 out. Returns float64 numpy (..., n), in units of q.k, with n = T(T+1)/2,
     or T(T-1)/2 without the first key. Raises where raw is not square, a causal entry is not finite, or none is left.
     Introduced in lesson 4.
+
+    >>> causal_scores(torch.tensor([[1.0, 9.0], [2.0, 3.0]]))
+    array([1., 2., 3.])
     """
     values, visible = causal_square(raw, drop_first_key)
     return values[..., visible]
@@ -47,6 +50,9 @@ def describe_scores(scores):
     """ShiftStats of scores (..., n), numpy, as causal_scores gives them; those of several texts may be joined.
 
     Introduced in lesson 4.
+
+    >>> describe_scores(np.array([-3.0, -1.0, 1.0])).fraction_negative.round(2)
+    np.float64(0.67)
     """
     scores = finite_array(scores, "scores")
     expect(scores.ndim >= 1 and scores.shape[-1] >= 1, "scores", "at least one score (..., n)", f"shape {scores.shape}")
@@ -65,6 +71,10 @@ def shift_stats(raw, drop_first_key=False):
     raw and drop_first_key as causal_scores takes them. Returns ShiftStats of shape (...): the number of scores, their
     mean, median and (population) standard deviation in units of q.k, and the fraction below zero.
     Introduced in lesson 4. Source: the report, which sees the shift.
+
+    >>> stats = shift_stats(torch.tensor([[1.0, 9.0], [-2.0, -3.0]]))
+    >>> stats.n.item(), stats.median.item(), stats.fraction_negative.round(2).item()
+    (3, -2.0, 0.67)
     """
     return describe_scores(causal_scores(raw, drop_first_key))
 
@@ -75,6 +85,9 @@ def count_negative(raw, drop_first_key=False):
     raw (..., T, T). Returns numpy whole numbers (..., query) and (query,): causal entries only, without column 0
     where drop_first_key is set (then without row 0, which has no other key). Raises as shift_stats does.
     Introduced in lesson 4.
+
+    >>> count_negative(torch.tensor([[1.0, 9.0], [-2.0, -3.0]]))
+    (array([0, 2]), array([1, 2]))
     """
     values, visible = causal_square(raw, drop_first_key)
     rows = visible.any(-1)
@@ -89,6 +102,10 @@ def bootstrap_fraction(n_negative, n_scores, level=0.95, n_resamples=2000, seed=
     Returns (low, high), numpy arrays of shape (...): the percentile interval of the fraction, the sum of the one over
     the sum of the other, when whole rows are drawn with replacement. Raises where the counts do not fit each other.
     Introduced in lesson 4. Source: Efron and Tibshirani 1993, chapter 13; rows as the unit, as in a cluster bootstrap.
+
+    >>> low, high = bootstrap_fraction(n_negative=[1, 2, 2, 4], n_scores=[1, 2, 3, 4])
+    >>> round(low.item(), 2), round(high.item(), 2)
+    (0.73, 1.0)
     """
     n_negative, n_scores = finite_array(n_negative, "n_negative"), finite_array(n_scores, "n_scores")
     n_rows = n_scores.size
@@ -105,6 +122,10 @@ def bootstrap_ratio(sums, sizes, level=0.95, n_resamples=2000, seed=0):
     sums (..., units) and sizes (units,), at least two, the sizes above 0. Returns (low, high), numpy arrays of shape
     (...). Raises where the two do not fit each other or level or n_resamples make no sense.
     Introduced in lesson 4. Source: as bootstrap_fraction.
+
+    >>> low, high = bootstrap_ratio(sums=[2.0, 3.0, 7.0], sizes=[1.0, 1.0, 2.0])
+    >>> round(low.item(), 2), round(high.item(), 2)
+    (2.0, 3.5)
     """
     sums, sizes = (finite_array(x, name) for x, name in ((sums, "sums"), (sizes, "sizes")))
     fits = sizes.ndim == 1 and sizes.size >= 2 and sizes.min() >= 1 / LARGEST
@@ -167,6 +188,9 @@ def gpt2_reference():
     (12, 9, 9), of what enters c_attn. Of the weights: `position_length` (1024,), of wpe's rows, and `bias_length`
     (3, 12, 12), of each head's query, key and value bias.
     Introduced in lesson 4. Source: tools/measure_gpt2_reference.py.
+
+    >>> gpt2_reference()["fraction_negative"].mean().round(3)
+    np.float32(0.698)
     """
     with np.load(REFERENCE) as file:
         return dict(file)
@@ -177,6 +201,11 @@ def causal_square(raw, drop_first_key=False):
 
     raw and drop_first_key as causal_scores takes them. Returns two numpy arrays. Raises as causal_scores does.
     Introduced in lesson 4.
+
+    >>> values, visible = causal_square(torch.tensor([[1.0, 9.0], [-2.0, -3.0]]))
+    >>> values
+    array([[ 1.,  0.],
+           [-2., -3.]])
     """
     expect_square(raw, "raw")
     expect_flag(drop_first_key, "drop_first_key")

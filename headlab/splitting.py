@@ -9,6 +9,10 @@ def split_qkv(fused):
     fused (..., 3 * d_model), what a hook on `h[layer].attn.c_attn` receives; also the weight (d_model, 3 * d_model)
     and the bias (3 * d_model,). Returns three views (..., d_model). Raises where the last axis is no multiple of 3.
     Introduced in lesson 2. Source: the report.
+
+    >>> q, k, v = split_qkv(torch.zeros(5, 2304))
+    >>> q.shape
+    torch.Size([5, 768])
     """
     expect_float_tensor(fused, "fused", "(..., 3 * d_model)")
     width = fused.shape[-1] if fused.ndim else 0
@@ -22,6 +26,9 @@ def split_heads(x, n_heads):
     Head h owns the channels h * d_head to (h + 1) * d_head. A view, not a copy. Raises where n_heads does not
     divide d_model.
     Introduced in lesson 2. Source: the report.
+
+    >>> split_heads(torch.zeros(5, 768), n_heads=12).shape
+    torch.Size([12, 5, 64])
     """
     expect_float_tensor(x, "x", "(..., T, d_model)")
     expect(x.ndim >= 2 and x.shape[-1] >= 1, "x", "(..., T, d_model)", f"shape {tuple(x.shape)}")
@@ -35,6 +42,9 @@ def merge_heads(heads):
     """Undo split_heads: (..., head, tokens, d_head) -> (..., tokens, d_model).
 
     Introduced in lesson 2. Source: the report.
+
+    >>> merge_heads(torch.zeros(12, 5, 64)).shape
+    torch.Size([5, 768])
     """
     expect_float_tensor(heads, "heads", "(..., H, T, D)")
     expect(heads.ndim >= 3, "heads", "(..., H, T, D)", f"shape {tuple(heads.shape)}")

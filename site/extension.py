@@ -31,13 +31,17 @@ def _block(translator, node):
 
 
 def as_restructured_text(app, what, name, obj, options, lines):
-    """headlab's docstrings are plain text: escape what would be markup, and mark indented lines as code."""
-    marked, code = [], False
+    """headlab's docstrings are plain text with code in it: mark the code, and escape what would be markup elsewhere."""
+    marked, code = [], ""  # what kind of code the line before was
     for place, line in enumerate(lines):
-        starts = line.startswith("    ") and not (place and lines[place - 1].strip() and not code)
-        if starts and not code:
+        begins = place == 0 or not lines[place - 1].strip()
+        if line.startswith(">>> ") and begins:
+            code = "example"  # up to the next empty line, as reStructuredText has it
+        elif line.startswith("    ") and begins and code != "block":
+            code = "block"
             marked += [".. code-block:: python", ""]
-        code = starts or (code and not line.strip())
+        elif (code == "block" and line.strip() and not line.startswith("    ")) or (code == "example" and not line):
+            code = ""
         marked.append(line if code else _plain(line))
     lines[:] = marked
 
