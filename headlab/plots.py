@@ -26,6 +26,7 @@ from types import MappingProxyType
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
+import seaborn as sns
 import torch
 from IPython.display import display
 from matplotlib.axes import Axes
@@ -86,6 +87,7 @@ MOST_LABELS = 64  # of the tokens of a heatmap; of more, every second, third and
 LETTERS = 84  # of a text in a line of plot_tokens
 ABOVE_0 = "a number above 0"
 PAIRS = "(grid, density) pairs"
+FEW_TEXTS = 8  # fewer are shown one by one: their interval of 95 % would hold the mean in less than 89 %
 MEDIANS = "medians of layers"  # how plot_by_layer knows its own lines again
 REFERENCE_LINE = {"color": "0.45", "lw": 1, "ls": "--"}  # seen on a light ground and on a dark one
 
@@ -666,9 +668,10 @@ def plot_by_layer(values, ax=None, ylabel="", label=None, meaning=None):
     """A statistic by layer: every head a point, and their median, the robust middle, as a line.
 
     values (layer, head) of one text or (text, layer, head) of several: then the points and the line are means over the
-    texts, and two dashes are the line's 95 % interval over texts. Call it again with the same `ax` to lay up to three
-    more samples beside it. meaning: one of COLOURS, by default the one that the label begins with; samples without any
-    get other colours in turn.
+    texts. Of FEW_TEXTS texts or more, two dashes are the line's 95 % interval over texts (`bootstrap_mean` says what it
+    is worth); of fewer, for which no interval can be trusted, thin lines are the single texts. Call it again with the
+    same `ax` to lay up to three more samples beside it. meaning: one of COLOURS, by default the one that the label
+    begins with; samples without any get other colours in turn.
     Introduced in lesson 7.
     """
     values = finite_array(values, "values")
@@ -685,13 +688,51 @@ def plot_by_layer(values, ax=None, ylabel="", label=None, meaning=None):
     ax.scatter(*points, s=14, alpha=0.35, linewidths=0.6, **look)
     middles = np.median(texts, -1)  # (text, layer)
     ax.plot(layers, middles.mean(0), ls="-", label=label, gid=MEDIANS, **look)
-    if len(texts) > 1:
+    if 1 < len(texts) < FEW_TEXTS:
+        ax.plot(layers, middles.T, ls="-", lw=0.8, alpha=0.5, marker="", color=look["color"])
+    elif len(texts) > 1:
         for end in bootstrap_mean(middles):
             ax.scatter(layers, end, color=look["color"], marker="_", s=110, zorder=3)
     ax.set(xlabel="layer", ylabel=ylabel or ax.get_ylabel())
     ax.set_xticks(range(max(len(line.get_xdata()) for line in _samples_of(ax))))
     if label:
         ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+    return ax
+
+
+@_styled
+def plot_head_clusters(values, names):
+    """Heads clustered by their statistics: a heat map with a row for each head, like ones side by side, and the trees.
+
+    values (statistic, layer, head) and a name for each statistic, all of which differ between heads. Colour: how many
+    standard deviations of all heads a head lies above or below their mean; beside the rows, the head's layer. Heads and
+    statistics are joined by Ward's method. Returns the Axes of the heat map.
+    Introduced in lesson 7. Source: seaborn's clustermap; Ward 1963.
+    """
+    values = finite_array(values, "values")
+    fits = values.ndim == 3 and len(values) >= 2 and values[0].size >= 2
+    expect(fits, "values", "(statistic, layer, head), two statistics or more", f"shape {values.shape}")
+    names = _checked_labels(names, "names", len(values), "statistic")
+    rows = values.reshape(len(values), -1).T  # (head of all, statistic)
+    expect((np.ptp(rows, 0) > 0).all(), "values", "statistics that differ between heads", "one that does not")
+    n_layers, n_heads = values.shape[1:]
+    grid = sns.clustermap(
+        (rows - rows.mean(0)) / rows.std(0),
+        method="ward",
+        row_colors=MAPS["layer"](np.repeat(np.arange(n_layers) / max(1, n_layers - 1), n_heads)),
+        cmap=MAPS["score"],
+        vmin=-3,
+        vmax=3,
+        xticklabels=names,
+        yticklabels=False,
+        figsize=(7, 7),
+        dendrogram_ratio=(0.18, 0.1),
+        cbar_pos=(0.01, 0.86, 0.03, 0.12),
+        cbar_kws={"label": "standard deviations"},
+    )
+    ax = grid.ax_heatmap
+    ax.set_ylabel(f"the {len(rows)} heads, in the order of the tree")
+    grid.ax_row_colors.set_xticks([0.5], ["layer"], rotation=90)
     return ax
 
 

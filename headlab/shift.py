@@ -163,7 +163,9 @@ def gpt2_reference():
     Over the queries from the third on of the same five: `spread` and `gap` (row_contrast), `effective_tokens`,
     `top_share`, `first_share`, `previous_share` (share of the largest, the first and the previous key) and
     `mean_step_back` (tokens from query back to key); `share_above` (12, 12, 8), the share of the pairs whose attention
-    reaches each of `share_levels`, and `share_above_no_first_key`, the same for the pairs without the first key.
+    reaches each of `share_levels`, and `share_above_no_first_key`, of the pairs without the first key when its share
+    has been given to the others; `large_weights` (4, 12, 12), how many weights of 0.5 and more a query has on each kind
+    of key of `large_weight_names` (those of LargeWeights).
 
     Prompt by prompt, over a layer's scores, `prompt_median` and `prompt_fraction_negative` (6, 12); head by head
     `prompt_profiles` (6, 7, 12, 12), the statistics `profile_names` (those of Profile in lesson 7).

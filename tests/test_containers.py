@@ -47,6 +47,7 @@ from headlab.plots import (
     write_numbers,
 )
 from headlab.profiles import (
+    cluster_means,
     layer_densities,
 )
 from headlab.scores import (
@@ -147,6 +148,9 @@ CALLS = {
     "without_first_key": {"pattern": PATTERNS},
     "share_above": {"pattern": PATTERNS, "levels": np.array([0.25, 0.5])},
     "layer_densities": {"scores": [SAMPLES, SAMPLES + 1], "n_grid": 64, "bandwidth": 0.5},
+    "large_weights": {"pattern": PATTERNS, "level": 0.5},
+    "cluster_means": (lambda values: cluster_means(values, list("aba")), {"values": TEXTS}),
+    "compare_groups": {"groups": [TEXTS[..., 0], TEXTS[..., 1] + 1], "n_resamples": 50, "seed": 1},
     "bootstrap_mean": {"values": TEXTS, "level": 0.5, "n_resamples": 50, "seed": 1},
     "variance_shares": {"values": TEXTS},
     "token_strings": (lambda input_ids: token_strings(Letters(), input_ids), {"input_ids": np.array([3, 7, 7, 1])}),
@@ -186,6 +190,7 @@ CALLS = {
     "plot_vectors": {"vectors": HEADS[:, :2], "tokens": ["a", "b"]},
     "plot_tokens": {"tokens": ["a", "b"], "values": HEADS[:, 0]},
     "plot_heads": {"x": HEADS, "y": HEADS + 1},
+    "plot_head_clusters": {"values": np.stack([HEADS, HEADS**2]), "names": ["a", "b"]},
     "plot_by_layer": {"values": HEADS},
     "plot_layers": (
         lambda n_grid, bandwidth: plot_layers(histogram(), bandwidth, n_grid),

@@ -599,7 +599,8 @@ def test_share_above(values):
         pairs = [(i, j) for i, j in visible_pairs(pattern.shape[-1]) if i >= 2 and j >= first]
         assert shares.shape == (*pattern.shape[:-2], *levels.shape)
         for place in np.ndindex(shares.shape):
-            weights = [pattern[(*place[:-1], i, j)] for i, j in pairs]
+            rows = pattern[place[:-1]]
+            weights = [rows[i, j] / (rows[i, first:].sum() if first else 1) for i, j in pairs]
             assert_agree(shares[place], sum(w >= levels[place[-1]] for w in weights) / len(pairs), 1e-12)
 
 

@@ -28,7 +28,15 @@ from headlab.contrast import (
     row_contrast,
 )
 from headlab.masking import causal_mask
-from headlab.profiles import Profile, QueryProfile, head_profile, query_profile, share_above
+from headlab.profiles import (
+    LargeWeights,
+    Profile,
+    QueryProfile,
+    head_profile,
+    large_weights,
+    query_profile,
+    share_above,
+)
 from headlab.scores import attention_pattern
 from headlab.shift import (
     REFERENCE,
@@ -138,6 +146,9 @@ def measure_patterns(raw):
         shares = [share_above(pattern, SHARE_LEVELS, drop) for pattern in patterns]
         n_pairs = [sum(range(3 - drop, r.shape[-1] + 1 - drop)) for r in raw]
         means["share_above" + suffix] = np.average(shares, axis=0, weights=n_pairs)
+    large = [np.stack(large_weights(pattern)) for pattern in patterns]
+    means["large_weight_names"] = np.array(LargeWeights._fields)
+    means["large_weights"] = np.average(large, axis=0, weights=n_queries)
     return means
 
 
