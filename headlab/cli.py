@@ -1,4 +1,4 @@
-"""The headlab command: `headlab doctor`, `headlab download gpt2`, `headlab profile` and `headlab show`."""
+"""The headlab command: `headlab doctor`, `download`, `lessons`, `profile` and `show`."""
 
 import argparse
 import os
@@ -22,6 +22,8 @@ def main(arguments=None):
     get.add_argument(
         "--if-reachable", action="store_true", help="do nothing, and say so, where the hub does not answer"
     )
+    copy = commands.add_parser("lessons", help="copy the notebooks to a folder of yours; what is there stays")
+    copy.add_argument("folder", metavar="FOLDER", help="where the copies go, such as my-lessons")
     count = commands.add_parser("profile", help="count the scores of every head over many texts; resumes by itself")
     count.add_argument("--model", default="auto", help="mini, gpt2, random, an id or a folder (as HEADLAB_MODEL says)")
     count.add_argument(
@@ -45,6 +47,8 @@ def main(arguments=None):
         return doctor()
     if options.command == "download":
         return download_model(options.model, options.if_reachable)
+    if options.command == "lessons":
+        return lessons(options.folder)
     if options.command == "show":
         return show(options.file, options.plot)
     return profile(options.model, options.texts, options.out, options.workers, options.scheduler)
@@ -79,6 +83,20 @@ def download_model(name, if_reachable=False):
         print(error, file=sys.stderr)
         return 1
     print(f"{name} is on this machine now: {folder}")
+    return 0
+
+
+def lessons(folder):
+    """Copy the notebooks to a folder; 1 and a line where that cannot be."""
+    from headlab.lessons import copy_lessons
+
+    try:
+        copied, stay = copy_lessons(folder)
+    except OSError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"{folder}: {len(copied)} lessons copied, {len(stay)} that were there stay as they are")
+    print(f"To open the first: jupyter lab {shlex.quote(str(Path(folder, min(copied + stay))))}")
     return 0
 
 

@@ -1,0 +1,101 @@
+"""The wheel by itself, installed away from the checkout: lessons, models, explorers, data and the command."""
+
+import os
+import shutil
+import site
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from headlab import lessons
+from headlab.cli import main
+
+ROOT = Path(__file__).parents[1]
+USES = """
+from pathlib import Path
+import headlab
+from headlab.explorers import HeadExplorer
+from headlab.models import load_model
+from headlab.predict import predict
+from headlab.shift import gpt2_reference
+
+model, tokenizer = load_model("mini")
+page = HeadExplorer(model, tokenizer, "The old man sat.").to_html()
+print(Path(headlab.__file__).parent, "renderStill" in page, gpt2_reference()["n"].shape)
+predict("Which?", "this", "that")
+"""
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """(Python of an environment in which headlab is the wheel, an empty folder)."""
+    folder = tmp_path_factory.mktemp("wheel")
+    source = folder / "source"
+    left_out = shutil.ignore_patterns(".*", "build", "*.egg-info", "__pycache__", "handout", "my-lessons", "wheels")
+    shutil.copytree(ROOT, source, ignore=left_out)
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
+    options = ["--no-deps", "--no-index", "--no-build-isolation"]
+    subprocess.run([*pip, "wheel", *options, "-w", str(folder), str(source)], check=True, timeout=120)
+    (wheel,) = folder.glob("headlab-*.whl")
+    shutil.rmtree(source)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder / "venv")], check=True)
+    python = folder / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
+    subprocess.run([*pip, "--python", str(python), "install", *options, str(wheel)], check=True, timeout=120)
+    # Everything but headlab comes from this environment; the link to the checkout, in a .pth of its own, does not.
+    place = subprocess.check_output([python, "-c", "import site; print(site.getsitepackages()[0])"], text=True).strip()
+    Path(place, "others.pth").write_text("\n".join(site.getsitepackages()))
+    work = folder / "work"
+    work.mkdir()
+    return python, work
+
+
+def run(installed, *arguments):
+    python, folder = installed
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "HEADLAB_"))}
+    clean |= {"HF_HUB_OFFLINE": "1", "HEADLAB_MODEL": "mini"}
+    return subprocess.run([python, *arguments], cwd=folder, env=clean, capture_output=True, text=True, timeout=120)
+
+
+def test_the_package_works_from_the_wheel(installed):
+    done = run(installed, "-c", USES)
+    assert done.returncode == 0, done.stderr
+    place, page, shape = done.stdout.splitlines()[0].split(maxsplit=2)
+    assert Path(place).is_relative_to(installed[0].parents[1]) and page == "True" and shape == "(12, 12)"
+
+
+def test_the_lessons_come_with_the_wheel_and_the_doctor_finds_them(installed):
+    done = run(installed, "-m", "headlab", "lessons", "my-lessons")
+    assert done.returncode == 0, done.stderr
+    names = [path.name for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))]
+    folder = installed[1] / "my-lessons"
+    assert [path.name for path in sorted(folder.iterdir())] == names
+    assert (folder / names[0]).read_bytes() == (ROOT / "notebooks" / names[0]).read_bytes()
+    doctor = run(installed, "-m", "headlab", "doctor")
+    assert doctor.returncode == 0 and "The lessons will run here." in doctor.stdout, doctor.stdout
+
+
+def test_a_lesson_that_is_there_stays_as_it_is(tmp_path, capsys):
+    assert main(["lessons", str(tmp_path / "mine")]) == 0
+    copies = sorted((tmp_path / "mine").iterdir())
+    copies[1].write_text("my answers")
+    copies[2].unlink()
+    assert main(["lessons", str(tmp_path / "mine")]) == 0
+    assert copies[1].read_text() == "my answers" and copies[2].exists()
+    said = capsys.readouterr().out
+    assert f"{len(copies)} lessons copied, 0 that were there" in said
+    assert f"1 lessons copied, {len(copies) - 1} that were there" in said
+    assert not list((tmp_path / "mine").glob(".*"))
+
+
+def test_what_cannot_be_copied_is_one_line(tmp_path, capsys, monkeypatch):
+    (tmp_path / "file").write_text("")
+    assert main(["lessons", str(tmp_path / "file")]) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        f"{tmp_path / 'file'}: expected a folder that can be written, got: File exists"
+    ]
+    monkeypatch.setattr(lessons, "HERE", tmp_path / "nowhere" / "headlab")
+    monkeypatch.setattr(lessons.metadata, "files", lambda name: [])
+    assert main(["lessons", str(tmp_path / "mine")]) == 1
+    assert "install headlab again" in capsys.readouterr().err
