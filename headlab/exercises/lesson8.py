@@ -11,10 +11,10 @@ def _drawn(*shape):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(sum(shape)))
 
 
-def _text(n_tokens, n_words):
-    """Logits (T, V) and ids (T,), some of them large: exp of them overflows."""
+def _text(n_tokens, n_words, spread=3):
+    """Logits (T, V) and ids (T,). exp of the logits overflows; where they lie far apart, softmax makes 0 of some."""
     ids = torch.randint(n_words, (n_tokens,), generator=torch.Generator().manual_seed(n_tokens))
-    return 3 * _drawn(n_tokens, n_words) + 100, ids
+    return spread * _drawn(n_tokens, n_words) + 100, ids
 
 
 def _at(values, ids):
@@ -116,6 +116,11 @@ def _overflows(logits, ids):
     """exp of large logits overflows: use log_softmax, or take each row's largest logit away first"""
     weights = logits.exp()
     return -_at((weights / weights.sum(-1, keepdim=True)).log()[:-1], ids[1:])
+
+
+def _underflows(logits, ids):
+    """softmax makes 0 of a very small probability, and its logarithm is -inf: use log_softmax"""
+    return -_at(logits.softmax(-1).log()[:-1], ids[1:])
 
 
 def _one_too_many(logits, ids):
@@ -685,7 +690,7 @@ def _by_rows():
 EXERCISES = {
     "8.1": Exercise(
         answer=_loss,
-        cases=(_text(2, 5), _text(6, 9)),
+        cases=(_text(2, 5), _text(6, 9), _text(5, 7, spread=100)),
         mistakes=(
             _same_position,
             _own_tokens,
@@ -705,6 +710,7 @@ EXERCISES = {
             _over_everything,
             _entropy,
             _overflows,
+            _underflows,
             _one_too_many,
             _one_too_few,
             _all_words,
@@ -712,7 +718,7 @@ EXERCISES = {
     ),
     "8.2": Exercise(
         answer=_without_first,
-        cases=tuple((layer, 20 * _drawn(3, 5, 5) + layer) for layer in (0, 1, 3)),
+        cases=tuple((layer, 20 * _drawn(layer + 3, layer + 5, layer + 5) + layer) for layer in (0, 1, 3)),
         mistakes=(
             _first_row_too,
             _zero_score,
@@ -740,7 +746,7 @@ EXERCISES = {
     ),
     "8.3": Exercise(
         answer=_mean_ablated,
-        cases=((_drawn(3, 5, 4), 2), (_drawn(2, 7, 3) + 1, 1), (_drawn(4, 4, 2), 1)),
+        cases=((_drawn(3, 5, 4), 2), (_drawn(2, 7, 3) + 1, 1), (_drawn(4, 4, 2), 1), (_drawn(3, 6, 2), 0)),
         mistakes=(
             _zeroed,
             _every_head,
@@ -768,7 +774,10 @@ EXERCISES = {
     ),
     "8.4": Exercise(
         answer=_reliable,
-        cases=((_costs(4, 3, 5),), (_costs(6, 4, 6),), (_costs(5, 4, 3),), (_costs(7, 2, 9),)),
+        cases=(
+            *((_costs(*shape),) for shape in ((4, 3, 5), (6, 4, 6), (5, 4, 3), (7, 2, 9))),
+            (torch.arange(1.0, 7)[:, None, None] * _costs(6, 3, 7),),  # the later a text, the larger its costs
+        ),
         mistakes=(
             _best_mean,
             _best_median,
