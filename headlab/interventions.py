@@ -51,8 +51,9 @@ def loss_with_scores(model, input_ids, change):
 
     model, input_ids and what is returned: as in `loss`. change gets a layer's number and its raw scores (head, query,
     key) of one text, the future's too, and returns scores of that shape; a score of -inf takes a key away. It may
-    capture from the model, which is then unchanged. Raises where it returns another shape or dtype, NaN, +inf, or a
-    query without any key.
+    capture from the model, which is then unchanged. Where it changes nothing, the loss is that of eager attention to
+    1e-5 nats and a millionth of its size, the rounding error of float32. Raises where it returns another shape or
+    dtype, NaN, +inf, or a query without any key.
     Introduced in lesson 8. Source: the report, for the question.
     """
     _expect_function(change)

@@ -574,7 +574,7 @@ def plot_ridgelines(curves, names, ax=None, meaning="loaded model"):
 def plot_layers(histogram, bandwidth="scott", n_grid=None, meaning="loaded model"):
     """The density of every head of a ScoreHistogram: one panel of ridgelines for each layer. Returns its Axes (layer,).
 
-    The panels share one axis of scores, which covers the middle 99 % of all heads' together; each panel has its own
+    The panels share one axis of scores, which covers the middle 99% of all heads' together; each panel has its own
     scale of heights. bandwidth and n_grid as in `fast_kde`; meaning as in `plot_ridgelines`. Introduced in lesson 6.
     """
     if not isinstance(histogram, ScoreHistogram):
@@ -668,7 +668,7 @@ def plot_by_layer(values, ax=None, ylabel="", label=None, meaning=None):
     """A statistic by layer: every head a point, and their median, the robust middle, as a line.
 
     values (layer, head) of one text or (text, layer, head) of several: then the points and the line are means over the
-    texts. Of FEW_TEXTS texts or more, two dashes are the line's 95 % interval over texts (`bootstrap_mean` says what it
+    texts. Of FEW_TEXTS texts or more, two dashes are the line's 95% interval over texts (`bootstrap_mean` says what it
     is worth); of fewer, for which no interval can be trusted, thin lines are the single texts. Call it again with the
     same `ax` to lay up to three more samples beside it. meaning: one of COLOURS, by default the one that the label
     begins with; samples without any get other colours in turn.

@@ -148,7 +148,7 @@ class NumberPrediction(_Question):
     """A question that asks for a number, as `predict_number` shows it."""
 
     def __init__(self, question, unit):
-        self.unit = f" {unit}" if unit else ""
+        self.unit = unit if unit in ("", "%") else f" {unit}"  # 5 tokens, but 5%
         box = '<input type="number" step="any" style="width: 8em" aria-label="Your number">'
         super().__init__(question, f"<div>{box}{html.escape(self.unit)}</div>", [f"____{self.unit}"])
 

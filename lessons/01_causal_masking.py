@@ -133,7 +133,7 @@ guess.reveal(
 # is why its scores are replaced by $-\infty$ **before** the softmax.
 #
 # > **The report:** The mask $M$ is laid over $QK^\top$: the past gets 1 and the future $-\infty$. Softmax turns $-\infty$
-# > into exactly 0. So the first token, which has no past, gives itself 100 % (an "outlier error").
+# > into exactly 0. So the first token, which has no past, gives itself 100% (an "outlier error").
 
 # %%
 guess = predict(
@@ -311,8 +311,8 @@ guess.reveal(
 )
 
 # %% [markdown]
-# How often would this happen in a real model? *Real GPT-2, recorded* (five prompts of 6 or 7 tokens): 73 % of all
-# scores of future keys are negative, and 85 % of the rows that have a future contain at least one.
+# How often would this happen in a real model? *Real GPT-2, recorded* (five prompts of 6 or 7 tokens): 73% of all
+# scores of future keys are negative, and 85% of the rows that have a future contain at least one.
 
 # %%
 capture = capture_heads(model, input_ids)
@@ -428,7 +428,7 @@ explorer
 # %%
 patterns = torch.stack([capture.pattern(layer) for layer in range(n_layers)])  # (layer, head, query, key)
 assert (patterns[..., ~visible] == 0).all() and (patterns[..., 0, 0] == 1).all()
-print(f"first rows that are not exactly 100 %, of {n_layers * n_heads} heads:", (patterns[..., 0, 0] != 1).sum().item())
+print(f"first rows that are not exactly 100%, of {n_layers * n_heads} heads:", (patterns[..., 0, 0] != 1).sum().item())
 print("shares of the future that are not exactly 0:", (patterns[..., ~visible] != 0).sum().item())
 
 # %%
@@ -767,7 +767,7 @@ check("1.5", my_leak_test)
 # | --- | --- | --- |
 # | the mask gives the past 1 and the future $-\infty$, laid over $QK^\top$ | section 5: added, 1 and 0 give the same pattern; multiplied, negative scores become $+\infty$ | right if "laid over" means added |
 # | softmax turns $-\infty$ into exactly 0 | sections 3 and 7: no share of the future differs from 0 | holds |
-# | the first token gives itself 100 %, an "outlier error" | sections 3 and 7: exactly 1 in every head | holds; it is no error, but the only possible share |
+# | the first token gives itself 100%, an "outlier error" | sections 3 and 7: exactly 1 in every head | holds; it is no error, but the only possible share |
 #
 # Beyond the report: a large negative number is safe only while a visible score lies far above it (section 4); masking after
 # the softmax loses shares (section 6); later tokens change nothing earlier (section 8); compare what a head gives the first

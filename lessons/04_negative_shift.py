@@ -70,7 +70,7 @@ random_raw = raw_scores(*torch.randn(2, 100, 64, generator=generator))
 stats = shift_stats(random_raw)
 low, high = bootstrap_fraction(*count_negative(random_raw))
 print(
-    f"{stats.n} causal scores: {stats.fraction_negative:.1%} negative, 95 % interval over rows {low:.1%} to {high:.1%}"
+    f"{stats.n} causal scores: {stats.fraction_negative:.1%} negative, 95% interval over rows {low:.1%} to {high:.1%}"
 )
 assert low < 0.5 < high
 
@@ -125,7 +125,7 @@ show_figure(
 low, high = bootstrap_fraction(*count_negative(control_raw))
 sure = ((low > 0.5) | (high < 0.5)).mean()
 print(
-    f"mean of the heads {control.fraction_negative.mean():.1%}; heads whose interval over rows excludes 50 %: {sure:.0%}"
+    f"mean of the heads {control.fraction_negative.mean():.1%}; heads whose interval over rows excludes 50%: {sure:.0%}"
 )
 assert abs(control.fraction_negative.mean() - 0.5) < 0.1 and sure > 0.25
 
@@ -149,7 +149,7 @@ guess.reveal(
 # attention has mixed the tokens. A head multiplies this direction with itself through its own random weights, and that pushes
 # all its scores the same way, up or down, as if by the toss of a coin.
 #
-# This is a trap even for careful readers. Most of these heads have an interval over rows that excludes 50 %, and the interval is
+# This is a trap even for careful readers. Most of these heads have an interval over rows that excludes 50%, and the interval is
 # right: other rows **of this head** would give much the same. It cannot answer "does training push heads down?", because all
 # the rows of a head share one draw of weights. **A single head with negative scores proves nothing.**
 
@@ -186,7 +186,7 @@ show_figure(
 
 # %% [markdown]
 # *What to see:* in 118 of the 144 heads most scores are negative. The shift is strongest in layers 2 to 4; in layer 11 only
-# 32 % of the scores of these short prompts are negative. Without the first key, many heads have hardly a positive score left.
+# 32% of the scores of these short prompts are negative. Without the first key, many heads have hardly a positive score left.
 # The first key is special, and lesson 5 will ask why.
 #
 # Now the model on this machine, on a longer text:
@@ -206,7 +206,9 @@ show_figure(
     f"Fractions from {loaded.fraction_negative.min():.2f} to {loaded.fraction_negative.max():.2f}, mean {loaded.fraction_negative.mean():.2f}."
 )
 low, high = bootstrap_fraction((loaded.fraction_negative * loaded.n).round().ravel(), loaded.n.ravel())
-both = f"{loaded.fraction_negative.mean():.1%} of the scores are negative, 95 % interval over heads {low:.1%} to {high:.1%}"
+both = (
+    f"{loaded.fraction_negative.mean():.1%} of the scores are negative, 95% interval over heads {low:.1%} to {high:.1%}"
+)
 says(
     (low > 0.5, f"{who(model)}: {both}: shifted to the negative."),
     (high < 0.5, f"{who(model)}: {both}: shifted to the positive."),
@@ -229,7 +231,7 @@ units = {
 for unit, (negative, total) in units.items():
     low, high = bootstrap_fraction(negative, total)
     print(
-        f"real GPT-2, five prompts, {fraction:.1%} negative: 95 % interval over {len(total):3} {unit:6} {low:.0%} to {high:.0%}"
+        f"real GPT-2, five prompts, {fraction:.1%} negative: 95% interval over {len(total):3} {unit:6} {low:.0%} to {high:.0%}"
     )
 by_text = gpt2["text_fraction_negative"].mean((1, 2))
 print("single texts:", ", ".join(f"{share:.0%}" for share in by_text))
@@ -238,20 +240,20 @@ print("single texts:", ", ".join(f"{share:.0%}" for share in by_text))
 # | question | unit | what the interval is worth |
 # | --- | --- | --- |
 # | Would other queries of these texts do the same? | rows | little: rows are not alike (section 4) |
-# | Does the mean hang on a few heads? | heads | 66 to 74 %, if heads were independent; but the heads of a layer read the same vectors |
-# | ... on a few layers? | layers | 60 to 78 %: the more cautious unit for a similar question |
+# | Does the mean hang on a few heads? | heads | 66 to 74%, if heads were independent; but the heads of a layer read the same vectors |
+# | ... on a few layers? | layers | 60 to 78%: the more cautious unit for a similar question |
 # | Would other texts do the same? | texts | ten are few, and of different lengths: look at the single texts |
 # | **Does training shift heads?** | training runs | **none**: there is one GPT-2 small, so there is no interval |
 #
 # For the last question a second model helps more than any resampling; but two runs are only two.
 #
 # How far astray does the wrong unit lead? In a simulation we know the truth. Each text has a level of its own; we measure five
-# texts of 30 rows each; the mean over all possible texts is 70 %.
+# texts of 30 rows each; the mean over all possible texts is 70%.
 
 # %%
 guess = predict(
-    "How many of the 95 % intervals over rows will contain the true mean over texts?",
-    "about 95 %",
+    "How many of the 95% intervals over rows will contain the true mean over texts?",
+    "about 95%",
     "clearly fewer",
     "nearly all: there are 150 rows",
 )
@@ -278,16 +280,16 @@ guess.reveal(
         "clearly fewer",
         f"{coverage['rows']:.0%}. The rows of a text resemble each other, not those of other texts.",
     ),
-    (True, "about 95 %", "here the texts hardly differ."),
+    (True, "about 95%", "here the texts hardly differ."),
     overlooked={
-        "about 95 %": "that holds for other rows of the same five texts, not for other texts.",
+        "about 95%": "that holds for other rows of the same five texts, not for other texts.",
         "nearly all: there are 150 rows": "150 rows from five texts tell of five texts only.",
         "clearly fewer": "here the texts hardly differ.",
     },
 )
 
 # %% [markdown]
-# Even the intervals over texts fall short of 95 %: a bootstrap of five values is too narrow. With fewer than about eight
+# Even the intervals over texts fall short of 95%: a bootstrap of five values is too narrow. With fewer than about eight
 # values, show each of them.
 
 # %% [markdown]
@@ -331,12 +333,12 @@ show_figure(
 )
 
 # %% [markdown]
-# *What to see:* query by query the ten texts agree. The first row's single score is negative in only 14 to 17 % of the heads;
-# the second row is at 49 to 59 %; from the sixth on, 75 % and more are negative. **A longer text has more of these late rows,
-# so its total is higher**: 67 to 73 % at 6 or 7 tokens, 78 to 80 % at 11 or 12. Layer 11 goes from 25 to 42 % at 6 or 7
-# tokens to 39 to 46 % at 11 or 12.
+# *What to see:* query by query the ten texts agree. The first row's single score is negative in only 14 to 17% of the heads;
+# the second row is at 49 to 59%; from the sixth on, 75% and more are negative. **A longer text has more of these late rows,
+# so its total is higher**: 67 to 73% at 6 or 7 tokens, 78 to 80% at 11 or 12. Layer 11 goes from 25 to 42% at 6 or 7
+# tokens to 39 to 46% at 11 or 12.
 #
-# So "70 % of GPT-2's scores are negative" is a fact about short prompts, and "layer 11 is the exception" may not hold for a
+# So "70% of GPT-2's scores are negative" is a fact about short prompts, and "layer 11 is the exception" may not hold for a
 # long text. We have no recorded scores of texts longer than 12 tokens.
 
 # %% [markdown]
@@ -373,7 +375,7 @@ tokens, std, negative = (training[name].reshape(-1, 4).mean(1) for name in ("tok
 wide = tokens[std > 3 * std[0]].min() / 1e6
 low_until = tokens[negative < 0.55].max() / 1e6
 print(
-    f"mini: three times as wide from {wide:.1f} million tokens on; last below 55 % negative at {low_until:.1f} million"
+    f"mini: three times as wide from {wide:.1f} million tokens on; last below 55% negative at {low_until:.1f} million"
 )
 
 # %%
@@ -583,7 +585,7 @@ if cut is not None:
 # ## What we found
 #
 # - Random vectors give a half; random heads give about a half on average, but a single one may lie far from it.
-# - *Real GPT-2, recorded:* 67 to 80 % of the causal scores are negative in texts of 6 to 12 tokens, and the share grows with the
+# - *Real GPT-2, recorded:* 67 to 80% of the causal scores are negative in texts of 6 to 12 tokens, and the share grows with the
 #   length because late rows are more negative than early ones.
 # - An interval answers only the question about the unit that it resamples. Whether *training* shifts heads needs training runs.
 # - Adding a constant to all scores can move the fraction anywhere and leaves attention as it is.

@@ -175,7 +175,7 @@ show_figure("Lengths of 144 key biases, between 0.4 and 1.1 except L4H11 9.5, L0
 # - **below the first key**: of the scores of all other keys, the share below the first key's score in the same row;
 # - **below the row's mean**: the share of scores below the mean of their own row (from the third query on);
 # - **spread** and **gap**: the standard deviation of a row, and the first key's score minus the mean of the others;
-# - **effective tokens**: $\exp(-\sum_j p_j \ln p_j)$ of a row of shares. Five equal shares count as 5 tokens, one share of 100 % as 1.
+# - **effective tokens**: $\exp(-\sum_j p_j \ln p_j)$ of a row of shares. Five equal shares count as 5 tokens, one share of 100% as 1.
 #
 # GPT-2 was recorded on ten texts of 6 to 12 tokens.
 
@@ -230,10 +230,10 @@ guess.reveal(
 )
 
 # %% [markdown]
-# *Real GPT-2, recorded, 6 to 12 tokens:* in each of the ten texts, more than 90 % of the other keys' scores lie below the
-# first key's. By layer (five prompts): 76, 87, 88, 91, 90, 98, 98, 99, 98, 99, 100 and 90 %. **This is the true core of the
-# report's claim, and it does not depend on any gauge.** And 55 to 60 % of the scores lie below their row's mean. But this
-# skew is the first key's work: without the first token it is 48 to 53 %. (The share of the first key falls along a text: 0.75
+# *Real GPT-2, recorded, 6 to 12 tokens:* in each of the ten texts, more than 90% of the other keys' scores lie below the
+# first key's. By layer (five prompts): 76, 87, 88, 91, 90, 98, 98, 99, 98, 99, 100 and 90%. **This is the true core of the
+# report's claim, and it does not depend on any gauge.** And 55 to 60% of the scores lie below their row's mean. But this
+# skew is the first key's work: without the first token it is 48 to 53%. (The share of the first key falls along a text: 0.75
 # to 0.81 at the third query, 0.44 to 0.56 at the tenth. Of longer texts we have only single layers and heads: 0.56 to 0.73 in
 # layer 5 over four texts of 23 to 37 tokens, 0.59 in L10H7 over 41 texts of 101.)
 
@@ -464,7 +464,7 @@ show_figure(
 
 # %%
 guess = predict(
-    "We exchange the position embeddings of places 0 and 1. Where do the heads look then?",
+    "We swap the position embeddings of places 0 and 1. Where do the heads look then?",
     "still at the first token: only it is seen by every query",
     "at the second token: it now has the first one's position",
     "at both, or at neither",
@@ -490,7 +490,7 @@ swapped.transformer.wpe.weight.data[[0, 1]] = model.transformer.wpe.weight.data[
 silenced.transformer.h[0].mlp.register_forward_hook(silence_first)
 changes = {
     "as it is": model,
-    "places exchanged": swapped,
+    "places swapped": swapped,
     "no first MLP at place 0": silenced,
     "no query bias": without_query_bias(model),
 }
@@ -506,7 +506,7 @@ before = shares["as it is"][sinks].mean(0) if sinks.any() else np.full(2, np.nan
 after = {name: share[sinks].mean(0) if sinks.any() else np.full(2, np.nan) for name, share in shares.items()}
 
 # %%
-moved = after["places exchanged"] - before
+moved = after["places swapped"] - before
 guess.reveal(
     (
         not sinks.any(),
@@ -516,19 +516,19 @@ guess.reveal(
     (
         moved[0] < -0.25 * before[0]
         and moved[1] > 0.25 * before[0]
-        and after["places exchanged"][1] > after["places exchanged"][0],
+        and after["places swapped"][1] > after["places swapped"][0],
         "at the second token: it now has the first one's position",
-        f"in the layers with a sink the first key falls from {before[0]:.2f} to {after['places exchanged'][0]:.2f}, the second rises from {before[1]:.2f} to {after['places exchanged'][1]:.2f}.",
+        f"in the layers with a sink the first key falls from {before[0]:.2f} to {after['places swapped'][0]:.2f}, the second rises from {before[1]:.2f} to {after['places swapped'][1]:.2f}.",
     ),
     (
         moved[0] > -0.25 * before[0],
         "still at the first token: only it is seen by every query",
-        f"its share goes from {before[0]:.2f} to {after['places exchanged'][0]:.2f}.",
+        f"its share goes from {before[0]:.2f} to {after['places swapped'][0]:.2f}.",
     ),
     (
         True,
         "at both, or at neither",
-        f"the first key gets {after['places exchanged'][0]:.2f} (before {before[0]:.2f}), the second {after['places exchanged'][1]:.2f}.",
+        f"the first key gets {after['places swapped'][0]:.2f} (before {before[0]:.2f}), the second {after['places swapped'][1]:.2f}.",
     ),
     overlooked={
         "still at the first token: only it is seen by every query": "being visible to every query is not enough; the vector at that place counts too.",
@@ -552,7 +552,7 @@ for name, part in (
         ),
         (
             True,
-            f"{who(model)}: without {part} the sink keeps at least 85 % of its share ({before[0]:.2f} to {after[name][0]:.2f}).",
+            f"{who(model)}: without {part} the sink keeps at least 85% of its share ({before[0]:.2f} to {after[name][0]:.2f}).",
         ),
     )
 
@@ -566,7 +566,7 @@ for name, part in (
 #
 # | link | recorded GPT-2 | loaded model |
 # | --- | --- | --- |
-# | 1. position 0 is special | shown: length of `wpe[0]` | tested: places exchanged |
+# | 1. position 0 is special | shown: length of `wpe[0]` | tested: places swapped |
 # | 2. the first MLP makes it large | **not shown**: no MLPs recorded | tested: first MLP off at place 0 |
 # | 3. keys differ | input shown: length and cosine | not tested alone |
 # | 4. the query bias sees it | shown, layer by layer, in three conventions | tested: no query bias |
@@ -797,7 +797,7 @@ verdicts = [
     (
         "“shifted strongly to the negative”",
         f"{negative.min():.0%} to {negative.max():.0%} of the causal scores are negative",
-        "true as recorded, but no fact about the model: a vector on b_k makes it 0 or 100 %",
+        "true as recorded, but no fact about the model: a vector on b_k makes it 0 or 100%",
     ),
     (
         "“sparsity mechanism”",

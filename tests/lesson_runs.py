@@ -1,7 +1,7 @@
 """A lesson's solutions run cell by cell in this process, on a chosen model, and what its code said of that model.
 
 SAID is the committed table of those sentences: a change of what a reader is told shows in review. With HEADLAB_UPDATE=1
-the tests rewrite it, and the seconds that the cells take, in place of comparing.
+the tests rewrite it, and the seconds that the cells take, before they compare.
 """
 
 import csv
@@ -109,16 +109,14 @@ def _seconds_afresh(source):
 
 
 def look_at(name, model, monkeypatch):
-    """Run a lesson on a model, "mini", "random" or the hybrid's folder, and compare what was said with the table."""
+    """Run a lesson on a model, "mini", "random" or the hybrid's folder; returns where what it said differs from SAID."""
     monkeypatch.setenv("HEADLAB_MODEL", str(model))
     heard, seconds = run(MASTERS[name])
     column = model if model in MODELS else "hybrid"
     if UPDATE:
         write_said(name, column, heard)
         write_seconds(name, column, seconds)
-    else:
-        differing = differences(heard, said(name, column))
-        assert not differing, f"{SAID.name}, {column}: {differing}; HEADLAB_UPDATE=1 takes the new sentences over"
+    return differences(heard, said(name, column))
 
 
 def differences(heard, expected):

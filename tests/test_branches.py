@@ -141,7 +141,7 @@ MADE_UP = {
     },
     "04_negative_shift": {
         "reveal: sure > 0.25": {1: {"sure": 0.1}},
-        "says: low > 0.5": {1: {"model": MODEL, "low": 0.3, "high": 0.4, "both": "35 %, from 30 % to 40 %"}},
+        "says: low > 0.5": {1: {"model": MODEL, "low": 0.3, "high": 0.4, "both": "35%, from 30% to 40%"}},
         "reveal: coverage['rows'] < 0.8": {1: {"coverage": {"rows": 0.93}}},
         "reveal: wide < low_until": {1: {"wide": 500, "low_until": 400}},
     },
@@ -160,7 +160,7 @@ MADE_UP = {
             5: {"model": MODEL, "apart": True, "led": [True, False, True], "cut": [0.5, 0.5, 0.7]},
         },
         "reveal: not sinks.any()": {
-            2: BEFORE | {"moved": t([-0.05, 0.05]), "after": {"places exchanged": t([0.55, 0.1])}},
+            2: BEFORE | {"moved": t([-0.05, 0.05]), "after": {"places swapped": t([0.55, 0.1])}},
         },
         "says: not sinks.any()": {
             1: BEFORE | {"part": "the query bias", "name": "cut", "after": {"cut": t([0.2, 0.1])}},

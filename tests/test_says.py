@@ -154,6 +154,11 @@ def test_a_number_is_compared_with_what_was_measured(capsys, answer, lines):
     assert capsys.readouterr().out.splitlines() == ["Prediction: How many?", *lines]
 
 
+def test_a_percent_sign_stands_right_after_its_number(capsys):
+    predict_number("How much?", "%").reveal(50.06, "about a half.", {100.0: "not all."})
+    assert capsys.readouterr().out.splitlines()[1:] == ["✓ 50.06%: about a half.", "✗ 100: not all."]
+
+
 def test_the_first_line_of_a_reveal_gives_nothing_away(capsys):
     """JupyterLab shows the first line of a folded output."""
     assert revealed(capsys, "", (True, "10", "why."))[0] == "Prediction: How many?"
@@ -169,5 +174,6 @@ def test_a_page_without_a_kernel_gets_a_form_or_text(shown):
     assert form.count("<label ") == 2 and "<fieldset" in form and "<legend>" in form
     assert len(set(re.findall(r'name="([^"]+)"', form))) == 1
     assert predict('Is "a < b"?', "a < b & c", "no").form == form  # the same from build to build
+    assert ">%<" in predict_number("How much?", "%").form
     number = predict_number("How many?", "pairs")._repr_mimebundle_()[0]
     assert number["text/plain"] == "Predict. How many?\n____ pairs" and 'type="number"' in number["text/html"]

@@ -76,8 +76,8 @@ def _repaired_afterwards(q, k):
     return late / late.sum(-1, keepdim=True)
 
 
-def _exchanged(q, k):
-    """queries and keys are exchanged: row i belongs to query i, so multiply q by the transposed k"""
+def _swapped_roles(q, k):
+    """queries and keys are swapped: row i belongs to query i, so multiply q by the transposed k"""
     return _pattern(k, q)
 
 
@@ -492,7 +492,7 @@ EXERCISES = {
             _down_the_columns,
             _masked_afterwards,
             _repaired_afterwards,
-            _exchanged,
+            _swapped_roles,
             _no_softmax,
             _times_the_root,
             _finite_mask,

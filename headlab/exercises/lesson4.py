@@ -239,7 +239,7 @@ def _rows_answer_texts(resampled, question):
 
 
 def _turned(resampled, question):
-    """True and False are exchanged: True where the interval answers the question"""
+    """True and False are swapped: True where the interval answers the question"""
     return resampled != question
 
 

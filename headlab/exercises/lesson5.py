@@ -307,7 +307,7 @@ def _highest_first(raw, query_bias):
 
 
 def _head_first(raw, query_bias):
-    """layer and head are exchanged: return (layer, head)"""
+    """layer and head are swapped: return (layer, head)"""
     return _lead_without_bias(raw, query_bias)[::-1]
 
 
