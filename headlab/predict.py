@@ -1,7 +1,9 @@
 """Predict means commit: a question that the reader answers before the cell that measures it is run."""
 
+import base64
 import hashlib
 import html
+import json
 from pathlib import Path
 
 import anywidget
@@ -33,7 +35,8 @@ def predict(question, *choices):
         )
 
     The measurement and the reveal may be one cell. Works with the keyboard; nothing is forced and nothing is stored.
-    Without a kernel the page still shows the form, and text where it shows no forms. Raises ValueError or TypeError
+    In a saved page without a kernel the form compares a choice with what the reveal printed there; where scripts do not
+    run it is a form alone, and where forms are not shown it is text. Raises ValueError or TypeError
     where there are fewer than two choices or more than four, or two alike.
     Introduced in lesson 1.
     """
@@ -94,7 +97,17 @@ class _Question(anywidget.AnyWidget):
     def _repr_mimebundle_(self, **kwargs):
         bundle = super()._repr_mimebundle_(**kwargs)
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
-        return {**data, "text/html": self.form, "text/plain": self._text}, metadata
+        return {**data, "text/html": self.to_html(), "text/plain": self._text}, metadata
+
+    def to_html(self):
+        """The form for a page without a kernel: it compares what is chosen with what the reveal printed below."""
+        script = base64.b64encode(str(self._esm).encode()).decode()
+        question = json.dumps(" ".join(self.question.split())).replace("<", "\\u003c")  # which cannot end the script
+        return (
+            f"{self.form}<script>{{const form = document.currentScript.previousElementSibling;"
+            f'import("data:text/javascript;base64,{script}").then((page) => page.renderStill(form, {question}));'
+            "}</script>"
+        )
 
 
 class Prediction(_Question):

@@ -109,7 +109,7 @@ def _seconds_afresh(source):
 
 
 def look_at(name, model, monkeypatch):
-    """Run a lesson on a model, "mini", "random" or the hybrid's folder; returns where what it said differs from SAID."""
+    """Run a lesson on a model, "mini", "random" or the hybrid's folder; returns where it said other than SAID."""
     monkeypatch.setenv("HEADLAB_MODEL", str(model))
     heard, seconds = run(MASTERS[name])
     column = model if model in MODELS else "hybrid"

@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import matplotlib.pyplot as plt
+import nbformat
 import numpy as np
 import pytest
 import torch
@@ -28,14 +29,14 @@ from jupyter import (
     steady,
     write_notebook,
 )
-from nbformat.v4 import new_code_cell, new_output
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from headlab import explorers
 from headlab.capture import capture_heads
 from headlab.explorers import InterventionExplorer
 from headlab.explorers.drawn import Explorer
 from headlab.plots import MAPS
-from headlab.predict import Prediction
+from headlab.predict import NumberPrediction, Prediction
 
 sys.path.insert(0, str(ROOT / "tools"))
 from build_notebooks import notebook_of
@@ -290,7 +291,6 @@ def truth_cell(text):
     """
     return new_code_cell(f"""import torch
 from headlab.capture import capture_heads
-from headlab.predict import Prediction
 
 capture = capture_heads(model, tokenizer({text!r}, return_tensors="pt").input_ids)
 scores, patterns = (torch.stack([of(layer) for layer in capture.layers]) for of in (capture.scores, capture.pattern))
@@ -406,7 +406,7 @@ def export(path):
 
 
 @contextmanager
-def offline_page(browser, path):
+def offline_page(browser, path, ready=".headlab-page"):
     """A page of this file, to which nothing but the file itself is to be had, and which complains of nothing else."""
     page = browser.new_page(viewport={"width": 1280, "height": 1000})
     asked, complaints = [], []
@@ -418,7 +418,7 @@ def offline_page(browser, path):
     )
     page.on("request", lambda request: asked.append(request.url))
     page.goto(path.as_uri())
-    page.locator(".headlab-page").wait_for(timeout=20_000)
+    page.locator(ready).first.wait_for(timeout=20_000)
     yield page
     page.close()
     outside = [url for url in asked if url != path.as_uri() and urlsplit(url).scheme not in ("data", "blob")]
@@ -684,11 +684,59 @@ def test_a_prediction_is_made_with_the_keyboard_and_told_in_outputs_that_unfold(
     assert notebook.errors() == []
 
 
-def test_a_prediction_without_a_kernel_is_a_form(lab):
+def test_where_no_script_runs_a_prediction_is_a_form(lab):
     forms = [Prediction("Which is even?", ("one", "two")), Prediction("Which is odd?", ("one", "two"))]
-    page = lab.browser.new_page()
+    page = lab.browser.new_page(java_script_enabled=False)
     page.set_content("".join(guess._repr_mimebundle_()[0]["text/html"] for guess in forms))
     for guess, choice in zip(forms, ("two", "one"), strict=True):
-        page.get_by_role("group", name=guess.question).get_by_label(choice).check()
-    assert page.locator("input:checked").evaluate_all("(all) => all.map((i) => i.value)") == ["two", "one"]
+        group = page.get_by_role("group", name=guess.question)
+        group.get_by_label(choice).check()
+        assert [radio.is_checked() for radio in group.get_by_role("radio").all()] == [choice == "one", choice == "two"]
     page.close()
+
+
+def test_in_a_saved_page_a_prediction_is_compared_with_what_was_measured(lab, tmp_path, capsys):
+    """Without a kernel: the page finds the answers among the outputs that nbconvert wrote into it."""
+    even = Prediction('Which is "even" & < 11?', ("1", "10", "100, since an even number of zeros may be even as well"))
+    count, unread = NumberPrediction("How many?", "pairs"), Prediction("And now?", ("this", "that"))
+    neither = Prediction("Which of the two?", ("one", "two"))
+    even.answer = "1"  # what was chosen when the notebook was run
+    even.reveal((True, "10", "half of it is 5."), overlooked={"1": "odd.", even.choices[2]: "more than 11. " * 9})
+    print("1 is mentioned once more.")
+    first = capsys.readouterr().out
+    count.reveal(10, "a sum.", {6: "the diagonal."})
+    neither.reveal((True, None, "it cannot be told."), overlooked={"one": "the first."})
+    asked = (even, count, neither, unread)
+    cells = [new_code_cell(outputs=[new_output("display_data", one._repr_mimebundle_()[0])]) for one in asked]
+    for cell in cells:
+        cell.outputs[0].data.pop("application/vnd.jupyter.widget-view+json", None)  # as the build saves it
+    cells += [new_code_cell(outputs=[new_output("stream", text=text)]) for text in (first, capsys.readouterr().out)]
+    path = tmp_path / "saved.ipynb"
+    nbformat.write(new_notebook(cells=cells), path)
+    with offline_page(lab.browser, export(path), ready="fieldset") as page:
+        groups = [page.get_by_role("group", name=f"Predict. {one.question}") for one in asked]
+        for group in groups:
+            wait_for(group.locator("output"), "Choose: the page then says what was measured.")
+
+        def told(place, choice):
+            groups[place].get_by_label(choice, exact=True).check()
+            return groups[place].locator("output").inner_text().splitlines()
+
+        right = "✓ 10: half of it is 5."
+        assert told(0, "1") == ["✗ 1 (your choice): odd.", right]
+        assert told(0, "10") == [right]
+        assert told(0, even.choices[2]) == [f"✗ {even.choices[2]}: {'more than 11. ' * 9}".strip(), right]
+        assert told(2, "one") == ["✗ one: the first.", "None of the choices: it cannot be told."]
+        assert told(2, "two") == ["✗ two", "None of the choices: it cannot be told."]
+        assert told(3, "that") == ["The cells below have not been run."]
+        number, measured = groups[1].get_by_label("Your number"), "✓ 10 pairs: a sum."
+        for typed, lines in (
+            ("6", ["Your number lies 4 below the measured one.", "✗ 6: the diagonal.", measured]),
+            ("12.5", ["Your number lies 2.5 above the measured one.", measured]),
+            ("10", ["Your number is the measured one.", measured]),
+            ("", ["Choose: the page then says what was measured."]),
+        ):
+            number.fill(typed)
+            number.press("Tab")
+            assert groups[1].locator("output").inner_text().splitlines() == lines
+        page.screenshot(path=SCREENSHOTS / "predict_saved.png")
