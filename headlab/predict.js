@@ -23,7 +23,7 @@ function render({ model, el }) {
 function renderStill(form, question) {
   const status = form.querySelector("output");
   status.style.whiteSpace = "pre-line";
-  status.textContent = "Choose: the page then says what was measured.";
+  status.textContent = "Answer, and the page says what was measured.";
   for (const input of inputs(form)) {
     const compare = input.type === "radio" ? compareChoice : compareNumber;
     input.addEventListener("change", () => {
@@ -63,7 +63,7 @@ function compareChoice(lines, choice) {
 function compareNumber(lines, text) {
   const numberOf = (line) => parseFloat(line.slice(2));
   const own = parseFloat(text);
-  if (Number.isNaN(own)) return "Choose: the page then says what was measured.";
+  if (Number.isNaN(own)) return "Answer, and the page says what was measured.";
   const off = own - numberOf(lines[0]);
   const size = Number(Math.abs(off).toPrecision(3));
   const how = off === 0 ? "is the measured one" : `lies ${size} ${off > 0 ? "above" : "below"} the measured one`;

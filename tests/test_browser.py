@@ -716,7 +716,7 @@ def test_in_a_saved_page_a_prediction_is_compared_with_what_was_measured(lab, tm
     with offline_page(lab.browser, export(path), ready="fieldset") as page:
         groups = [page.get_by_role("group", name=f"Predict. {one.question}") for one in asked]
         for group in groups:
-            wait_for(group.locator("output"), "Choose: the page then says what was measured.")
+            wait_for(group.locator("output"), "Answer, and the page says what was measured.")
 
         def told(place, choice):
             groups[place].get_by_label(choice, exact=True).check()
@@ -734,7 +734,7 @@ def test_in_a_saved_page_a_prediction_is_compared_with_what_was_measured(lab, tm
             ("6", ["Your number lies 4 below the measured one.", "✗ 6: the diagonal.", measured]),
             ("12.5", ["Your number lies 2.5 above the measured one.", measured]),
             ("10", ["Your number is the measured one.", measured]),
-            ("", ["Choose: the page then says what was measured."]),
+            ("", ["Answer, and the page says what was measured."]),
         ):
             number.fill(typed)
             number.press("Tab")
