@@ -566,8 +566,9 @@ def test_readmes_commands_for_a_class_run_as_they_stand_without_a_network(tmp_pa
     assert offline_class.play(course, wheels) != 0, "a class without PyTorch went well"
 
 
-def test_readme_names_only_what_there_is():
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_readme_and_its_pages_name_only_what_there_is():
+    pages = [ROOT / "README.md", *(ROOT / "site").glob("*.md")]
+    readme = "\n".join(page.read_text(encoding="utf-8") for page in pages)
     code = "\n".join(re.findall(r"`[^`\n]+`|^ {4}.+$", readme, re.MULTILINE))
     targets = set(re.findall(r"\bmake ([a-z][\w-]*)", code))
     rules = set(re.findall(r"^([\w -]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))

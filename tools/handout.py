@@ -20,8 +20,8 @@ ROOT = Path(__file__).parents[1]
 OUT = ROOT / "handout"
 FILES = """
     .gitignore CITATION.cff LICENSE LICENSE-TEXT Makefile README.md SECURITY.md constraints.txt environment.yml
-    pyproject.toml lessons/*.png lessons/*.svg notebooks/* tests/*.py tools/environment.py tools/own_copies.py
-    headlab/**/*
+    pyproject.toml site/running.md site/trouble.md lessons/*.png lessons/*.svg notebooks/* tests/*.py
+    tools/environment.py tools/own_copies.py headlab/**/*
 """.split()
 # Tests of what is not handed out.
 TEACHERS = re.compile(
