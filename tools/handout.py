@@ -20,12 +20,13 @@ ROOT = Path(__file__).parents[1]
 OUT = ROOT / "handout"
 FILES = """
     .gitignore CITATION.cff LICENSE LICENSE-TEXT Makefile README.md SECURITY.md constraints.txt environment.yml
-    pyproject.toml site/running.md site/trouble.md lessons/*.png lessons/*.svg notebooks/* tests/*.py
+    pyproject.toml site/running.md site/trouble.md lessons/*.png lessons/*.svg notebooks/* tests/*.py tests/*.pem
     tools/environment.py tools/own_copies.py headlab/**/*
 """.split()
 # Tests of what is not handed out.
 TEACHERS = re.compile(
-    r"build_notebooks|lesson_cells|own_copies|small_wheels|handout|offline_class|\"lessons\"|\"tools\"|\"benchmarks\""
+    r"build_notebooks|lesson_cells|own_copies|small_wheels|handout|offline_class|"
+    r"\"answers\"|\"lessons\"|\"tools\"|\"benchmarks\""
 )
 SENTENCE = re.compile(r"[A-Z][^.`]*`solutions/[^`]+`[^.]*\.")
 ONLY_TEACHERS = re.compile(r"<!-- for teachers -->\n.*?<!-- end -->\n", re.DOTALL)
