@@ -56,7 +56,14 @@ def expect_full_precision(device):
     """Raise ValueError where a setting of torch's would round products on this kind of device to fewer digits."""
     on = device in AUTOCAST and torch.is_autocast_enabled(device)
     expect(not on, "torch.autocast", f"off for {device}, since it rounds scores to 3 digits", "on")
-    precision = torch.get_float32_matmul_precision()
+    try:
+        precision = torch.get_float32_matmul_precision()
+    except RuntimeError:  # torch 2.9 and later can be told for each kind of device, and has no one answer then
+        kind = "cuda" if device == "cuda" else "mkldnn"
+        setting = f"torch.backends.{kind}.matmul.fp32_precision"
+        precision = getattr(torch.backends, kind).matmul.fp32_precision
+        expect(precision in ("ieee", "none"), setting, "'ieee', since others round scores (set it so)", repr(precision))
+        return
     whole = precision == "highest" or (precision == "high" and device == "cpu")  # there, "high" changes nothing
     remedy = "call torch.set_float32_matmul_precision('highest')"
     expect(whole, "torch.get_float32_matmul_precision()", f"'highest', since others round scores ({remedy})", precision)

@@ -10,6 +10,7 @@ from transformers.utils import logging
 
 from headlab import download
 from headlab._expect import expect, real_array, shown
+from headlab._settings import as_torch_starts
 from headlab.model_folder import check_folder, is_other_head, refuse
 
 MINI = Path(__file__).parent / "data" / "mini"
@@ -254,22 +255,11 @@ def _load_tokenizer(folder):
 
 def _random_model():
     """GPT-2 small's shape with untrained weights, the same on every call; the caller's random state stays."""
-    with torch.random.fork_rng(devices=[]), _quiet(), torch.device("cpu"), _float32():
+    with torch.random.fork_rng(devices=[]), _quiet(), as_torch_starts():
         torch.manual_seed(RANDOM_SEED)
         model = GPT2LMHeadModel(GPT2Config(attn_implementation="eager")).eval()
     model.name_or_path = "random"
     return model
-
-
-@contextmanager
-def _float32():
-    """torch with the default dtype that it starts with, in which the control's weights are drawn."""
-    dtype = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float32)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(dtype)
 
 
 @contextmanager

@@ -133,10 +133,10 @@ class HouseFigure(Figure):
         with house_style():
             super().draw(renderer)
 
-    def get_tightbbox(self, *args, **kwargs):
-        """As Figure.get_tightbbox."""
-        with house_style():
-            return super().get_tightbbox(*args, **kwargs)
+    def set_canvas(self, canvas):
+        """As Figure.set_canvas; it is the canvas that notebooks have print."""
+        canvas.print_figure = house_style()(canvas.print_figure)
+        super().set_canvas(canvas)
 
     def savefig(self, *args, **kwargs):
         """As Figure.savefig."""

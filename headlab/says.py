@@ -55,7 +55,8 @@ def first_true(branches):
 
 def _truth(condition, argument):
     """The condition as a bool; TypeError where it is not one True or False."""
-    if isinstance(condition, torch.Tensor) and condition.dtype == torch.bool and condition.ndim == 0:
+    known = isinstance(condition, torch.Tensor) and not condition.is_meta
+    if known and condition.dtype == torch.bool and condition.ndim == 0:
         return condition.item()
     if isinstance(condition, np.ndarray) and condition.dtype == bool and condition.ndim == 0:
         return condition.item()

@@ -29,7 +29,18 @@ def test_a_long_sentence_breaks_between_words(capsys):
 
 @pytest.mark.parametrize(
     "condition",
-    [None, 1, 0.0, float("nan"), "yes", torch.tensor(1), torch.tensor([True]), np.array([True]), torch.tensor(np.nan)],
+    [
+        None,
+        1,
+        0.0,
+        float("nan"),
+        "yes",
+        torch.tensor(1),
+        torch.tensor([True]),
+        torch.tensor(True, device="meta"),
+        np.array([True]),
+        torch.tensor(np.nan),
+    ],
 )
 @pytest.mark.parametrize("place", [0, 1])
 def test_a_condition_that_is_not_one_truth_is_refused_wherever_it_stands(condition, place, capsys):

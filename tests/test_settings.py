@@ -3,6 +3,8 @@
 import contextlib
 import copy
 import os
+import random
+import re
 import shutil
 import subprocess
 import sys
@@ -12,13 +14,17 @@ from pathlib import Path
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 import seaborn as sns
 import settings_sample as sample
 import torch
+from IPython.core.pylabtools import print_figure
 from matplotlib.colors import to_hex
+from public import public
 
 from headlab.capture import capture_heads
+from headlab.exercises import EXERCISES, check
 from headlab.explorers.shared import text_reader
 from headlab.masking import causal_mask, softmax
 from headlab.plots import HouseFigure, house_style, plot_pattern
@@ -45,24 +51,57 @@ def torch_is(name, new, old):
 TORCH_PRINT = lambda: changed(  # noqa: E731
     lambda: torch.set_printoptions(precision=1, sci_mode=True), lambda: torch.set_printoptions(profile="default")
 )
+PANDAS = {
+    "display.precision": 1,
+    "compute.use_bottleneck": False,
+    "future.distinguish_nan_and_na": True,
+    "future.python_scalars": True,
+}
+
+
+@contextlib.contextmanager
+def pandas_options():
+    with contextlib.ExitStack() as stack:
+        for option in PANDAS.items():
+            with contextlib.suppress(KeyError):  # an older pandas has fewer
+                stack.enter_context(pd.option_context(*option))
+        yield
+
+
+def random_states():
+    """What the reader's random numbers come from."""
+    return random.getstate(), str(np.random.get_state()), torch.get_rng_state().tolist()  # noqa: NPY002
+
+
+@contextlib.contextmanager
+def seeds():
+    """Other seeds; none of the random numbers that come of them is used up."""
+    before = random_states()
+    random.seed(5), np.random.seed(5), torch.manual_seed(5)  # noqa: NPY002
+    seeded = random_states()
+    assert all(new != old for new, old in zip(seeded, before, strict=True))
+    yield
+    assert random_states() == seeded
+
+
 # Several at once, so that each needs no run of its own.
 SETTINGS = {
-    "float64, inference_mode, deterministic algorithms, print options": (
+    "float64, inference_mode, deterministic algorithms, seeds, print options, pandas' options": (
         torch_is("set_default_dtype", torch.float64, torch.float32),
         torch.inference_mode,
         torch_is("use_deterministic_algorithms", True, False),
         TORCH_PRINT,
+        seeds,
         lambda: np.printoptions(precision=1, threshold=2, legacy="1.13"),
+        pandas_options,
     ),
-    "bfloat16, anomaly mode, numpy's errors raised": (
+    "bfloat16, the device meta, no_grad, anomaly mode, denormals flushed, numpy's errors raised": (
         torch_is("set_default_dtype", torch.bfloat16, torch.float32),
-        lambda: torch.autograd.set_detect_anomaly(True),
-        lambda: np.errstate(all="raise"),
-    ),
-    "the device meta, no_grad, denormals flushed": (
         torch_is("set_default_device", "meta", None),
         torch.no_grad,
+        lambda: torch.autograd.set_detect_anomaly(True),
         torch_is("set_flush_denormal", True, False),
+        lambda: np.errstate(all="raise"),
     ),
 }
 
@@ -103,6 +142,24 @@ def stills(mini):
     return sample.stills(mini)
 
 
+@pytest.fixture(scope="module")
+def words(mini):
+    return sample.words(mini)
+
+
+# Public names that the sample need not have: they hold no number and draw nothing, or another of them calls them.
+NOT_SAMPLED = {
+    *("HeadCapture", "ScoreHistogram", "LogitTerms"),  # what the functions of the sample return
+    *("decompose_scores", "head_summary", "masked_future", "model_name"),  # of score_terms, the explorers, the plots
+    *("house_style", "show_figure"),  # tested below
+}
+
+
+def test_the_sample_has_every_public_function_every_plot_and_every_explorer():
+    called = {*re.findall(r"\b(\w+)\(", Path(sample.__file__).read_text(encoding="utf-8"))}
+    assert public().keys() - called - sample.explorers().keys() == NOT_SAMPLED
+
+
 def assert_same(found, expected):
     """Not one digit and not one pixel differs."""
     assert found.keys() <= expected.keys() and found
@@ -120,15 +177,30 @@ def test_no_setting_of_torch_or_numpy_changes_a_number(numbers, mini, ids, setti
 
 
 def test_no_setting_of_torch_or_numpy_changes_a_picture(pictures, stills, mini, calls, settings):
-    assert_same(sample.pictures(calls), pictures)
+    assert_same(sample.pictures(calls, saved=False), pictures)
     assert_same_stills(sample.stills(mini), stills)
+
+
+def test_no_setting_of_torch_or_numpy_changes_a_word(words, mini, settings):
+    assert sample.words(mini) == words
+    if settings.startswith("bfloat16"):  # the other dtype is set in a process of its own, before the cases are made
+        assert sample.verdicts() == told()
+
+
+def told():
+    """What the checks have to say."""
+    found = {}
+    for number, exercise in EXERCISES.items():
+        found[f"{number} {exercise.answer.__name__}"] = "right"
+        found |= {f"{number} {mistake.__name__}": mistake.__doc__ for mistake in exercise.mistakes}
+    return found
 
 
 @pytest.mark.parametrize(
     "setting", [("set_default_dtype", torch.float64, torch.float32), ("set_default_device", "meta", None)]
 )
 def test_models_are_loaded_the_same_whatever_the_default_dtype_and_device(numbers, setting):
-    with torch_is(*setting)():
+    with torch_is(*setting)(), seeds():
         found = sample.loaded()
     assert_same(found, numbers)
 
@@ -141,12 +213,23 @@ def test_another_number_of_threads_changes_no_more_than_the_order_of_sums_does(m
         np.testing.assert_allclose(values, numbers[name], rtol=1e-3, atol=1e-3, err_msg=name)
 
 
+@contextlib.contextmanager
+def rounding_of_a_backend():
+    """Products rounded as torch 2.9 and later are told to, for one kind of device."""
+    if not hasattr(torch.backends, "fp32_precision"):
+        pytest.skip("this torch has no such setting")
+    matmul = torch.backends.mkldnn.matmul
+    with changed(lambda: setattr(matmul, "fp32_precision", "bf16"), lambda: setattr(matmul, "fp32_precision", "none")):
+        yield
+
+
 ROUNDING = {
     "autocast": (lambda: torch.autocast("cpu", dtype=torch.bfloat16), "torch.autocast: expected off for cpu"),
     "matmul precision": (
         torch_is("set_float32_matmul_precision", "medium", "highest"),
         r"torch.get_float32_matmul_precision\(\): expected 'highest'",
     ),
+    "a backend's precision": (rounding_of_a_backend, "torch.backends.mkldnn.matmul.fp32_precision: expected 'ieee'"),
 }
 
 
@@ -154,7 +237,8 @@ ROUNDING = {
 def test_what_rounds_products_is_refused_in_one_line(mini, ids, setting):
     around, line = ROUNDING[setting]
     q = torch.ones(2, 3)
-    for call in (lambda: raw_scores(q, q), lambda: softmax(q), lambda: capture_heads(mini[0], ids)):
+    calls = lambda: raw_scores(q, q), lambda: softmax(q), lambda: capture_heads(mini[0], ids), lambda: check("1.1", len)
+    for call in calls:
         with around(), pytest.raises(ValueError, match=f"^{line}") as caught:
             call()
         assert "\n" not in str(caught.value)
@@ -286,6 +370,17 @@ def test_a_figure_drawn_under_settings_that_came_later_is_the_same(calls, pictur
             assert_same({name: sample.pixels(figure), f"{name}, saved": sample.saved_pixels(figure)}, pictures)
 
 
+def test_what_a_notebook_shows_of_a_figure_is_the_same(calls):
+    def shown():
+        return {
+            name: np.frombuffer(print_figure(calls[name](None).figure), np.uint8) for name in ("pattern", "by layer")
+        }
+
+    expected = shown()
+    with plt.style.context(EVERYTHING):
+        assert_same(shown(), expected)
+
+
 @pytest.mark.parametrize("style", [*plt.style.available, "theme whitegrid", "theme dark"])
 def test_no_style_and_no_theme_changes_a_picture(calls, pictures, style):
     with mpl.rc_context():
@@ -383,7 +478,17 @@ PROCESS = {
     "TRANSFORMERS_VERBOSITY": "debug",
     "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "MPLBACKEND": "svg",
+    "COLUMNS": "20",
 }
+# What a reader's first cell may set, before any of headlab is there.
+FIRST_CELL = """
+import sys, numpy, torch
+torch.set_default_dtype(torch.float64), torch.set_default_device("meta"), numpy.seterr(all="raise")
+sys.path.insert(0, sys.argv[1])
+import settings_sample
+settings_sample.main(sys.argv[2])
+"""
 
 
 def in_process(command, **settings):
@@ -393,19 +498,26 @@ def in_process(command, **settings):
     return subprocess.run(command, env=kept | settings, cwd=ROOT, capture_output=True, timeout=280)
 
 
-def test_a_process_with_other_settings_computes_draws_and_says_the_same(tmp_path, locales, numbers, pictures, stills):
-    command = [ROOT / "tests" / "settings_sample.py", tmp_path / "found.npz"]
-    threads = str(torch.get_num_threads())  # on which the last bits of sums depend
-    done = in_process(command, PYTHONPATH=str(ROOT), LOCPATH=str(locales), OMP_NUM_THREADS=threads, **PROCESS)
+def test_a_process_with_other_settings_computes_draws_and_says_the_same(
+    tmp_path, locales, numbers, pictures, stills, words
+):
+    own_style = tmp_path / "matplotlibrc"
+    own_style.write_text("figure.dpi: 37\naxes.facecolor: black\nlines.linewidth: 9\nfont.size: 19\n")
+    settings = PROCESS | {"PYTHONPATH": str(ROOT), "LOCPATH": str(locales), "MATPLOTLIBRC": str(own_style)}
+    settings["OMP_NUM_THREADS"] = str(torch.get_num_threads())  # on which the last bits of sums depend
+    done = in_process(["-c", FIRST_CELL, ROOT / "tests", tmp_path / "found.npz"], **settings)
     assert done.returncode == 0, done.stderr.decode("latin-1")[-2000:]
     with np.load(tmp_path / "found.npz") as found:
-        words = {name: bytes(found[name]).decode() for name in found if name.endswith(", words")}
-        still = {name: found[name] for name in stills}
-        rest = {name: found[name] for name in found if name not in still and name not in words}
-    assert_same(rest, numbers | pictures)
-    assert_same_stills({name: (picture, words[f"{name}, words"]) for name, picture in still.items()}, stills)
-    said = done.stdout.decode("cp1252")
-    assert "·small" in said and r"\u23ce" in said
+        said = {name.removesuffix(", words"): bytes(found[name]).decode() for name in found if name.endswith(", words")}
+        still = {name: (found[name], said.pop(name)) for name in stills}
+        assert_same(
+            {name: found[name] for name in found if name not in still and not name.endswith(", words")},
+            numbers | pictures,
+        )
+    assert_same_stills(still, stills)
+    assert said == words | told()
+    console = done.stdout.decode("cp1252")
+    assert "·small" in console and r"\u23ce" in console
 
 
 @pytest.mark.parametrize(("encoding", "said"), [("cp1252", r"·a\u23ce −\U0001f642"), ("ascii", r"\xb7a\u23ce")])
