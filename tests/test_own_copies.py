@@ -1,5 +1,6 @@
 """The reader's own copies: made once, never overwritten, with changed lessons laid beside them."""
 
+import asyncio
 import errno
 import json
 import os
@@ -10,6 +11,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
+from jupyterlab.commands import get_app_dir
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
@@ -200,3 +203,67 @@ def test_what_a_lesson_points_to_is_in_the_folder_of_copies():
             if "://" not in target and not target.startswith(("attachment:", "data:")):
                 there = (path.parent / target).resolve()
                 assert there.is_file() and there.is_relative_to(ROOT / "notebooks"), f"{path.name}: {target}"
+
+
+# A server that saves an answer, and then another one, and is killed over it: a process for each moment.
+MOMENTS = {"copying": 1, "0": 1, "0.5": 1, "1": 2, "cleaning up": 2}  # and which answer is there afterwards
+KILLED = """
+import asyncio, os, shutil, signal, sys
+import nbformat
+from jupyter_server.services.contents.largefilemanager import AsyncLargeFileManager
+from nbformat.v4 import new_code_cell, new_notebook
+
+def save(folder, answer):
+    notebook = new_notebook(cells=[new_code_cell(answer, id="a")])
+    model = {"type": "notebook", "format": "json", "content": notebook}
+    asyncio.run(AsyncLargeFileManager(root_dir=folder).save(model, "01_a.ipynb"))
+
+def killed(*arguments, **settings):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def half_copied(source, target):
+    with open(source) as old, open(target, "w") as new:
+        new.write(old.read()[:99])
+    killed()
+
+def written(share):
+    def write(notebook, file, *arguments, **settings):
+        text = nbformat.writes(notebook)
+        file.write(text[: int(share * len(text))])
+        file.flush()
+        killed()
+    return write
+
+for moment in sys.argv[2:]:
+    folder = os.path.join(sys.argv[1], moment)
+    os.mkdir(folder)
+    process = os.fork()
+    if process:
+        assert os.waitpid(process, 0)[1] == signal.SIGKILL, moment
+        continue
+    save(folder, "answer 1")
+    if moment == "copying":
+        shutil.copyfile = half_copied
+    elif moment == "cleaning up":
+        os.remove = killed
+    else:
+        nbformat.write = written(float(moment))
+    save(folder, "answer 2")
+    os._exit(0)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
+def test_a_server_killed_while_it_saves_leaves_what_was_saved_before(tmp_path):
+    done = subprocess.run([sys.executable, "-c", KILLED, tmp_path, *MOMENTS], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for moment, answer in MOMENTS.items():
+        manager = AsyncLargeFileManager(root_dir=str(tmp_path / moment))
+        (cell,) = asyncio.run(manager.get("01_a.ipynb"))["content"]["cells"]
+        assert cell["source"] == f"answer {answer}", moment
+
+
+def test_jupyterlab_saves_what_is_typed_every_two_minutes():
+    plugin = Path(get_app_dir(), "schemas", "@jupyterlab", "docmanager-extension", "plugin.json")
+    settings = json.loads(plugin.read_text(encoding="utf-8"))["properties"]
+    assert settings["autosave"]["default"] is True and settings["autosaveInterval"]["default"] == 120
