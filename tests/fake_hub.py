@@ -103,7 +103,7 @@ class Handler(BaseHTTPRequestHandler):
 def serving(files):
     """A hub that runs while the block does."""
     hub = Hub(files)
-    thread = threading.Thread(target=hub.serve_forever, daemon=True)
+    thread = threading.Thread(target=hub.serve_forever, args=[0.01], daemon=True)
     thread.start()
     try:
         yield hub

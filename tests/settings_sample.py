@@ -113,7 +113,7 @@ def numbers(model, ids):
         "raised": interventions.loss_with_scores(model, ids, lambda layer, raw: raw + 50),
         "biases": interventions.loss_with_biases(model, ids, lambda layer, bias: bias / 2),
         "without": interventions.loss_without_heads(model, ids, [(0, 5)]),
-        "without each": interventions.loss_without_each_head(model, ids[:, :5]),
+        "without each": interventions.loss_without_each_head(model, ids[:, :3]),
         "terms of a logit": interventions.logit_terms(model, ids, 3, 5),
         "logit": interventions.logit_attribution(model, ids, 3, 5),
     }
@@ -249,7 +249,7 @@ def stills(mini, names=None):
 def main(file):
     """Everything, saved in a file, and some of the words on whatever console this is."""
     mini = load_model("mini")
-    found = numbers(mini[0], ids_of(mini)) | loaded() | pictures(plot_calls(mini))
+    found = numbers(mini[0], ids_of(mini)) | loaded() | pictures(plot_calls(mini), saved=False)
     said = words(mini) | verdicts()
     for name, (picture, of_explorer) in stills(mini).items():
         found[name], said[name] = picture, of_explorer
