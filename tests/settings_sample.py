@@ -204,9 +204,10 @@ def pictures(calls, saved=True):
     return found
 
 
-def verdicts():
+def verdicts(lessons="12345678"):
     """What the checks say to the right answers and to the planted mistakes, {exercise and function: words}."""
-    handed_in = [(number, function) for number, e in EXERCISES.items() for function in (e.answer, *e.mistakes)]
+    exercises = {number: exercise for number, exercise in EXERCISES.items() if number[0] in lessons}
+    handed_in = [(number, function) for number, e in exercises.items() for function in (e.answer, *e.mistakes)]
     return {f"{number} {function.__name__}": check(number, function).message for number, function in handed_in}
 
 

@@ -181,8 +181,7 @@ def test_no_setting_of_torch_or_numpy_changes_a_picture(pictures, stills, mini, 
 
 def test_no_setting_of_torch_or_numpy_changes_a_word(words, mini, settings):
     assert sample.words(mini) == words
-    if settings.startswith("bfloat16"):  # the other dtype is set in a process of its own, before the cases are made
-        assert sample.verdicts() == told()
+    assert sample.verdicts("1") == {name: line for name, line in told().items() if name.startswith("1")}
 
 
 def told():
