@@ -730,6 +730,9 @@ def plot_head_clusters(values, names):
         cbar_pos=(0.01, 0.86, 0.03, 0.12),
         cbar_kws={"label": "standard deviations"},
     )
+    # seaborn makes the figure itself; as a HouseFigure it keeps headlab's style when it is drawn later.
+    grid.figure.__class__ = HouseFigure
+    grid.figure.set_canvas(grid.figure.canvas)
     ax = grid.ax_heatmap
     ax.set_ylabel(f"the {len(rows)} heads, in the order of the tree")
     grid.ax_row_colors.set_xticks([0.5], ["layer"], rotation=90)

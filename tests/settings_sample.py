@@ -94,6 +94,7 @@ def numbers(model, ids):
         "bandwidth": [density.choose_bandwidth(one, "cross-validation")],
         "fast": density.fast_kde(one),
         "bounded": density.fast_kde(softmax(mask_scores(raw))[3][visible], bounds=(0.0, 1.0)),
+        "peaks": density.peaks(*first),
         "validation": density.cross_validation_scores(one, [2.0, 9.0]),
         "solved": density.choose_bandwidth(one, "sheather-jones"),
         "modes": density.mode_tree(one, [2.0, 9.0]),
@@ -108,6 +109,7 @@ def numbers(model, ids):
         "large": profiles.large_weights(pattern),
         "mean": profiles.bootstrap_mean(sample[:, :5]),
         "groups": profiles.compare_groups([sample[:4, :3], sample[4:9, :3]], n_resamples=99),
+        "clusters": profiles.cluster_means(sample[:, :5], ["a", "b"] * 6),
         "variance": profiles.variance_shares(sample[:12].reshape(2, 6, -1)[..., :4].transpose(2, 0, 1)),
         "loss": interventions.loss(model, ids),
         "raised": interventions.loss_with_scores(model, ids, lambda layer, raw: raw + 50),
@@ -169,6 +171,9 @@ def plot_calls(mini):
             grid, np.stack([bell] * 12).reshape(3, 4, -1), heads, ax, meaning="fraction"
         ),
         "by layer": samples,
+        "head clusters": lambda ax: plots.plot_head_clusters(
+            np.stack([gpt2["median"], gpt2["effective_tokens"]]), "ab"
+        ),
         "heads": lambda ax: plots.plot_heads(gpt2["median"], gpt2["effective_tokens"], ax, named=[(0, 1), (11, 3)]),
     }
 
