@@ -92,7 +92,7 @@ if __name__ == "__main__":
         row("loss without each of 144 heads", peer, mine, N_HEADS * others, ratio / N_HEADS, reach)
     share, unembedding = arithmetic(N_TOKENS)
     print(
-        f"\nA head's removal needs {share:.1%} of the multiplications of a whole pass, {unembedding:.1%} of them for the "
-        "unembedding: what the layers below the head save\nis less than half of a pass. So no exact method takes half of "
-        "the time of a peer whose passes do nothing in vain; the second row is what there is to win."
+        f"\nA head's removal needs {share:.1%} of the multiplications of a whole pass, {unembedding:.1%} of them for "
+        "the unembedding: what the layers below the head save\nis less than half of a pass. So no exact method takes "
+        "half of the time of a peer whose passes do nothing in vain; the second row is what there is to win."
     )
