@@ -29,6 +29,7 @@ OTHER_FORMS = (
     ("*.safetensors", "safetensors under another name", "rename it to model.safetensors"),
 )
 LOAD = "GPT2LMHeadModel.from_pretrained"
+LFS = b"version https://git-lfs"
 TOKENIZERS = (
     ("tokenizer.json",),
     ("vocab.json", "merges.txt"),
@@ -41,8 +42,9 @@ TOKENIZERS = (
 def check_folder(folder):
     """Raise ValueError in one line, with what can be done, unless the folder has every file of a GPT-2 in safetensors.
 
-    The files' names and config.json are looked at, no weight is.
+    The files' names, how they begin, and config.json are looked at, no weight is.
     """
+    _check_content(folder)
     _check_config(folder)
     if (folder / download.WEIGHTS).is_file():
         pass
@@ -66,6 +68,18 @@ def is_other_head(key):
     return not key.startswith(inside) and "lora_" not in key
 
 
+def _check_content(folder):
+    """Every file is there with what it is called for, and not a stand-in that git or a copied cache has left."""
+    for path in sorted(folder.glob("*")):
+        if path.is_symlink() and not path.exists():
+            remedy = "copy the folder with the files that its links point to: cp -rL"
+            refuse(folder, f"a file {path.name}", "a link to one that is not there", remedy)
+        if path.is_file():
+            with open(path, "rb") as file:
+                if file.read(len(LFS)) == LFS:
+                    refuse(folder, f"a file {path.name}", "Git LFS's pointer to it", "fetch it: git lfs pull")
+
+
 def _check_config(folder):
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
@@ -73,7 +87,9 @@ def _check_config(folder):
     except (OSError, ValueError, AttributeError):
         config, model_type = {}, "no readable config.json"
     if model_type != "gpt2":
-        remedy = "headlab takes apart GPT-2s only"
+        remedy = (
+            "headlab takes apart GPT-2s only" if config else "save the model there again: model.save_pretrained(...)"
+        )
         if not (folder / "config.json").is_file():
             nested = sorted(path.parent for path in folder.glob("*/config.json"))
             nested = nested or sorted(path.parent for path in folder.glob("*/*/config.json"))

@@ -1,5 +1,6 @@
 """Lesson 7: how the scores and the attention of the heads change from the first layer to the last."""
 
+import numbers
 from math import factorial, prod
 from typing import NamedTuple
 
@@ -223,6 +224,10 @@ def cluster_means(values, clusters):
     """
     values = finite_array(values, "values")
     names = expect_list(clusters, "clusters", "the name of each text's cluster")
+    for name in names:  # two missing names would be no cluster, or one
+        if not isinstance(name, str | numbers.Integral):
+            expected = "a name for each text's cluster, letters or a whole number"
+            raise TypeError(f"clusters: expected {expected}, got {shown(repr(name))}")
     fits = values.ndim >= 1 and len(names) == len(values)
     expect(fits, "clusters", f"one name for each text of values, shape {values.shape}", len(names))
     return np.stack([values[[other == name for other in names]].mean(0) for name in dict.fromkeys(names)])

@@ -730,3 +730,9 @@ def test_what_a_change_returns_is_a_plain_tensor_or_refused_with_a_remedy(functi
         with pytest.raises((TypeError, ValueError), match=rf"^change: expected [^\n]*{remedy}[^\n]*$") as caught:
             function(model(), IDS, lambda _, before, make=make: made(make, before))
         assert len(str(caught.value)) < 300, kind
+
+
+@pytest.mark.parametrize("missing", [np.nan, None, np.ma.masked, pd.NA, pd.NaT, 1.5, ("a",), b"a"], ids=repr)
+def test_a_text_whose_cluster_has_no_name_is_told(missing):
+    with pytest.raises(TypeError, match=r"^clusters: expected a name for each text's cluster, [^\n]+, got [^\n]+$"):
+        cluster_means(TEXTS, ["a", missing, missing])

@@ -333,6 +333,35 @@ def an_adapter_beside_the_weights(folder):
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
 
 
+def pointers(*names):
+    """What `git clone` leaves in the place of large files where git-lfs is not installed."""
+
+    def spoil(folder):
+        for name in names:
+            (folder / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:12ab\nsize 31000000\n")
+
+    return spoil
+
+
+def pointer_to_a_shard(folder):
+    in_shards(folder)
+    pointers("model-00003-of-00005.safetensors")(folder)
+
+
+def links_to_nothing(folder):
+    """A snapshot of the hub's cache that was copied without its blobs."""
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors").symlink_to("../../blobs/12ab")
+
+
+def config_with(encoding):
+    def spoil(folder):
+        text = (folder / "config.json").read_text(encoding="utf-8")
+        (folder / "config.json").write_text(text, encoding=encoding)
+
+    return spoil
+
+
 def nothing(folder):
     for path in folder.iterdir():
         path.unlink()
@@ -385,6 +414,18 @@ REFUSED = [
         r"got an adapter \(LoRA\) beside them; merge it: peft's model.merge_and_unload",
     ),
     (checkpoints_of_a_training, "got no readable config.json; name the folder that has it: .*checkpoint-500"),
+    (pointers("model.safetensors"), "a file model.safetensors, got Git LFS's pointer to it; fetch it: git lfs pull"),
+    (pointers("tokenizer.json"), "a file tokenizer.json, got Git LFS's pointer to it; fetch it: git lfs pull"),
+    (
+        pointer_to_a_shard,
+        "a file model-00003-of-00005.safetensors, got Git LFS's pointer to it; fetch it: git lfs pull",
+    ),
+    (links_to_nothing, "a file model.safetensors, got a link to one that is not there; copy the folder with the files"),
+    (config_with("utf-16"), r"got no readable config.json; save the model there again: model.save_pretrained\(...\)"),
+    (
+        config_with("utf-8-sig"),
+        r"got no readable config.json; save the model there again: model.save_pretrained\(...\)",
+    ),
     (nothing, r"got no readable config.json; save the model there: model.save_pretrained\(...\)"),
     (configured(model_type="llama"), "got llama; headlab takes apart GPT-2s only"),
     (configured(quantization_config={"bits": 4}), "got quantised ones; save it unquantised: model.dequantize"),
