@@ -146,7 +146,7 @@ def _loaded(file):
 def _print_table(histogram, medians, file):
     """What is counted, then a line for each layer; medians (layer, head)."""
     n, model, pieces = histogram.n, histogram.model or "an unnamed model", len(histogram.counted)
-    texts = f", from {pieces:,} pieces of text" if pieces else ""
+    texts = f", from {pieces:,} piece{'s' * (pieces > 1)} of text" if pieces else ""
     print(f"{file}: {n.sum():,} raw scores of {model}{texts}, {len(n)} layers of {histogram.n_heads} heads")
     print("layer            scores  negative  medians of its heads")
     counted = n.sum(axis=1)

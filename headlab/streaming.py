@@ -5,6 +5,7 @@ import io
 import logging
 import operator
 import os
+import re
 import sys
 import time
 from contextlib import closing, contextmanager, suppress
@@ -108,7 +109,9 @@ def _checked_paths(texts):
     for path in expect_list(texts, "texts", expected):
         if not isinstance(path, (str, os.PathLike)) or isinstance(os.fspath(path), bytes):
             raise TypeError(f"texts: expected {expected}, got {shown(repr(path))} among them")
-        paths += _matching(os.fspath(path))
+        address = re.match(r"\w+://", os.fspath(path))
+        expect(not address, "texts", f"{expected} (give an address as <(curl -L ADDRESS))", path)
+        paths += _matching(os.path.expanduser(path))  # as a shell does, unless it is PowerShell or there are quotes
     return [Path(path) for path in dict.fromkeys(paths)]
 
 
@@ -116,7 +119,7 @@ def _matching(path):
     """The files that a pattern stands for, in order: not every shell writes it out. Any other path alone."""
     if not any(mark in path for mark in "*?[") or os.path.lexists(path):
         return [path]
-    files = sorted(found for found in glob(os.path.expanduser(path), recursive=True) if os.path.isfile(found))
+    files = sorted(found for found in glob(path, recursive=True) if os.path.isfile(found))
     expect(files, "texts", "a pattern that some file fits", repr(path))
     return files
 
@@ -134,7 +137,7 @@ def _read(paths):
 def _checked_out(out):
     if not isinstance(out, (str, os.PathLike)):
         raise TypeError(f"out: expected the path of a file, got {shown(repr(out))}")
-    out = Path(out)
+    out = Path(os.path.expanduser(out))
     expect(out.name and not out.is_dir(), "out", "the path of a file", f"a folder, {out}")
     expect(out.parent.is_dir(), "out", "a file in a folder that is there", out)
     return out

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -405,11 +406,22 @@ def test_a_pattern_stands_for_its_files(texts, in_one_go, tmp_path, monkeypatch)
         profile_texts("mini", ["*.md"], tmp_path / "none.npz")
 
 
+def test_a_home_is_written_out_and_an_address_is_no_path(texts, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    shutil.copy(texts[2], tmp_path / "a.txt")
+    assert len(profile_texts("mini", ["~/a.txt", Path("~/a.txt"), "~/*.txt"], "~/counts.npz").counted) == 1
+    assert (tmp_path / "counts.npz").is_file()
+    line = r"^texts: expected [^\n]+\(give an address as <\(curl -L ADDRESS\)\), got https://example.com/a.txt$"
+    with pytest.raises(ValueError, match=line):
+        profile_texts("mini", ["https://example.com/a.txt"], tmp_path / "none.npz")
+
+
 @pytest.mark.parametrize(
     ("content", "line"),
     [
         (
-            gzip.compress(b"the old man"),
+            gzip.compress(b"the old man", mtime=0),
             "expected text in UTF-8, got a gzip file; unpack it first, or give <(gzip -dc F",
         ),
         ("the old man".encode("utf-16"), "expected text in UTF-8, got UTF-16, as Windows writes it; save it as UTF-8"),
