@@ -44,6 +44,7 @@ import torch
 from headlab.capture import capture_heads
 from headlab.diagram import data_flow
 from headlab.exercises import check
+from headlab.explorers import ShiftExplorer
 from headlab.masking import causal_mask
 from headlab.models import MINI, load_model
 from headlab.plots import COLOURS, MAPS, plot_head_grid, plot_score_histogram, show_figure
@@ -409,7 +410,33 @@ for label, moved in (("as they are", raw), ("minus 1,000", raw - 1000), ("plus 1
     assert changed.abs().max() < 1e-3
 
 # %% [markdown]
-# The fraction can be made anything from none to all, and attention does not notice. **Verdict so far:** "shifted strongly to
+# The fraction can be made anything from none to all, and attention does not notice.
+#
+# The **shift explorer** shows this lesson's numbers for the first sentence of our text: the fraction in every head, one head's
+# scores, and the fraction query by query. You can read fewer tokens, leave out the first key, and add a number to every
+# score. It opens on the head with the most negative scores.
+
+# %%
+layer, head = divmod(int(loaded.fraction_negative.argmax()), model.config.n_head)
+explorer = ShiftExplorer(model, tokenizer, text.split(". ")[0] + ".", layer=layer, head=head)
+explorer.still()
+
+# %% [markdown]
+# **Predict.** Read fewer and fewer tokens: must the fraction fall? And how much must you add until half of the head's scores
+# are positive?
+
+# %%
+explorer
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# It need not fall. It does where the late rows are the more negative ones, as over all of GPT-2's heads; a single head may have
+# it the other way round. To bring half of the scores above zero, add as much as their median lies below it: the first line
+# tells the median.
+# </details>
+#
+# **Verdict so far:** "shifted strongly to
 # the negative" describes every recorded text. Whether this shift *means* anything is the question of lesson 5.
 
 # %% [markdown]

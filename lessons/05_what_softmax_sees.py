@@ -48,7 +48,7 @@ from headlab.capture import capture_heads, score_terms
 from headlab.contrast import FOLDS, below_first_key, below_row_mean, effective_tokens, row_contrast
 from headlab.diagram import data_flow
 from headlab.exercises import check
-from headlab.explorers import ShiftExplorer
+from headlab.explorers import ContrastExplorer
 from headlab.masking import causal_mask
 from headlab.models import load_model
 from headlab.plots import COLOURS, plot_head_grid, plot_terms, show_figure
@@ -586,7 +586,7 @@ key_biases = torch.stack([bias.detach()[d_model : 2 * d_model].reshape(n_heads, 
 agree = (q @ key_biases).sign().mean((-2, -1)).abs().numpy()  # (layer, head): 1 if all queries agree
 product = collected * shift_stats(raw).fraction_negative * agree
 layer, head = divmod(int(product.argmax()), n_heads)
-explorer = ShiftExplorer(model, tokenizer, text, layer=layer, head=head)
+explorer = ContrastExplorer(model, tokenizer, text, layer=layer, head=head)
 explorer.still()
 
 # %%

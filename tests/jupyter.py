@@ -1,8 +1,8 @@
 """JupyterLab on the loopback and Chromium in front of it, for the browser tests and the explorers' benchmark."""
 
-import base64
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -26,6 +26,9 @@ SETTINGS = {
 }
 ENVIRONMENT = {"HEADLAB_MODEL": "mini", "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
 DONE = "all cells have run"
+FRAMES = (
+    "await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));"  # what was set is drawn
+)
 
 
 @contextmanager
@@ -159,20 +162,11 @@ class NotebookPage:
         return self.page.locator(".jp-CodeCell", has_text=text).last
 
 
-def slide(cell, description, key):
-    """Press a key on the slider of this description (on its lower end where it has two) and return its new value."""
-    slider = cell.locator(".widget-hslider", has=cell.page.locator(f".widget-label:text-is('{description}')"))
-    handle = slider.locator(".noUi-handle").first
-    handle.focus()
-    handle.press(key)
-    return float(handle.get_attribute("aria-valuenow"))
-
-
 WATCH = """(cell) => {
   const seen = { heights: [], pictures: [], stop: false };
   const look = () => {
     seen.heights.push(cell.getBoundingClientRect().height);
-    seen.pictures.push(cell.querySelectorAll("img.widget-image, canvas.panels, .headlab-losses .tokens").length);
+    seen.pictures.push(cell.querySelectorAll(".headlab-page").length);
     if (!seen.stop) requestAnimationFrame(look);
   };
   look();
@@ -193,17 +187,7 @@ def steady(cell):
     assert set(seen["pictures"]) == {1}, f"pictures: {set(seen['pictures'])}"
 
 
-@contextmanager
-def screencast(page):
-    """Collects every frame that Chromium puts on the screen, as PNG bytes."""
-    frames, session = [], page.context.new_cdp_session(page)
-
-    def keep(frame):
-        frames.append(base64.b64decode(frame["data"]))
-        session.send("Page.screencastFrameAck", {"sessionId": frame["sessionId"]})
-
-    session.on("Page.screencastFrame", keep)
-    session.send("Page.startScreencast", {"format": "png", "everyNthFrame": 1, "maxWidth": 640})
-    yield frames
-    session.send("Page.stopScreencast")
-    session.detach()
+def words_and_numbers(line):
+    """A line's words without its numbers, and the numbers."""
+    number, line = r"[-+]?\d+(?:\.\d+)?", line.replace("−", "-")
+    return re.sub(number, "#", line), [float(text) for text in re.findall(number, line)]

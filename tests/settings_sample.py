@@ -16,8 +16,7 @@ from headlab import contrast, density, interventions, plots, profiles, scores, s
 from headlab.capture import capture_heads, count_scores, score_divisor, score_terms
 from headlab.diagram import data_flow
 from headlab.exercises import EXERCISES, check
-from headlab.explorers import HeadExplorer, InterventionExplorer
-from headlab.explorers.drawn import Explorer
+from headlab.explorers import EXPLORERS
 from headlab.masking import causal_mask, mask_scores, softmax
 from headlab.models import load_model, token_strings
 from headlab.predict import predict, predict_number
@@ -236,7 +235,7 @@ def words(mini):
 
 def explorers():
     """The explorers' classes by name."""
-    return {made.__name__: made for made in (*Explorer.__subclasses__(), HeadExplorer, InterventionExplorer)}
+    return {made.__name__: made for made in EXPLORERS}
 
 
 def stills(mini, names=None):

@@ -1,4 +1,4 @@
-"""Every callback of the explorers, over every layer and head of mini, with what the picture holds compared."""
+"""What the explorers compute, send to the page and tell, over every layer and head of mini."""
 
 import base64
 import copy
@@ -16,8 +16,11 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from headlab.capture import capture_heads
 from headlab.explorers import (
+    EXPLORERS,
+    ContrastExplorer,
     DensityExplorer,
     HeadExplorer,
+    InterventionExplorer,
     MaskExplorer,
     ProfileExplorer,
     ShiftExplorer,
@@ -25,19 +28,20 @@ from headlab.explorers import (
 )
 from headlab.explorers.heads import head_summary
 from headlab.explorers.shared import one_line, text_reader
-from headlab.models import model_name, token_strings
+from headlab.models import model_name
 from headlab.plots import MAPS
 
 TEXT = "The old man looked at the little white house by the sea."
 OTHER = "A small boat came home, and nobody saw it."
-CORE = [MaskExplorer, SplittingExplorer, ShiftExplorer, DensityExplorer, ProfileExplorer]
 N_LAYERS, N_HEADS = 4, 12
 PLACES = [(layer, head) for layer in range(N_LAYERS) for head in range(N_HEADS)]
+FEWEST = {ShiftExplorer: 2, DensityExplorer: 2, ProfileExplorer: 3, InterventionExplorer: 2}  # tokens
+every = pytest.mark.parametrize("make", EXPLORERS, ids=lambda make: make.__name__)
 
 
 @pytest.fixture(scope="module")
 def truth(mini):
-    """What the model itself does with TEXT: labels' number, fused projections and attentions of every layer."""
+    """What the model itself does with TEXT: fused projections and attentions of every layer."""
     model, tokenizer = mini
     ids = tokenizer(TEXT, return_tensors="pt").input_ids
     with torch.no_grad():
@@ -49,6 +53,12 @@ def truth(mini):
     return fused, [attention[0] for attention in result.attentions]
 
 
+@pytest.fixture(scope="module")
+def made(mini):
+    """One explorer of each kind on TEXT, for the tests that change no text of it."""
+    return {make: make(*mini, TEXT) for make in EXPLORERS}
+
+
 def raw_of(truth, layer, head):
     """Raw scores of one head by plain slicing of the model's own projection."""
     fused = truth[0][layer]
@@ -56,99 +66,96 @@ def raw_of(truth, layer, head):
     return q @ k.T
 
 
-def go(explorer, **values):
-    """Move controls as a reader does, one after the other."""
-    for name, value in values.items():
-        explorer.controls[name].value = value
-    assert explorer.error.value == ""
+def sent(explorer, name, dtype, *shape):
+    return np.frombuffer(explorer.shown[name], dtype).reshape(*shape)
 
 
-def go_to(explorer, layer, head):
-    """Move to a head; the explorer of lesson 7 shows all layers at once."""
-    go(explorer, **({"layer": layer} if "layer" in explorer.controls else {}), head=head)
-
-
-def pixels(explorer):
-    """The picture that the reader sees, (rows, columns, 4), from 0 to 1."""
-    return plt.imread(BytesIO(explorer.image.value))
-
-
-def colour_at(explorer, image, row, column):
-    """The colour in the middle of one cell of a heatmap, out of the PNG."""
-    shape, (left, right, bottom, top) = image.get_array().shape, image.get_extent()
-    x, y = left + (column + 0.5) * (right - left) / shape[1], top + (row + 0.5) * (bottom - top) / shape[0]
-    across, up = image.axes.transData.transform((x, y))
-    seen = pixels(explorer)
-    return seen[len(seen) - 1 - int(up), int(across), :3]
-
-
-def assert_shows(explorer, image, values, cells):
-    """The heatmap's data are these values, and the PNG has their colours."""
-    shown = image.get_array()
-    assert np.allclose(shown.filled(-np.inf), values, rtol=1e-4, atol=1e-5)
-    for row, column in cells:
-        expected = image.to_rgba(shown)[row, column, :3]
-        assert np.abs(colour_at(explorer, image, row, column) - expected).max() < 0.02
+def go(explorer, **settings):
+    """The numbers of another setting."""
+    for name, value in settings.items():
+        setattr(explorer, name, value)
+    return explorer.compute()[0]
 
 
 # Lesson 1
 
 
-def test_the_mask_explorer_shows_every_head(mini, truth):
+def test_the_mask_explorer_computes_every_head(mini, truth):
     explorer, n_tokens = MaskExplorer(*mini, TEXT), len(truth[0][0])
-    future = np.triu(np.ones((n_tokens, n_tokens), dtype=bool), 1)
+    future = torch.triu(torch.ones(n_tokens, n_tokens), 1) == 1
+    scores = sent(explorer, "scores", "<f4", N_LAYERS, N_HEADS, n_tokens, n_tokens)
     for layer, head in PLACES:
-        go(explorer, layer=layer, head=head)
-        scaled = np.where(future, -np.inf, raw_of(truth, layer, head).numpy() / 8)
-        assert_shows(explorer, explorer.scores_image, scaled, [(5, 3)])
-        pattern = np.where(future, -np.inf, truth[1][layer][head].numpy())
-        assert_shows(explorer, explorer.pattern_image, pattern, [(0, 0), (7, 6)])
-        low, high = explorer.scores_image.get_clim()
-        assert low == -high and high >= np.abs(scaled[~future]).max() - 1e-4
-        assert explorer.lines[0] == f"L{layer}H{head}, {n_tokens} of {n_tokens} tokens read, mask on, temperature 1.0."
-        assert explorer.lines[0] in explorer.summary.value
+        numbers = go(explorer, layer=layer, head=head)
+        raw = raw_of(truth, layer, head)
+        assert np.allclose(scores[layer, head], raw, rtol=1e-4, atol=1e-3)
+        assert np.allclose(numbers["masked"], (raw / 8).masked_fill(future, -torch.inf), rtol=1e-4, atol=1e-4)
+        assert np.allclose(numbers["pattern"], truth[1][layer][head], atol=1e-5)
+        line = f"L{layer}H{head}, {n_tokens} of {n_tokens} tokens read, mask on, temperature 1.0."
+        assert explorer.lines()[0] == line
 
 
 @pytest.mark.parametrize(
     ("n_tokens", "mask", "temperature"), [(14, False, 1.0), (5, True, 0.3), (7, False, 4.0), (1, True, 1.0)]
 )
 def test_the_mask_explorer_follows_length_mask_and_temperature(mini, truth, n_tokens, mask, temperature):
-    explorer = MaskExplorer(*mini, TEXT, layer=2, head=3)
-    go(explorer, n_tokens=n_tokens, mask=mask, temperature=temperature)
-    scores = raw_of(truth, 2, 3)[:n_tokens, :n_tokens] / 8 / temperature
+    explorer = MaskExplorer(*mini, TEXT, layer=2, head=3, n_tokens=n_tokens, mask=mask, temperature=temperature)
+    scores = raw_of(truth, 2, 3)[:n_tokens, :n_tokens].double() / 8 / temperature
     if mask:
         scores[torch.triu(torch.ones(n_tokens, n_tokens), 1) == 1] = -torch.inf
-    pattern = scores.softmax(-1)
-    assert_shows(explorer, explorer.scores_image, scores.numpy(), [(n_tokens - 1, 0)])
-    shown = torch.where(scores.isneginf(), scores, pattern)
-    assert_shows(explorer, explorer.pattern_image, shown.numpy(), [(n_tokens - 1, n_tokens - 1)])
+    numbers, pattern = explorer.compute()[0], scores.softmax(-1)
+    assert np.allclose(numbers["masked"], scores, rtol=1e-4) and np.allclose(numbers["pattern"], pattern, atol=1e-5)
     future = pattern.triu(1).sum() / n_tokens
-    assert explorer.lines[1].startswith(f"The future gets {future:.0%} of the attention.")
-    axes, last = explorer.scores_image.axes, len(truth[0][0]) - 0.5
-    assert axes.get_xlim() == (-0.5, last) and axes.get_ylim() == (last, -0.5)
-    if n_tokens < 14:  # what is not read yet is left white
-        across, up = axes.transData.transform((n_tokens, n_tokens))
-        assert (pixels(explorer)[-1 - int(up), int(across), :3] == 1).all()
+    assert explorer.lines()[1].startswith(f"The future gets {future:.0%} of the attention.")
 
 
 # Lesson 2
 
 
-def test_the_splitting_explorer_shows_every_head(mini, truth):
+def test_the_splitting_explorer_cuts_out_every_head(mini, truth):
     explorer = SplittingExplorer(*mini, TEXT)
+    halves = sent(explorer, "fused", "<f2", N_LAYERS, -1, 2304)
     for layer, head in PLACES:
-        go(explorer, layer=layer, head=head)
+        numbers = go(explorer, layer=layer, head=head)
         fused = truth[0][layer].numpy()
-        assert np.allclose(explorer.images["fused"].get_array(), fused, rtol=1e-4, atol=1e-4)
+        assert np.allclose(numbers["fused"], fused, rtol=1e-4, atol=1e-4)
+        assert np.allclose(halves[layer], fused, rtol=1e-3, atol=1e-3)
+        lines = explorer.lines()
         for third, name in enumerate(("query", "key", "value")):
             first = 768 * third + 64 * head
-            assert_shows(explorer, explorer.images[name], fused[:, first : first + 64], [(4, 9)])
-            band = explorer.bands[third]
-            assert (band.get_x(), band.get_width()) == (first, 64)
-            assert f"{first} to {first + 63}" in explorer.lines[1]
-        assert explorer.lines[0].startswith(
-            f"L{layer}H{head}: the fused matrix is {len(fused)} tokens by 2304 = 3 x 768"
-        )
+            assert np.allclose(numbers[name], fused[:, first : first + 64], rtol=1e-4, atol=1e-4)
+            assert f"{first} to {first + 63} {name[0]}" in lines[1]
+        assert lines[0] == f"L{layer}H{head}: the fused matrix is {len(fused)} tokens by 2304 = 3 x 768 columns."
+
+
+def test_activations_that_half_precision_cannot_hold_are_refused(mini):
+    model = copy.deepcopy(mini[0])
+    model.transformer.h[0].attn.c_attn.bias.data[5] = 1e6
+    with pytest.raises(ValueError, match=r"^model: expected activations that half precision holds, below 65504, got"):
+        SplittingExplorer(model, mini[1], TEXT)
+
+
+# Lesson 4
+
+
+def test_the_shift_explorer_counts_by_hand(mini, truth):
+    explorer, n_all = ShiftExplorer(*mini, TEXT), len(truth[0][0])
+    for layer, head, n_tokens, added, first_key in ((1, 3, 14, 0, True), (0, 2, 9, -3, False), (3, 11, 2, 100, False)):
+        settings = {"layer": layer, "head": head, "n_tokens": n_tokens, "added": added, "first_key": first_key}
+        numbers = go(explorer, **settings)
+        start = 0 if first_key else 1
+        for place in PLACES:
+            raw = raw_of(truth, *place).tolist()
+            rows = [[raw[i][j] + added for j in range(start, i + 1)] for i in range(start, n_tokens)]
+            scores = [score for row in rows for score in row]
+            assert numbers["fractions"][place] == pytest.approx(sum(score < 0 for score in scores) / len(scores))
+            if place == (layer, head):
+                assert np.allclose(numbers["rows"], [sum(score < 0 for score in row) / len(row) for row in rows])
+                facts = explorer.compute()[1]
+                assert facts["n"] == len(scores) and facts["median"] == pytest.approx(np.median(scores), abs=1e-3)
+        assert numbers["of_first"].sum() == n_tokens
+        assert numbers["of_others"].sum() == n_tokens * (n_tokens - 1) // 2
+        assert explorer.lines()[2].endswith("by the added number: 0.000.")
+        assert f"{n_tokens} of {n_all} tokens read" in explorer.lines()[0]
 
 
 # Lesson 5
@@ -159,112 +166,106 @@ def entropy_tokens(pattern):
     return [np.exp(-sum(p * np.log(p) for p in row if p > 0)) for row in pattern.double().tolist()]
 
 
-def test_the_shift_explorer_shows_every_head(mini, truth):
-    explorer = ShiftExplorer(*mini, TEXT)
-    visible = np.tril(np.ones((len(truth[0][0]),) * 2, dtype=bool))
+def test_the_contrast_explorer_computes_every_head(mini, truth):
+    explorer, n_tokens = ContrastExplorer(*mini, TEXT), len(truth[0][0])
+    content = sent(explorer, "content", "<f4", N_LAYERS, N_HEADS, n_tokens, n_tokens)
+    of_keys, of_queries = (sent(explorer, n, "<f4", N_LAYERS, N_HEADS, n_tokens) for n in ("query_bias", "key_bias"))
+    constant = sent(explorer, "constant", "<f4", N_LAYERS, N_HEADS)
+    visible = np.tril(np.ones((n_tokens, n_tokens), dtype=bool))
     for layer, head in PLACES:
-        go(explorer, layer=layer, head=head)
+        numbers = go(explorer, layer=layer, head=head)
         raw, pattern = raw_of(truth, layer, head).numpy(), truth[1][layer][head]
-        assert_shows(explorer, explorer.pattern_image, np.where(visible, pattern, -np.inf), [(6, 2)])
-        assert np.allclose(
-            explorer.scores_image.get_array().filled(-np.inf), np.where(visible, raw, -np.inf), atol=1e-3
-        )
-        for state in ("changed", "unchanged"):
-            assert np.allclose(explorer.curves["tokens", state].get_ydata(), entropy_tokens(pattern), atol=1e-3)
-            assert np.allclose(explorer.curves["share", state].get_ydata(), pattern[:, 0], atol=1e-5)
-        negative, median = (raw[visible] < 0).mean(), np.median(raw[visible])
-        assert explorer.lines[0].startswith(
-            f"L{layer}H{head}, all four terms, scaled by 1.0, b_k times 1: {negative:.0%} of"
-        )
-        assert abs(float(explorer.lines[0].split()[-1][:-1]) - median) < 0.06
-        assert (
-            f"first token's share {pattern[:, 0].mean():.0%} (unchanged: {pattern[:, 0].mean():.0%})"
-            in explorer.lines[1]
-        )
-        assert explorer.lines[2] == "Largest change of any share: 0.000."
+        whole = content[layer, head] + of_keys[layer, head] + of_queries[layer, head, :, None] + constant[layer, head]
+        assert np.allclose(whole, raw, atol=2e-3) and np.allclose(numbers["raw"], raw, atol=2e-3)
+        assert all(np.allclose(numbers[name], pattern, atol=1e-5) for name in ("pattern", "before"))
+        for name in ("tokens", "tokens_before"):
+            assert np.allclose(numbers[name], entropy_tokens(pattern), atol=1e-3)
+        lines, negative = explorer.lines(), (raw[visible] < 0).mean()
+        assert lines[0].startswith(f"L{layer}H{head}, all four terms, scaled by 1.0, b_k times 1: {negative:.0%} of")
+        assert lines[2] == "Largest change of any share: 0.000."
 
 
 def test_softmax_does_not_see_the_key_bias_but_a_scale_and_the_query_bias(mini, truth):
-    explorer = ShiftExplorer(*mini, TEXT, layer=1, head=3)
+    explorer = ContrastExplorer(*mini, TEXT, layer=1, head=3)
     raw, pattern = raw_of(truth, 1, 3), truth[1][1][3]
-    go(explorer, times=-37)
+    numbers = go(explorer, times=-37)
     visible = np.tril(np.ones(raw.shape, dtype=bool))
     fused, bias = truth[0][1], mini[0].transformer.h[1].attn.c_attn.bias.detach()
     moved = fused[:, 192:256] @ (fused[:, 960:1024] - 38 * bias[960:1024]).T  # k + (-37 - 1) b_k
     assert (moved - raw).abs().max() > 10
-    assert np.allclose(explorer.scores_image.get_array().filled(0)[visible], moved.numpy()[visible], atol=1e-3)
-    assert explorer.lines[2] == "Largest change of any share: 0.000."
-    assert np.allclose(explorer.pattern_image.get_array(), pattern, atol=1e-5)
-    go(explorer, times=1, scale=2.5)
+    assert np.allclose(numbers["raw"], moved, atol=1e-3)
+    assert explorer.lines()[2] == "Largest change of any share: 0.000."
+    numbers = go(explorer, times=1, scale=2.5)
     expected = (raw * 2.5 / 8).masked_fill(torch.from_numpy(~visible), -torch.inf).softmax(-1)
-    assert np.allclose(explorer.pattern_image.get_array(), expected, atol=1e-5)
-    assert np.allclose(explorer.curves["tokens", "changed"].get_ydata(), entropy_tokens(expected), atol=1e-3)
-    assert np.allclose(explorer.curves["tokens", "unchanged"].get_ydata(), entropy_tokens(pattern), atol=1e-3)
-    go(explorer, scale=1.0, query_bias=False, constant=False)
+    assert np.allclose(numbers["pattern"], expected, atol=1e-5) and np.allclose(numbers["before"], pattern, atol=1e-5)
+    numbers = go(explorer, scale=1.0, query_bias=False, constant=False)
     without = (fused[:, 192:256] - bias[192:256]) @ fused[:, 960:1024].T  # (q - bq).k
     expected = (without / 8).masked_fill(torch.from_numpy(~visible), -torch.inf).softmax(-1)
-    assert np.allclose(explorer.pattern_image.get_array(), expected, atol=1e-5)
-    assert "without query bias and constant" in explorer.lines[0]
-    change = (expected - pattern).abs().max().item()
-    assert abs(float(explorer.lines[2].split()[-1][:-1]) - change) < 6e-4
-    go(explorer, content=False, key_bias=False)
-    even = visible / visible.sum(-1, keepdims=True)
-    assert np.allclose(explorer.pattern_image.get_array(), even, atol=1e-6)
+    assert np.allclose(numbers["pattern"], expected, atol=1e-5)
+    lines = explorer.lines()
+    assert "without query bias and constant" in lines[0]
+    assert abs(float(lines[2].split()[-1][:-1]) - (expected - pattern).abs().max()) < 6e-4
+    numbers = go(explorer, content=False, key_bias=False)
+    assert np.allclose(numbers["pattern"], visible / visible.sum(-1, keepdims=True), atol=1e-6)
 
 
 def test_multiples_of_the_key_bias_take_the_signs_from_all_to_none(mini):
     # The head on which lesson 5 opens it: a sink, nearly all negative, whose queries agree on the sign of b_k.
-    explorer = ShiftExplorer(*mini, TEXT, layer=2, head=6)
+    explorer = ContrastExplorer(*mini, TEXT, layer=2, head=6)
     negative = []
     for times in (-100, 1, 100):
-        go(explorer, times=times)
-        negative.append(int(re.search(r"(\d+)% of the visible", explorer.lines[0])[1]))
-        assert explorer.lines[2] == "Largest change of any share: 0.000."
+        explorer.times = times
+        negative.append(int(re.search(r"(\d+)% of the visible", explorer.lines()[0])[1]))
+        assert explorer.lines()[2] == "Largest change of any share: 0.000."
     assert negative[1] > 80 and {min(negative) < 5, max(negative) > 95} == {True}
+
+
+def test_the_contrast_explorer_divides_as_the_model_does(mini):
+    model, tokenizer = copy.deepcopy(mini[0]), mini[1]
+    model.config.scale_attn_by_inverse_layer_idx = True
+    explorer = ContrastExplorer(model, tokenizer, TEXT, layer=3, head=1)
+    capture = capture_heads(model, tokenizer(TEXT, return_tensors="pt").input_ids)
+    np.testing.assert_allclose(explorer.compute()[0]["pattern"], capture.pattern(3, 1), atol=1e-5)
+    assert explorer.shown["divisors"] == list(capture.divisors)
 
 
 # Lesson 6
 
 
-def test_the_density_explorer_shows_every_head(mini, truth):
+def test_the_density_explorer_computes_every_head(mini, truth):
     explorer = DensityExplorer(*mini, TEXT)
     visible = np.tril(np.ones((len(truth[0][0]),) * 2, dtype=bool))
     for layer, head in PLACES:
-        go(explorer, layer=layer, head=head)
+        numbers = go(explorer, layer=layer, head=head)
         everything = raw_of(truth, layer, head).numpy()[visible], truth[1][layer][head].numpy()[visible]
-        for place, population in enumerate(everything):
-            sample = explorer.rugs[place].get_xdata()
+        for name, place, population in zip(("raw", "shares"), ("raw", "share"), everything, strict=True):
+            sample, grid, density = numbers[name], numbers[f"{place}_grid"], numbers[f"{place}_density"]
             assert len(sample) == 40 and np.abs(sample[:, None] - population).min(1).max() < 1e-4
-            grid, density = explorer.sums[place].get_data()
             kernel = gaussian_kde(sample)
-            if kernel.factor * sample.std(ddof=1) < 0.25 or place == 0:
+            if name == "raw" or kernel.factor * sample.std(ddof=1) < 0.25:
                 assert np.allclose(density, kernel(grid), rtol=1e-4, atol=1e-4 * density.max())
-            kernels = np.array([segment[:, 1] for segment in explorer.kernels[place].get_segments()])
-            assert np.allclose(kernels.sum(0), density, rtol=1e-6, atol=1e-9)
-        assert explorer.lines[0].startswith(f"L{layer}H{head}: 40 of {visible.sum()} visible pairs")
+        assert explorer.lines()[0].startswith(f"L{layer}H{head}: 40 of {visible.sum()} visible pairs")
 
 
-def test_the_density_explorer_follows_sample_bandwidth_kernels_and_edges(mini):
+def test_the_density_explorer_follows_sample_bandwidth_and_edges(mini):
     explorer = DensityExplorer(*mini, TEXT, layer=1, head=3)
-    small = explorer.rugs[0].get_xdata()
-    go(explorer, n_samples=90)
-    assert np.array_equal(explorer.rugs[0].get_xdata()[:40], small)  # the larger sample holds the smaller
-    width = float(re.search(r"bandwidth (\S+),", explorer.lines[1])[1])
-    go(explorer, width=0.5)
-    assert abs(float(re.search(r"bandwidth (\S+),", explorer.lines[1])[1]) - width / 2) < 0.011
-    assert float(re.search(r", (\S+)% of", explorer.lines[2])[1]) > 0.5
-    go(explorer, mend=True, kernels=False)
-    grid, density = explorer.sums[1].get_data()
+    small = explorer.compute()[0]["raw"]
+    assert np.array_equal(go(explorer, n_samples=90)["raw"][:40], small)  # the larger sample holds the smaller
+    width = explorer.compute()[1]["raw_width"]
+    explorer.width = 0.5
+    facts = explorer.compute()[1]
+    assert facts["raw_width"] == pytest.approx(width / 2) and facts["leak"] > 0.005
+    numbers = go(explorer, mend=True, kernels=False)
+    grid, density = numbers["share_grid"], numbers["share_density"]
     assert (density[(grid < 0) | (grid > 1)] == 0).all()
     assert np.trapezoid(density, grid) == pytest.approx(1, abs=0.03)
-    assert ", 0.0% of the density" in explorer.lines[2] and "kernels hidden, edges mended" in explorer.lines[0]
-    assert len(explorer.kernels[0].get_segments()) == 0
+    assert ", 0.0% of the density" in explorer.lines()[2] and "kernels hidden, edges mended" in explorer.lines()[0]
 
 
 # Lesson 7
 
 
-def test_the_profile_explorer_shows_every_head_and_statistic(mini, truth):
+def test_the_profile_explorer_computes_every_head_and_statistic(mini, truth):
     explorer, n_tokens = ProfileExplorer(*mini, TEXT), len(truth[0][0])
     visible = np.tril(np.ones((n_tokens, n_tokens), dtype=bool))
     raw = np.array([raw_of(truth, *place).numpy()[visible] for place in PLACES]).reshape(N_LAYERS, N_HEADS, -1)
@@ -279,266 +280,32 @@ def test_the_profile_explorer_shows_every_head_and_statistic(mini, truth):
         "previous_share": np.array([pattern[:, :, i, i - 1] for i in range(2, n_tokens)]).mean(0),
         "mean_step_back": (pattern * (position[:, None] - position))[:, :, 2:].sum(-1).mean(-1),
     }
+    options = explorer.controls["statistic"]["options"]
+    everything = sent(explorer, "profile", "<f8", len(options), N_LAYERS, N_HEADS)
     for statistic, values in expected.items():
-        go(explorer, statistic=statistic)
-        shown = explorer.points.get_offsets()
-        assert np.allclose(shown[:, 0], values.ravel(), rtol=1e-4, atol=1e-4)
-        assert np.allclose(shown[:, 1], np.repeat(range(N_LAYERS), N_HEADS))
-        assert np.allclose(explorer.middle.get_xdata(), np.median(values, 1), rtol=1e-4, atol=1e-4)
-        for head in range(N_HEADS):
-            go(explorer, head=head)
-            assert np.allclose(explorer.track.get_xdata(), values[:, head], rtol=1e-4, atol=1e-4)
-            assert explorer.lines[2] == (
-                f"Head {head}: {values[0, head]:.2f} in layer 0, {values[-1, head]:.2f} in layer {N_LAYERS - 1}."
-            )
-    densities, extent = explorer.densities.get_array(), explorer.densities.get_extent()
-    step = (extent[1] - extent[0]) / densities.shape[1]
-    grid = extent[0] + step * (np.arange(densities.shape[1]) + 0.5)
-    assert densities.shape[0] == N_LAYERS and np.allclose(densities.sum(1) * step, 1, atol=0.01)
+        numbers = go(explorer, statistic=statistic)
+        for found in (numbers["values"], everything[options.index(statistic)]):
+            assert np.allclose(found, values, rtol=1e-4, atol=1e-4)
+        assert np.allclose(numbers["middle"], np.median(values, 1), rtol=1e-4, atol=1e-4)
+    densities, (low, high) = sent(explorer, "densities", "<f4", N_LAYERS, -1), explorer.shown["ends"]
+    grid, step = np.linspace(low, high, densities.shape[1], retstep=True)
+    assert np.allclose(densities.sum(1) * step, 1, atol=0.01)
     assert np.allclose((densities * grid).sum(1) * step, raw.mean((1, 2)), atol=0.05)
 
 
-@pytest.mark.parametrize(("first", "last"), [(0, 3), (1, 2), (3, 3), (0, 0)])
-def test_the_profile_explorer_keeps_to_its_layers(mini, first, last):
-    explorer = ProfileExplorer(*mini, TEXT)
-    go(explorer, layers=(first, last), statistic="spread")
-    assert all(ax.get_ylim() == (last + 0.5, first - 0.5) for ax in explorer.axes)
-    assert explorer.lines[0].startswith(f"Layers {first} to {last}:")
-    lowest, highest = map(int, re.findall(r"layer (\d+)", explorer.lines[1]))
-    middle = explorer.middle.get_xdata()[first : last + 1]
-    assert (lowest, highest) == (first + middle.argmin(), first + middle.argmax())
-
-
-# What these explorers share
-
-
-@pytest.mark.parametrize("make", CORE)
-def test_one_forward_pass_for_each_text(mini, make, monkeypatch):
-    model, tokenizer = mini
-    calls = []
-    handle = model.transformer.wte.register_forward_hook(lambda *_: calls.append(1))
-    try:
-        explorer = make(model, tokenizer, TEXT)
-        for layer, head in PLACES[::5]:
-            go_to(explorer, layer, head)
-        assert len(calls) == 1
-        go(explorer, text=OTHER)
-        go_to(explorer, 0, 1)
-        assert len(calls) == 2
-    finally:
-        handle.remove()
-
-
-@pytest.mark.parametrize("make", CORE)
-def test_no_label_sticks_out_of_the_picture(mini, make):
-    explorer = make(*mini, TEXT)
-    whole = explorer.figure.bbox
-    for layer, head in np.ndindex(4, 12):
-        go(explorer, **{"head": head} | ({"layer": layer} if "layer" in explorer.controls else {}))
-        for ax in explorer.figure.axes:
-            box = ax.get_tightbbox()
-            assert whole.x0 <= box.x0 and box.x1 <= whole.x1 and whole.y0 <= box.y0 and box.y1 <= whole.y1, (
-                layer,
-                head,
-            )
-
-
-@pytest.mark.parametrize(
-    ("wrong", "kind", "line"),
-    [
-        ({"head": 12}, ValueError, "head: expected a head from 0 to 11, got 12"),
-        ({"head": -1}, ValueError, "head: expected a head from 0 to 11, got -1"),
-        ({"head": 1.5}, TypeError, "head: expected a head from 0 to 11, got 1.5"),
-        ({"layer": 4}, ValueError, "layer: expected a layer from 0 to 3, got 4"),
-    ],
-)
-def test_it_does_not_start_at_a_layer_or_head_that_is_not_there(mini, wrong, kind, line):
-    for make in CORE:
-        if make is ProfileExplorer and "layer" in wrong:
-            continue  # it shows all layers at once
-        with pytest.raises(kind) as caught:
-            make(*mini, TEXT, **wrong)
-        assert str(caught.value) == line
-
-
-@pytest.mark.parametrize("n_words", [1, 20, 40, 55])
-@pytest.mark.parametrize("make", [MaskExplorer, SplittingExplorer, ShiftExplorer])
-def test_of_many_tokens_as_many_are_labelled_as_can_be_read(mini, make, n_words):
-    model, tokenizer = mini
-    text = " ".join(["a"] + (TEXT.lower().split() * 5)[: n_words - 1])
-    labels = token_strings(tokenizer, tokenizer(text, return_tensors="pt").input_ids)
-    explorer = make(model, tokenizer, text)
-    query = next(
-        ax for ax in explorer.figure.axes if ax.get_ylabel().startswith("query (") or ax.get_title() == "query"
-    )
-    for axis in [query.yaxis] if make is SplittingExplorer else [query.yaxis, query.xaxis]:
-        shown = axis.get_ticklabels()
-        texts = [label.get_text() for label in shown]
-        every = len(labels) // len(texts) + (len(labels) % len(texts) > 0)
-        most = 15 if make is SplittingExplorer else 26
-        assert texts == labels[::every] and len(texts) <= most
-        assert all(label.get_fontsize() >= 7 for label in shown)
-        if len(labels) <= most:
-            assert every == 1
-
-
-def test_any_exception_becomes_one_line_that_names_its_kind_unless_it_is_ours():
-    assert one_line(TypeError("one\ntwo")) == "TypeError: one two"
-    assert one_line(ValueError("text: expected a word, got none")) == "text: expected a word, got none"
-
-
-@pytest.mark.parametrize("make", CORE)
-def test_a_text_is_followed_and_a_bad_one_is_told_in_one_line(mini, make):
-    model, tokenizer = mini
-    explorer = make(model, tokenizer, TEXT)
-    before = explorer.image.value
-    go(explorer, text=OTHER)
-    assert explorer.image.value != before
-    n_tokens = len(tokenizer(OTHER).input_ids)
-    assert f"{n_tokens} tokens" in explorer.heading.value
-    good, lines = explorer.image.value, explorer.lines
-    for text, line in [
-        ("", "text: expected 1 to 64 tokens, got 0 tokens"),
-        ("a " * 400, "text: expected 1 to 64 tokens, got 4"),
-        ("\ud800", "text: expected whole characters, got half of one (type that place again)"),
-    ]:
-        explorer.controls["text"].value = text
-        assert line in explorer.error.value and "\n" not in explorer.error.value
-        assert explorer.image.value == good and explorer.lines == lines
-    # The last good text still follows the sliders, and the complaint stays while the bad text does.
-    explorer.controls["head"].value = 5
-    assert re.search("L0H5|Head 5", explorer.summary.value)
-    assert "half of one" in explorer.error.value and explorer.image.value != good
-    for text in ("日本 <b>&$x$</b> 🙂", "An old boat.", TEXT):
-        go(explorer, text=text)
-    assert explorer.controls["head"].value == 5
-
-
-@pytest.mark.parametrize("make", CORE)
-def test_an_error_in_a_callback_is_shown_and_the_picture_stays(mini, make, monkeypatch):
-    explorer = make(*mini, TEXT)
-    before = explorer.image.value
-    monkeypatch.setattr(make, "show", lambda self, *_, **__: {}["planted\nfault"])
-    explorer.controls["head"].value = 5
-    assert "KeyError: &#x27;planted\\nfault&#x27;" in explorer.error.value
-    assert explorer.image.value == before
-    monkeypatch.undo()
-    go(explorer, head=6)
-    assert explorer.image.value != before
-
-
-@pytest.mark.parametrize("make", CORE)
-def test_a_bad_first_text_is_an_error_at_once(mini, make):
-    with pytest.raises(ValueError, match=r"^text: expected 1 to 64 tokens, got 0 tokens$"):
-        make(*mini, "")
-
-
-@pytest.mark.parametrize("make", [*CORE, HeadExplorer])
-def test_a_model_that_is_not_on_the_cpu_is_refused(mini, make):
-    model, tokenizer = mini
-    elsewhere = copy.deepcopy(model).to("meta")
-    with pytest.raises(
-        ValueError, match=r"^model: expected a model on the CPU \(model.cpu\(\) moves it\), got one on meta$"
-    ):
-        make(elsewhere, tokenizer, TEXT)
-
-
-@pytest.mark.parametrize(("make", "n_changes"), [(MaskExplorer, 1000), *((make, 60) for make in CORE[1:])])
-def test_no_figure_is_left_open_and_the_picture_keeps_its_size(mini, make, n_changes):
-    explorer = make(*mini, "An old boat.")
-    figure, size = explorer.figure, pixels(explorer).shape
-    for step in range(n_changes):
-        explorer.controls["head"].value = step % N_HEADS
-    assert explorer.error.value == "" and plt.get_fignums() == []
-    assert explorer.figure is figure
-    go(explorer, text=OTHER)
-    assert pixels(explorer).shape == size and len(explorer.lines) == 3
-
-
-@pytest.mark.parametrize("make", CORE)
-def test_a_picture_depends_on_where_it_is_not_on_how_it_got_there(mini, make):
-    wandered, direct = make(*mini, OTHER), make(*mini, OTHER)
-    for layer, head in ((1, 1), (3, 9)):
-        go_to(wandered, layer, head)
-    for explorer in (wandered, direct):
-        go_to(explorer, 2, 7)
-        go(explorer, text=TEXT)
-    assert np.abs(pixels(wandered) - pixels(direct)).max() < 0.02
-    assert wandered.lines == direct.lines
-
-
-@pytest.mark.parametrize("make", [*CORE, HeadExplorer])
-def test_they_say_which_model_they_show(mini, control, make):
-    for name, (model, tokenizer) in (("mini", mini), ("random", control)):
-        explorer = make(model, tokenizer, "An old boat.")
-        told = explorer.shown["model_name"] if make is HeadExplorer else explorer.heading.value
-        assert re.search(rf"\b{name}\b", told)
-
-
-@pytest.mark.parametrize("make", CORE)
-def test_every_control_has_a_description_and_the_cell_a_plain_text(mini, make):
-    explorer = make(*mini, TEXT)
-    assert all(control.description for control in explorer.controls.values())
-    bundle = explorer._repr_mimebundle_()
-    assert bundle["text/plain"] == f"{make.title}: run this cell to use it."
-    assert "application/vnd.jupyter.widget-view+json" in bundle
-
-
-@pytest.mark.parametrize("make", [*CORE, HeadExplorer])
-def test_standing_still_it_prints_its_summary_and_gives_it_as_alternative_text(mini, make, capsys):
-    explorer = make(*mini, TEXT, head=2)
-    picture = explorer.still()
-    lines = ["Model: mini.", *(explorer.shown["summaries"][2] if make is HeadExplorer else explorer.lines)]
-    assert capsys.readouterr().out.splitlines() == lines
-    assert picture.alt == " ".join(lines) and re.search("L0H2|Head 2", picture.alt)
-    assert plt.imread(BytesIO(picture.data)).std() > 0.1
-
-
-@pytest.mark.parametrize(("make", "text"), [(DensityExplorer, "a"), (ProfileExplorer, "hi")])
-def test_a_text_too_short_for_its_statistics_is_told_and_the_last_one_stays(mini, make, text):
-    explorer = make(*mini, TEXT)
-    good, lines = explorer.image.value, explorer.lines
-    explorer.controls["text"].value = text
-    assert "expected at least" in explorer.error.value
-    assert explorer.lines == lines
-    go(explorer, text=TEXT)
-    assert np.abs(plt.imread(BytesIO(good)) - pixels(explorer)).max() < 0.02
+@pytest.mark.parametrize(("first", "last"), [(0, 3), (1, 2), (3, 3), (2, 0)])
+def test_the_profile_explorer_keeps_to_its_layers(made, first, last):
+    explorer = made[ProfileExplorer]
+    numbers = go(explorer, first=first, last=last, statistic="spread", head=5)
+    first, last = sorted((first, last))
+    lines, middle = explorer.lines(), numbers["middle"][first : last + 1]
+    assert lines[0].startswith(f"Layers {first} to {last}: spread")
+    assert list(map(int, re.findall(r"layer (\d+)", lines[1]))) == [first + middle.argmin(), first + middle.argmax()]
+    at = numbers["values"][:, 5]
+    assert lines[2] == f"Head 5: {at[first]:.2f} in layer {first}, {at[last]:.2f} in layer {last}."
 
 
 # Lesson 3
-
-
-def test_the_head_explorer_sends_every_head_of_a_text(mini, truth):
-    explorer = HeadExplorer(*mini, TEXT)
-    shown, n_tokens = explorer.shown, len(truth[0][0])
-    scores = np.frombuffer(shown["scores"], "<f4").reshape(4, 12, n_tokens, n_tokens)
-    for layer, head in PLACES:
-        assert np.allclose(scores[layer, head], raw_of(truth, layer, head), rtol=1e-4, atol=1e-3)
-    assert (shown["n_layers"], shown["n_heads"], shown["divisors"]) == (4, 12, [8.0] * 4)
-    assert "".join(shown["tokens"]).replace("·", " ") == TEXT
-    for name, start in (("score", 0), ("share", 1024)):
-        colours = np.frombuffer(explorer.palettes[start : start + 1024], np.uint8).reshape(256, 4)
-        assert np.abs(colours / 255 - MAPS[name](np.arange(256))).max() < 0.01
-
-
-def test_the_head_explorer_follows_a_text_and_tells_what_is_wrong_with_another(mini):
-    explorer = HeadExplorer(*mini, TEXT)
-    explorer.text = OTHER
-    assert "".join(explorer.shown["tokens"]).replace("·", " ") == OTHER and explorer.error == ""
-    shown = explorer.shown
-    for text, line in [("", "got 0 tokens"), ("a " * 400, "1 to 64 tokens, got 4"), ("\ud800", "half of one")]:
-        explorer.text = text
-        assert line in explorer.error and "\n" not in explorer.error
-        assert explorer.shown is shown
-    explorer.text = "日本 <b>&</b> 🙂"
-    assert explorer.error == "" and len(explorer.shown["summaries"]) == 48
-
-
-@pytest.mark.parametrize(("name", "value", "last"), [("layer", 4, 3), ("head", 12, 11), ("head", -1, 11)])
-def test_a_layer_or_head_that_is_not_there(mini, name, value, last):
-    explorer = HeadExplorer(*mini, TEXT)
-    with pytest.raises(ValueError, match=rf"^{name}: expected a {name} from 0 to {last}, got {value}$"):
-        setattr(explorer, name, value)
 
 
 def test_the_summary_names_the_strongest_links(mini, truth):
@@ -564,24 +331,166 @@ def test_the_summary_names_the_strongest_links(mini, truth):
 
 @pytest.mark.parametrize(("text", "n_lines"), [("a", 1), ("hi", 2), ("his", 2)])
 def test_short_texts_have_short_summaries(mini, text, n_lines):
-    model, tokenizer = mini
-    capture, labels = text_reader(model, tokenizer)(text)
+    capture, labels = text_reader(*mini)(text)
     assert len(labels) <= 2
     assert len(head_summary(capture, labels, 1, 1)) == (1 if len(labels) == 1 else 2)
 
 
-def test_the_saved_page_needs_nothing_and_cannot_be_broken_by_a_text(mini):
-    explorer = HeadExplorer(*mini, "</script><b>hi</b> & more", layer=2, head=5)
+def test_the_head_explorer_computes_the_four_stages(made, truth):
+    numbers = go(made[HeadExplorer], layer=1, head=4)
+    raw, future = raw_of(truth, 1, 4), torch.triu(torch.ones(len(truth[0][0]), len(truth[0][0])), 1) == 1
+    for name, values in zip(
+        ("raw", "scaled", "masked", "pattern"),
+        (raw, raw / 8, (raw / 8).masked_fill(future, -torch.inf), truth[1][1][4]),
+        strict=True,
+    ):
+        assert np.allclose(numbers[name], values, rtol=1e-4, atol=1e-4)
+
+
+# What all share
+
+
+@every
+def test_one_forward_pass_for_each_text(mini, make):
+    model, tokenizer = mini
+    calls = []
+    handle = model.transformer.wte.register_forward_hook(lambda *_: calls.append(1))
+    try:
+        explorer = make(model, tokenizer, TEXT)
+        first = len(calls)
+        for name, control in explorer.controls.items():
+            setattr(explorer, name, control["min"] if "min" in control else getattr(explorer, name))
+        explorer.compute()
+        if make is not InterventionExplorer:  # its changes are measured by running the model
+            assert first == len(calls) == 1
+        explorer.text = OTHER
+        assert len(calls) == 2 * first
+        assert explorer.error == "" and "".join(explorer.shown["tokens"]).replace("·", " ") == OTHER
+    finally:
+        handle.remove()
+
+
+LAYER, HEAD = "a layer from 0 to 3", "a head from 0 to 11"
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "value", "kind", "expected"),
+    [
+        (HeadExplorer, "head", 12, ValueError, HEAD),
+        (MaskExplorer, "head", -1, ValueError, HEAD),
+        (DensityExplorer, "head", 1.5, TypeError, HEAD),
+        (ShiftExplorer, "layer", 4, ValueError, LAYER),
+        (SplittingExplorer, "layer", "1", TypeError, LAYER),
+        (MaskExplorer, "temperature", 0, ValueError, "a number from 0.1 to 5.0"),
+        (MaskExplorer, "mask", "yes", TypeError, "True or False"),
+        (ContrastExplorer, "times", 101, ValueError, "a number from -100 to 100"),
+        (ProfileExplorer, "last", 4, ValueError, "a number from 0 to 3"),
+        (InterventionExplorer, "scale", 0.3, ValueError, "one of [0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0]"),
+    ],
+)
+def test_a_setting_that_is_not_there_is_refused_in_one_line(mini, made, make, name, value, kind, expected):
+    before = getattr(made[make], name)
+    for attempt in (lambda: setattr(made[make], name, value), lambda: make(*mini, TEXT, **{name: value})):
+        with pytest.raises(kind) as caught:
+            attempt()
+        assert re.fullmatch(
+            rf"{name}: expected {re.escape(expected)}.*, got {re.escape(repr(value))}", str(caught.value)
+        )
+    assert getattr(made[make], name) == before
+
+
+def test_any_exception_becomes_one_line_that_names_its_kind_unless_it_is_ours():
+    assert one_line(TypeError("one\ntwo")) == "TypeError: one two"
+    assert one_line(ValueError("text: expected a word, got none")) == "text: expected a word, got none"
+
+
+@every
+def test_a_text_is_followed_and_a_bad_one_is_told_in_one_line(mini, make):
+    explorer = make(*mini, TEXT)
+    explorer.text = OTHER
+    assert "".join(explorer.shown["tokens"]).replace("·", " ") == explorer.shown["text"] == OTHER
+    shown, lines = explorer.shown, explorer.lines()
+    bad = [
+        ("", "text: expected 1 to 64 tokens, got 0 tokens"),
+        ("a " * 400, "text: expected 1 to 64 tokens, got 4"),
+        ("\ud800", "text: expected whole characters, got half of one (type that place again)"),
+    ]
+    if FEWEST.get(make, 1) > 1:
+        bad.append(("a", f"text: expected {FEWEST[make]} to 64 tokens, got 1 token"))
+    for text, line in bad:
+        explorer.text = text
+        assert explorer.error.startswith(line) and "\n" not in explorer.error
+        assert explorer.shown is shown and explorer.lines() == lines
+    explorer.text = "日本 <b>&$x$</b> 🙂"
+    assert explorer.error == "" and explorer.lines() != lines
+
+
+@every
+def test_a_bad_first_text_is_an_error_at_once(mini, make):
+    with pytest.raises(ValueError, match=r"^text: expected 1 to 64 tokens, got 0 tokens$"):
+        make(*mini, "")
+
+
+@every
+def test_a_model_that_is_not_on_the_cpu_is_refused(mini, make):
+    elsewhere = copy.deepcopy(mini[0]).to("meta")
+    line = r"^model: expected a model on the CPU \(model.cpu\(\) moves it\), got one on meta$"
+    with pytest.raises(ValueError, match=line):
+        make(elsewhere, mini[1], TEXT)
+
+
+def test_they_say_which_model_they_show(mini, control):
+    for name, (model, tokenizer) in (("mini", mini), ("random", control)):
+        assert MaskExplorer(model, tokenizer, "An old boat.").shown["model_name"] == name
+
+
+@every
+def test_every_control_has_a_label_and_the_cell_a_plain_text(made, make):
+    explorer = made[make]
+    assert all(control["label"] for control in explorer.controls.values())
+    bundle = explorer._repr_mimebundle_()[0]
+    assert bundle["text/plain"] == f"{make.title} of mini: run this cell to use it."
+    assert "application/vnd.jupyter.widget-view+json" in bundle
+
+
+@every
+def test_standing_still_it_prints_its_summary_and_gives_it_as_alternative_text(mini, make, capsys):
+    explorer = make(*mini, TEXT)
+    picture = explorer.still()
+    lines = ["Model: mini.", *explorer.lines()]
+    assert capsys.readouterr().out.splitlines() == lines
+    assert picture.alt == " ".join(lines)
+    assert plt.imread(BytesIO(picture.data)).std() > 0.1 and len(picture.data) < 120_000
+    assert plt.get_fignums() == []
+    name, value = ("heads", [(0, 5)]) if make is InterventionExplorer else ("head", 6)
+    setattr(explorer, name, value)
+    assert explorer.still().data != picture.data
+    assert make(*mini, TEXT, **{name: value}).still().data == explorer.still().data
+
+
+@every
+def test_the_saved_page_needs_nothing_and_cannot_be_broken_by_a_text(mini, make):
+    explorer = make(*mini, "</script><b>hi</b> & more and more")
     page = explorer.to_html()
-    assert not re.search(r"https?://", page.replace("http://www.w3.org", ""))
+    assert not re.search(r"https?://", page)
     assert page.count("</script>") == 1 and "<b>" not in page.partition("<div>")[2]
     state = json.loads(re.search(r"const state = (\{.*?\});import", page)[1])
-    assert base64.b64decode(state["shown"]["scores"]) == explorer.shown["scores"]
-    assert (state["layer"], state["head"]) == (2, 5)
+    for name, value in explorer.shown.items():
+        if isinstance(value, bytes):
+            assert base64.b64decode(state["shown"][name]["base64"]) == value
+    assert all(state[name] == getattr(explorer, name) for name in explorer.controls)
     script = base64.b64decode(re.search(r"base64,([A-Za-z0-9+/=]+)\"\)", page)[1]).decode()
-    assert "import " not in script and "http" not in script
+    assert not re.search(r"^\s*import\b", script, re.MULTILINE) and "http" not in script and "eval(" not in script
     bundle = explorer._repr_mimebundle_()[0]
     assert bundle["text/html"] == page and "0x" not in bundle["text/plain"]
+
+
+@every
+def test_the_page_gets_the_colours_of_the_figures(made, make):
+    explorer = made[make]
+    for place, colours in enumerate(MAPS.values()):
+        own = np.frombuffer(explorer.palettes[1024 * place : 1024 * (place + 1)], np.uint8).reshape(256, 4)
+        assert np.abs(own / 255 - colours(np.arange(256))).max() < 0.01
 
 
 def test_names_of_models(mini, control, tmp_path, monkeypatch):
@@ -595,11 +504,3 @@ def test_names_of_models(mini, control, tmp_path, monkeypatch):
         ("mine", "mine"),
     ]:
         assert model_name(SimpleNamespace(name_or_path=str(tmp_path / folder))) == name
-
-
-def test_the_shift_explorer_divides_as_the_model_does(mini):
-    model, tokenizer = copy.deepcopy(mini[0]), mini[1]
-    model.config.scale_attn_by_inverse_layer_idx = True
-    explorer = ShiftExplorer(model, tokenizer, TEXT, layer=3, head=1)
-    capture = capture_heads(model, tokenizer(TEXT, return_tensors="pt").input_ids)
-    np.testing.assert_allclose(explorer.pattern_image.get_array(), capture.pattern(3, 1), atol=1e-5)

@@ -91,7 +91,7 @@ def test_the_words_of_a_choice(explorer):
     explorer.heads, explorer.first_key = [(1, 3), (0, 5)], False
     lines = explorer.lines()
     assert lines[0] == "Changed: without L0H5, L1H3; without the first key."
-    single = sum((explorer._rows[row] - explorer._rows[0]).mean() for row in (6, 16, -1))
+    single = sum((explorer._losses[row] - explorer._losses[0]).mean() for row in (6, 16, -1))
     assert lines[3] == f"The single changes add up to {single:+.3f}."
     explorer.heads, explorer.scale = [(0, head) for head in range(5)], 1.5
     assert explorer.lines()[0] == "Changed: without L0H0, L0H1, L0H2, 2 more; scores times 1.5; without the first key."
@@ -165,8 +165,8 @@ def test_the_saved_page_needs_nothing_and_cannot_be_broken_by_a_text(mini):
     explorer = InterventionExplorer(*mini, "</script><b>hi</b> & more", heads=[(0, 5), (1, 3)])
     page = explorer._repr_mimebundle_()[0]["text/html"]
     assert page.count("</script>") == 1 and "<b>" not in page.partition("<div>")[2]
-    assert not re.search(r"https?://", page) and len(page) < 60_000
+    assert not re.search(r"https?://", page) and len(page) < 90_000
     state = json.loads(re.search(r"const state = (\{.*?\});import", page)[1])
-    assert base64.b64decode(state["shown"]["losses"]) == explorer.shown["losses"]
+    assert base64.b64decode(state["shown"]["losses"]["base64"]) == explorer.shown["losses"]
     assert (state["heads"], state["scale"], state["first_key"]) == ([[0, 5], [1, 3]], 1.0, True)
     assert state["measured"]["losses"] == explorer.losses().tolist()

@@ -15,7 +15,7 @@ from urllib.request import urlopen
 import nbformat
 import pytest
 
-from headlab.explorers.shared import page_side
+from headlab.explorers import EXPLORERS
 
 ROOT = Path(__file__).parents[1]
 
@@ -49,8 +49,7 @@ def test_jupyterlab_listens_on_the_loopback_and_asks_for_its_token(tmp_path):
 
 
 def test_the_only_scripts_in_the_saved_notebooks_are_the_explorers():
-    names = ("heads.js", "intervention.js")
-    ours = [base64.b64encode(page_side(name).encode()).decode() for name in names]
+    ours = [base64.b64encode(str(explorer._esm).encode()).decode() for explorer in EXPLORERS]
     for path in (ROOT / "notebooks").rglob("*.ipynb"):
         for cell in nbformat.read(path, as_version=4).cells:
             for output in cell.get("outputs", []):

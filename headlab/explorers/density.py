@@ -1,88 +1,104 @@
 """Lesson 6's explorer: a sample's Gaussians and their sum."""
 
-import ipywidgets as widgets
 import numpy as np
 from matplotlib.collections import LineCollection
 
+from headlab._expect import expect
 from headlab.density import EVERYWHERE, choose_bandwidth, kde
-from headlab.explorers.drawn import Explorer, place_controls
-from headlab.masking import causal_mask
-from headlab.plots import COLOURS
+from headlab.explorers.shared import MAX_TOKENS, PageExplorer, Setting, all_scores, as_bytes, page_side, slider
+from headlab.masking import causal_mask, mask_scores, softmax
+from headlab.plots import COLOURS, IN_TURN
+
+FEWEST, N_GRID = 3, 400  # samples, and points of a curve
+WIDEST = 0.25  # of the shares' Gaussians: a wider one would leak over both edges at once
 
 
-class DensityExplorer(Explorer):
+class DensityExplorer(PageExplorer):
     """Lesson 6: a sample's Gaussians and their sum, for raw scores and for shares, which end at 0 and at 1.
 
-    model, tokenizer: as load_model gives them; text: what to show first, at most MAX_TOKENS tokens.
+    model, tokenizer: as load_model gives them; text: what to show first, from 2 to MAX_TOKENS tokens. Each setting can
+    be read and set from Python too: layer, head, n_samples, width (in Scott's bandwidths), kernels (whether each is
+    shown) and mend (whether the shares' edges reflect).
     Introduced in lesson 6.
     """
 
+    _esm, _css = page_side("density")
     title = "Density explorer"
+    words = (
+        "L{layer}H{head}: {n} of {all} visible pairs, {width:.2f} times Scott's bandwidth, kernels {kernels}, edges "
+        "{edges}.",
+        "Raw scores: bandwidth {raw_width:.2f}, the density is highest at {peak:.1f}.",
+        "Shares: bandwidth {share_width:.3f}, {leak:.1%} of the density lies below 0 or above 1.",
+    )
+    layer, head, n_samples, width = Setting(0), Setting(0), Setting(40), Setting(1.0)
+    kernels, mend = Setting(True), Setting(False)
 
-    def __init__(self, model, tokenizer, text, layer=0, head=0):
-        super().__init__(
-            model,
-            tokenizer,
-            text,
-            **place_controls(model, layer, head),
-            n_samples=widgets.IntSlider(40, 3, 200, description="Samples"),
-            width=widgets.FloatLogSlider(1.0, min=-1, max=0.5, step=0.05, description="Bandwidth"),
-            kernels=widgets.Checkbox(True, description="Show each kernel"),
-            mend=widgets.Checkbox(False, description="Mend the edges"),
-        )
+    def make_controls(self, n_layers, n_heads):
+        """Layer, head, the size of the sample, the bandwidth, the kernels and the edges."""
+        return {
+            **super().make_controls(n_layers, n_heads),
+            "n_samples": slider("Samples", FEWEST, 200),
+            "width": slider("Bandwidth", 0.1, 10**0.5, 0.05) | {"log": True},
+            "kernels": {"label": "Show each kernel"},
+            "mend": {"label": "Mend the edges"},
+        }
 
-    def draw(self, capture, labels):
-        """The density of the raw scores and of the shares."""
-        n_scores = causal_mask(len(labels)).sum().item()
+    def prepare(self, capture, labels):
+        """The raw scores of every head, and the order in which its visible pairs are drawn."""
+        expect(len(labels) >= 2, "text", f"2 to {MAX_TOKENS} tokens", f"{len(labels)} token")
         # A sample of n scores is the first n of them in an order that is random, and the same each time.
-        self.order = np.random.default_rng(0).permutation(n_scores)
-        left, right = self.axes = self.figure.subplots(1, 2)
-        # The layout is that of the first head; the numbers of the next may be longer, or end at an edge.
-        self.figure.get_layout_engine().set(rect=(0.035, 0, 0.95, 1), wspace=0.08)
-        left.set(xlabel="raw score q·k", ylabel="density")
-        right.set(xlabel="share of attention")
+        self._order = np.random.default_rng(0).permutation(causal_mask(len(labels)).sum().item())
+        return {
+            "scores": as_bytes(all_scores(capture)),
+            "divisors": list(capture.divisors),
+            "order": as_bytes(self._order, "<u2"),
+            "most": {"n_samples": len(self._order)},
+        }
+
+    def compute(self):
+        """A sample of the visible pairs, and the densities of their scores and of their shares."""
+        visible = causal_mask(len(self._labels))
+        chosen = self._order[: self.n_samples]
+        table = self._reading.scores(self.layer, self.head).double()
+        pattern = softmax(mask_scores(table / self._reading.divisors[self.layer]))
+        raw, shares = table[visible].numpy()[chosen], pattern[visible].numpy()[chosen]
+        raw_width, share_width = (self.width * choose_bandwidth(sample, "scott") for sample in (raw, shares))
+        share_width = min(share_width, WIDEST)
+
+        raw_grid, raw_density = summed(raw, raw_width)
+        share_grid, share_density = summed(shares, share_width, (0.0, 1.0) if self.mend else EVERYWHERE)
+        outside = (share_grid < 0) | (share_grid > 1)
+        facts = {
+            **{"layer": self.layer, "head": self.head, "n": len(chosen), "all": len(self._order), "width": self.width},
+            "kernels": "shown" if self.kernels else "hidden",
+            "edges": "mended" if self.mend else "left open",
+            **{"raw_width": raw_width, "peak": raw_grid[raw_density.argmax()], "share_width": share_width},
+            "leak": share_density[outside].sum() / share_density.sum(),
+        }
+        numbers = {"raw": raw, "raw_grid": raw_grid, "raw_density": raw_density}
+        return {**numbers, "shares": shares, "share_grid": share_grid, "share_density": share_density}, facts
+
+    def draw(self, figure, numbers, facts):
+        """The density of the raw scores and of the shares, with each kernel if asked for."""
+        left, right = figure.subplots(1, 2)
+        bounds = (0.0, 1.0) if self.mend else EVERYWHERE
+        for ax, sample, name, edges in ((left, "raw", "raw", EVERYWHERE), (right, "shares", "share", bounds)):
+            sample, grid, density = (numbers[key] for key in (sample, f"{name}_grid", f"{name}_density"))
+            width = facts[f"{name}_width"]
+            if self.kernels:
+                each = [kde(one, grid, width, bounds=edges) / len(sample) for one in sample]
+                lines = [np.column_stack([grid, kernel]) for kernel in each]
+                ax.add_collection(LineCollection(lines, color=IN_TURN[1][1], lw=0.7))
+            ax.plot(grid, density, color=COLOURS["loaded model"], lw=2)
+            ax.plot(sample, np.zeros(len(sample)), "|", color="black", ms=9)
+            ax.set(xlim=(grid[0], grid[-1]), ylim=(0, 1.08 * density.max()))
+        left.set(xlabel="raw score q·k", ylabel="density", title="{n} raw scores of L{layer}H{head}".format(**facts))
+        right.set(xlabel="share of attention", title="{n} shares of L{layer}H{head}".format(**facts))
         for edge in (0, 1):
             right.axvline(edge, color="0.6", ls=":", lw=1)
-        for ax in self.axes:
-            ax.locator_params(nbins=4)  # the axes are drawn at each change: fewer labels, faster
-        self.sums = [ax.plot([], [], color=COLOURS["loaded model"], lw=2)[0] for ax in self.axes]
-        self.rugs = [ax.plot([], [], "|", color="black", ms=9)[0] for ax in self.axes]
-        self.kernels = [ax.add_collection(LineCollection([], color="#E69F00", lw=0.7)) for ax in self.axes]
-        return list(self.axes)
-
-    def show(self, capture, labels, layer, head, n_samples, width, kernels, mend):
-        """The callback: a sample of the visible pairs, and the densities of their scores and of their shares."""
-        visible = causal_mask(len(labels))
-        chosen = self.order[:n_samples]
-        raw = capture.scores(layer, head)[visible].numpy()[chosen]
-        shares = capture.pattern(layer, head)[visible].numpy()[chosen]
-        widths = [width * choose_bandwidth(sample, "scott") for sample in (raw, shares)]
-        widths[1] = min(widths[1], 0.25)  # a wider Gaussian would leak over both edges at once
-
-        of_raw = self._sum(0, raw, widths[0], EVERYWHERE, kernels)
-        of_shares = self._sum(1, shares, widths[1], (0.0, 1.0) if mend else EVERYWHERE, kernels)
-        self.axes[0].set_title(f"{len(chosen)} raw scores of L{layer}H{head}")
-        self.axes[1].set_title(f"{len(chosen)} shares of L{layer}H{head}")
-        return [
-            f"L{layer}H{head}: {len(chosen)} of {len(self.order)} visible pairs, {width:.2f} times Scott's bandwidth, "
-            f"kernels {'shown' if kernels else 'hidden'}, edges {'mended' if mend else 'left open'}.",
-            f"Raw scores: bandwidth {widths[0]:.2f}, the density is highest at {of_raw[0][of_raw[1].argmax()]:.1f}.",
-            f"Shares: bandwidth {widths[1]:.3f}, {leak(*of_shares):.1%} of the density lies below 0 or above 1.",
-        ]
-
-    def _sum(self, place, sample, width, bounds, kernels):
-        """Draw the sum of a sample's kernels, and each of them where asked for; returns (grid, density)."""
-        grid = np.linspace(sample.min() - 4 * width, sample.max() + 4 * width, 400)
-        density = kde(sample, grid, width, bounds=bounds)
-        each = [kde(one, grid, width, bounds=bounds) / len(sample) for one in sample] if kernels else []
-        self.axes[place].set(xlim=(grid[0], grid[-1]), ylim=(0, 1.08 * density.max()))
-        self.sums[place].set_data(grid, density)
-        self.rugs[place].set_data(sample, np.zeros(len(sample)))
-        self.kernels[place].set_segments([np.column_stack([grid, kernel]) for kernel in each])
-        return grid, density
 
 
-def leak(grid, density):
-    """How much of a density on an even grid lies outside 0 to 1."""
-    outside = (grid < 0) | (grid > 1)
-    return density[outside].sum() / density.sum()
+def summed(sample, width, bounds=EVERYWHERE):
+    """(grid, density) of a sample, as far as four bandwidths beyond its ends."""
+    grid = np.linspace(sample.min() - 4 * width, sample.max() + 4 * width, N_GRID)
+    return grid, kde(sample, grid, width, bounds=bounds)

@@ -1,19 +1,14 @@
 """Lesson 3's explorer: every head of a text from raw score to pattern."""
 
-from io import BytesIO
-
 import numpy as np
-import torch
-import traitlets
 
-from headlab._expect import expect
-from headlab.explorers.shared import PageExplorer, fit_labels, in_house_style, page_side, still
-from headlab.masking import causal_mask, mask_scores
-from headlab.plots import HouseFigure, plot_pattern, plot_scores
+from headlab.explorers.shared import PageExplorer, Setting, all_scores, as_bytes, fit_labels, page_side
+from headlab.masking import causal_mask, mask_scores, softmax
+from headlab.plots import plot_pattern, plot_scores
 
 
 class HeadExplorer(PageExplorer):
-    """Lesson 3: every head of a text from raw score to pattern, drawn in the browser from scores that are sent once.
+    """Lesson 3: every head of a text from raw score to pattern.
 
     model, tokenizer: as load_model gives them; text: what to show first, at most MAX_TOKENS tokens. `layer`, `head`
     and `text` can be read and set from Python too; `error` is the line that the reader sees where a text cannot be
@@ -21,61 +16,45 @@ class HeadExplorer(PageExplorer):
     Introduced in lesson 3.
     """
 
-    _esm, _css = page_side("heads.js"), page_side("heads.css")
+    _esm, _css = page_side("heads")
     title = "Head explorer"
-    maps = ("score", "share")
-    kept = ("layer", "head")
-    layer = traitlets.Int(0).tag(sync=True)
-    head = traitlets.Int(0).tag(sync=True)
+    size = (9.6, 8.4)
+    layer, head = Setting(0), Setting(0)
 
-    def __init__(self, model, tokenizer, text, layer=0, head=0):
-        super().__init__(model, tokenizer, text, layer=layer, head=head)
-
-    def prepare(self, text):
-        """What the page needs to draw any head of this text."""
-        self._reading = capture, labels = self._read(text)
-        scores = torch.stack([capture.scores(layer) for layer in capture.layers])  # (layer, head, query, key)
-        n_layers, n_heads = scores.shape[:2]
-        places = np.ndindex(n_layers, n_heads)
+    def prepare(self, capture, labels):
+        """The raw scores of every head, and its summary."""
+        scores = all_scores(capture)
+        places = np.ndindex(*scores.shape[:2])
         return {
-            "model_name": self._name,
-            "tokens": labels,
-            "n_layers": n_layers,
-            "n_heads": n_heads,
+            "scores": as_bytes(scores),
             "divisors": list(capture.divisors),
-            "summaries": [head_summary(capture, labels, layer, head) for layer, head in places],
-            "scores": scores.numpy().astype("<f4").tobytes(),
+            "summaries": [head_summary(capture, labels, *place) for place in places],
         }
+
+    def compute(self):
+        """The four stages of the chosen head."""
+        raw = self._reading.scores(self.layer, self.head).double()
+        scaled = raw / self._reading.divisors[self.layer]
+        masked = mask_scores(scaled)
+        numbers = {"raw": raw, "scaled": scaled, "masked": masked, "pattern": softmax(masked)}
+        return numbers, {"layer": self.layer, "head": self.head}
 
     def lines(self):
         """The summary of the chosen head."""
-        return self.shown["summaries"][self.layer * self.shown["n_heads"] + self.head]
+        return self.shown["summaries"][self.layer * self._sizes[1] + self.head]
 
-    @traitlets.validate("layer", "head")
-    def _expect_place(self, proposal):
-        name, value = proposal.trait.name, proposal.value
-        last = self.shown[f"n_{name}s"] - 1
-        expect(0 <= value <= last, name, f"a {name} from 0 to {last}", value)
-        return value
-
-    @in_house_style
-    def still(self):
-        """The chosen head's four stages as a picture, for a page that runs nothing, with the summary of the head."""
-        capture, labels = self._reading
-        raw = capture.scores(self.layer, self.head)
-        scaled = raw / capture.divisors[self.layer]
-        figure = HouseFigure(figsize=(9.6, 8.4), layout="constrained")
-        axes = figure.subplots(2, 2).flat
+    def draw(self, figure, numbers, facts):
+        """The four stages."""
+        raw, scaled, masked, pattern = numbers.values()
+        axes, labels = figure.subplots(2, 2).flat, self._labels
         limit = scaled.abs().max().item() or None  # one scale for the scaled scores, masked or not
-        plot_scores(raw, labels, axes[0], label="raw score q·k").set_title(f"raw scores of L{self.layer}H{self.head}")
+        name = "raw scores of L{layer}H{head}".format(**facts)
+        plot_scores(raw, labels, axes[0], label="raw score q·k").set_title(name)
         plot_scores(scaled, labels, axes[1], "scaled score", limit).set_title("scaled")
-        plot_scores(mask_scores(scaled), labels, axes[2], "masked score (hatched: -inf)", limit).set_title("masked")
-        plot_pattern(capture.pattern(self.layer, self.head), labels, axes[3]).set_title("pattern")
+        plot_scores(masked, labels, axes[2], "masked score (hatched: -inf)", limit).set_title("masked")
+        plot_pattern(pattern, labels, axes[3]).set_title("pattern")
         for ax in axes:
             fit_labels(ax.xaxis, ax.yaxis)
-        png = BytesIO()
-        figure.savefig(png)
-        return still(png.getvalue(), self._name, self.lines())
 
 
 def head_summary(capture, labels, layer, head):

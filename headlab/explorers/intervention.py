@@ -1,16 +1,15 @@
 """Lesson 8's explorer: take heads away, scale the scores or drop the first key, and see which tokens it costs."""
 
 import threading
-from io import BytesIO
 
 import torch
 import traitlets
 from matplotlib.patches import Rectangle
 
 from headlab._expect import expect
-from headlab.explorers.shared import MAX_TOKENS, PageExplorer, in_house_style, one_line, page_side, still
+from headlab.explorers.shared import MAX_TOKENS, PageExplorer, Setting, as_bytes, one_line, page_side
 from headlab.interventions import expect_heads, loss, loss_with_scores, loss_without_each_head, loss_without_heads
-from headlab.plots import HouseFigure, plot_head_grid, plot_tokens
+from headlab.plots import plot_head_grid, plot_tokens
 
 SCALES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0)  # what the page can multiply all raw scores by
 LEAST_SCALE = 0.01  # nats: a smaller change than that gets no strong colour
@@ -29,54 +28,56 @@ class InterventionExplorer(PageExplorer):
     Introduced in lesson 8.
     """
 
-    _esm, _css = page_side("intervention.js"), page_side("intervention.css")
+    _esm, _css = page_side("intervention")
     title = "Intervention explorer"
-    kept = ("heads", "scale", "first_key", "measured")
+    kept = ("heads", "measured")
+    look = staticmethod(lambda model, input_ids: single_changes(model, input_ids))
     heads = traitlets.List().tag(sync=True)
-    scale = traitlets.Float(1.0).tag(sync=True)
-    first_key = traitlets.Bool(True).tag(sync=True)
+    scale, first_key = Setting(1.0), Setting(True)
     measured = traitlets.Dict().tag(sync=True)  # the last answer to several changes together
 
-    def __init__(self, model, tokenizer, text, heads=(), scale=1.0, first_key=True):
+    def __init__(self, model, tokenizer, text, heads=(), **settings):
         self._model, self._lock = model, threading.Lock()
-        super().__init__(model, tokenizer, text, single_changes, heads=list(heads), scale=scale, first_key=first_key)
+        super().__init__(model, tokenizer, text, heads=list(heads), **settings)
         self._measure()
         self.observe(self._measure, ["heads", "scale", "first_key", "shown"])
 
-    def prepare(self, text):
-        """What the page needs to show any single change of this text."""
-        (self._ids, self._rows), labels = self._read(text)
+    def make_controls(self, n_layers, n_heads):
+        """The factor of all scores, and the first key; the heads have a grid of their own."""
         return {
-            "model_name": self._name,
-            "text": text,
-            "tokens": labels,
-            "n_layers": self._model.config.n_layer,
-            "n_heads": self._model.config.n_head,
-            "scales": list(SCALES),
-            "losses": self._rows.numpy().astype("<f4").tobytes(),
+            "scale": {"label": "Scores times", "values": list(SCALES)},
+            "first_key": {"label": "First key visible"},
         }
+
+    def prepare(self, changes, labels):
+        """What each single change costs."""
+        _, losses = changes
+        return {"losses": as_bytes(losses)}  # (change, token)
+
+    def compute(self):
+        """The losses with the changes that are chosen."""
+        return {"losses": self.losses()}, {}
 
     @traitlets.validate("heads")
     def _expect_heads(self, proposal):
         removed = expect_heads(self._model, proposal.value)  # for each layer
         return [[layer, head] for layer, heads in enumerate(removed) for head in heads]
 
-    @traitlets.validate("scale")
-    def _expect_scale(self, proposal):
-        expect(proposal.value in SCALES, "scale", f"one of {list(SCALES)}", proposal.value)
-        return proposal.value
+    @property
+    def _losses(self):
+        return self._reading[1]  # (change, token)
 
     def losses(self):
         """The loss of each token but the first with the changes that are chosen, (T - 1,), in nats."""
         places = self._places()
         if len(places) < 2:
-            return self._rows[places[0] if places else 0]
+            return self._losses[places[0] if places else 0]
         expect(not self.measured["error"], "explorer", "changes that could be measured", self.measured["error"])
         return torch.tensor(self.measured["losses"])
 
     def _places(self):
         """The rows of the single changes that are chosen, as `single_changes` orders them."""
-        n_heads = self._model.config.n_head
+        n_heads = self._sizes[1]
         places = [1 + layer * n_heads + head for layer, head in self.heads]
         if self.scale != 1:
             places.append(SCALES.index(self.scale) - len(SCALES) - 1)
@@ -91,14 +92,14 @@ class InterventionExplorer(PageExplorer):
             losses, error = [], ""
             try:
                 change = change_of_scores(self.scale, self.first_key)
-                losses = loss_without_heads(self._model, self._ids, self.heads, change=change).tolist()
+                losses = loss_without_heads(self._model, self._reading[0], self.heads, change=change).tolist()
             except Exception as trouble:
                 error = one_line(trouble)
             self.measured = {"choice": choice, "losses": losses, "error": error}
 
     def lines(self):
         """What is changed and what it costs, in words."""
-        places, own, labels = self._places(), self._rows[0], self.shown["tokens"]
+        places, own, labels = self._places(), self._losses[0], self._labels
         if not places:
             return ["Nothing is changed.", f"Mean loss {own.mean():.3f} nats a token."]
         cost = self.losses() - own
@@ -111,7 +112,7 @@ class InterventionExplorer(PageExplorer):
             f"(“{labels[high + 1]}”).",
         ]
         if len(places) > 1:
-            single = (self._rows[places] - own).mean(-1).sum()
+            single = (self._losses[places] - own).mean(-1).sum()
             lines.append(f"The single changes add up to {signed(single)}.")
         return lines
 
@@ -126,26 +127,22 @@ class InterventionExplorer(PageExplorer):
             parts.append("without the first key")
         return "; ".join(parts)
 
-    @in_house_style
-    def still(self):
-        """The grid and the text as they stand as a picture, for a page that runs nothing, with the summary."""
-        n_layers, n_heads = self.shown["n_layers"], self.shown["n_heads"]
-        own = self._rows[0]
-        each = (self._rows[1 : 1 + n_layers * n_heads] - own).mean(-1).unflatten(0, (n_layers, n_heads))
-        rows = 1 + sum(map(len, self.shown["tokens"])) // 80  # lines of text, about
+    def draw(self, figure, numbers, facts):
+        """The grid and the text as they stand."""
+        n_layers, n_heads = self._sizes
+        own = self._losses[0]
+        each = (self._losses[1 : 1 + n_layers * n_heads] - own).mean(-1).unflatten(0, (n_layers, n_heads))
+        rows = 1 + sum(map(len, self._labels)) // 80  # lines of text, about
         height = 1.4 + 0.4 * n_layers, 1.4 + 0.36 * rows  # inches
-        figure = HouseFigure(figsize=(11, sum(height)), layout="constrained")
+        figure.set_size_inches(11, sum(height))
         above, below = figure.subplots(2, 1, height_ratios=height)
         plot_head_grid(each, above, "cost of its removal (nats)", meaning="score").set_title("each head by itself")
         for layer, head in self.heads:
             above.add_patch(Rectangle((head - 0.47, layer - 0.47), 0.94, 0.94, fill=False, lw=2.5))
-        cost = self.losses() - own
+        cost = numbers["losses"] - own
         limit = max(cost.abs().max().item(), LEAST_SCALE)
         below.set_title("each token, all changes together" if len(self._places()) > 1 else "each token")
-        plot_tokens(self.shown["tokens"][1:], cost, below, label="change (nats)", limit=limit)
-        png = BytesIO()
-        figure.savefig(png)
-        return still(png.getvalue(), self._name, self.lines())
+        plot_tokens(self._labels[1:], cost, below, label="change (nats)", limit=limit)
 
 
 def single_changes(model, input_ids):

@@ -1,9 +1,9 @@
 """Lesson 7's explorer: the density of the scores and one statistic of every head, layer by layer."""
 
-import ipywidgets as widgets
 import numpy as np
 
-from headlab.explorers.drawn import Explorer, place_controls
+from headlab._expect import expect
+from headlab.explorers.shared import MAX_TOKENS, PageExplorer, Setting, as_bytes, page_side, slider
 from headlab.masking import causal_mask
 from headlab.plots import COLOURS, MAPS
 from headlab.profiles import laminar_profile, layer_densities
@@ -19,72 +19,87 @@ STATISTICS = {
 }
 
 
-class ProfileExplorer(Explorer):
+class ProfileExplorer(PageExplorer):
     """Lesson 7: the density of the scores and one statistic of every head, layer by layer.
 
-    model, tokenizer: as load_model gives them; text: what to show first, from 3 to MAX_TOKENS tokens.
+    model, tokenizer: as load_model gives them; text: what to show first, from 3 to MAX_TOKENS tokens. Each setting can
+    be read and set from Python too: first and last, the layers that are shown, head, and statistic, a field of Profile.
     Introduced in lesson 7.
     """
 
+    _esm, _css = page_side("profile")
     title = "Profile explorer"
+    words = (
+        "Layers {first} to {last}: {meaning}.",
+        "Median of the heads: lowest {low:.2f} in layer {lowest}, highest {high:.2f} in layer {highest}.",
+        "Head {head}: {at_first:.2f} in layer {first}, {at_last:.2f} in layer {last}.",
+    )
+    first, last, head, statistic = Setting(0), Setting(None), Setting(0), Setting("median")
 
-    def __init__(self, model, tokenizer, text, head=0):
-        last = model.config.n_layer - 1
-        super().__init__(
-            model,
-            tokenizer,
-            text,
-            layers=widgets.IntRangeSlider(value=(0, last), min=0, max=last, description="Layers"),
-            head=place_controls(model, 0, head)["head"],
-            statistic=widgets.Dropdown(options=list(STATISTICS), value="median", description="Statistic"),
-        )
+    def __init__(self, model, tokenizer, text, **settings):
+        super().__init__(model, tokenizer, text, **{"last": model.config.n_layer - 1} | settings)
 
-    def draw(self, capture, labels):
-        """The densities as a heatmap and the statistic as points, a layer a row in both."""
+    def make_controls(self, n_layers, n_heads):
+        """The first and the last layer, the head, and the statistic."""
+        return {
+            "first": slider("First layer", 0, n_layers - 1),
+            "last": slider("Last layer", 0, n_layers - 1),
+            "head": slider("Head", 0, n_heads - 1),
+            "statistic": {"label": "Statistic", "options": list(STATISTICS)},
+        }
+
+    def prepare(self, capture, labels):
+        """The densities of the layers and the seven statistics of the heads."""
+        expect(len(labels) >= 3, "text", f"3 to {MAX_TOKENS} tokens", f"{len(labels)} tokens")
         visible = causal_mask(len(labels))
-        self.profile = laminar_profile(capture)
+        profile = laminar_profile(capture)
         grid, densities = layer_densities([capture.scores(layer)[:, visible] for layer in capture.layers])
-        left, right = self.axes = self.figure.subplots(1, 2, sharey=True)
-        step = grid[1] - grid[0]
-        n_layers, n_heads = self.profile.median.shape
-        extent = (grid[0] - step / 2, grid[-1] + step / 2, n_layers - 0.5, -0.5)
-        self.densities = left.imshow(
-            densities, extent=extent, aspect="auto", cmap=MAPS["amount"], interpolation="nearest"
-        )
-        left.axvline(0, color="0.45", ls="--", lw=1)
-        left.set(xlabel="raw score q·k", ylabel="layer", title="colour: density per unit of q·k")
-        self.figure.colorbar(self.densities, ax=left)  # a label would be taken for that of the right panel
-        right.set_ylabel("layer")
-        right.tick_params(labelleft=True)
-        rows = np.repeat(np.arange(n_layers), n_heads)
-        self.points = right.scatter(np.zeros(rows.size), rows, s=14, color="0.6", label="each head")
-        self.middle = right.plot(np.zeros(n_layers), range(n_layers), color="black", label="median of the heads")[0]
-        track = {"color": COLOURS["loaded model"], "ms": 5, "lw": 1, "label": "chosen head"}
-        self.track = right.plot(np.zeros(n_layers), range(n_layers), "o-", **track)[0]
-        self.figure.legend(loc="outside lower center", ncols=3)
-        return [self.densities, *left.lines, left.yaxis, right]
+        return {
+            "densities": as_bytes(densities),  # (layer, grid)
+            "ends": [grid[0], grid[-1]],
+            "profile": as_bytes(profile, "<f8"),  # (statistic, layer, head)
+            "meanings": STATISTICS,
+        }
 
-    def show(self, capture, labels, layers, head, statistic):
-        """The callback: one statistic of laminar_profile, for the layers that are chosen."""
-        values = getattr(self.profile, statistic)  # (layer, head)
+    def compute(self):
+        """One statistic of laminar_profile, for the layers that are chosen."""
+        values = getattr(laminar_profile(self._reading), self.statistic)  # (layer, head)
         middle = np.median(values, axis=1)
 
-        first, last = layers
+        first, last = sorted((self.first, self.last))
         chosen = slice(first, last + 1)
-        self.points.set_offsets(np.column_stack([values.ravel(), np.repeat(np.arange(len(values)), values.shape[1])]))
-        self.middle.set_xdata(middle)
-        self.track.set_xdata(values[:, head])
-        low, high = values[chosen].min(), values[chosen].max()
-        room = 0.05 * (high - low) or 1.0
-        left, right = self.axes
-        right.set(
-            xlim=(low - room, high + room), xlabel=STATISTICS[statistic], title=f"{statistic}, head {head} in colour"
-        )
-        right.set(ylim=(last + 0.5, first - 0.5), yticks=range(first, last + 1))
         lowest, highest = first + middle[chosen].argmin(), first + middle[chosen].argmax()
-        return [
-            f"Layers {first} to {last}: {STATISTICS[statistic]}.",
-            f"Median of the heads: lowest {middle[lowest]:.2f} in layer {lowest}, "
-            f"highest {middle[highest]:.2f} in layer {highest}.",
-            f"Head {head}: {values[first, head]:.2f} in layer {first}, {values[last, head]:.2f} in layer {last}.",
-        ]
+        facts = {
+            **{"first": first, "last": last, "head": self.head, "meaning": STATISTICS[self.statistic]},
+            **{"low": middle[lowest], "lowest": int(lowest), "high": middle[highest], "highest": int(highest)},
+            **{"at_first": values[first, self.head], "at_last": values[last, self.head]},
+        }
+        return {"values": values, "middle": middle}, facts
+
+    def draw(self, figure, numbers, facts):
+        """The densities as a heatmap and the statistic as points, a layer a row in both."""
+        left, right = figure.subplots(1, 2, sharey=True)
+        densities = np.frombuffer(self.shown["densities"], "<f4").reshape(self._sizes[0], -1)
+        low, high = self.shown["ends"]
+        step = (high - low) / (densities.shape[1] - 1)
+        extent = (low - step / 2, high + step / 2, self._sizes[0] - 0.5, -0.5)
+        image = left.imshow(densities, extent=extent, aspect="auto", cmap=MAPS["amount"], interpolation="nearest")
+        figure.colorbar(image, ax=left)
+        left.axvline(0, color="0.45", ls="--", lw=1)
+        left.set(xlabel="raw score q·k", ylabel="layer", title="colour: density per unit of q·k")
+        values, layers = numbers["values"], np.arange(self._sizes[0])
+        right.scatter(values.ravel(), np.repeat(layers, values.shape[1]), s=14, color="0.6", label="each head")
+        right.plot(numbers["middle"], layers, color="black", label="median of the heads")
+        right.plot(values[:, self.head], layers, "o-", color=COLOURS["loaded model"], ms=5, lw=1, label="chosen head")
+        right.set(xlabel=facts["meaning"], title=f"{self.statistic}, head {self.head} in colour")
+        first, last = facts["first"], facts["last"]
+        right.set(xlim=room_around(values[first : last + 1]), ylim=(last + 0.5, first - 0.5))
+        right.set_yticks(range(first, last + 1))
+        figure.legend(loc="outside lower center", ncols=3)
+
+
+def room_around(values):
+    """The ends of an axis on which these values do not touch the frame."""
+    low, high = values.min(), values.max()
+    room = 0.05 * (high - low) or 1.0
+    return low - room, high + room

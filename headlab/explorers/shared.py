@@ -4,17 +4,19 @@ import base64
 import html
 import json
 from functools import lru_cache, wraps
+from io import BytesIO
 from pathlib import Path
 
 import anywidget
+import numpy as np
 import torch
 import traitlets
 from IPython.display import Image
 
-from headlab._expect import expect
+from headlab._expect import expect, expect_flag, expect_number, expect_whole
 from headlab.capture import capture_heads
 from headlab.models import model_name, token_strings
-from headlab.plots import MAPS, house_style
+from headlab.plots import COLOURS, MAPS, HouseFigure, house_style
 
 MAX_TOKENS = 64  # more could not be told apart in a picture
 PAGE = Path(__file__).parent / "page"
@@ -80,43 +82,119 @@ def fit_labels(*axes, most=26):
 
 
 def page_side(name):
-    """A file of the page's side, after the one with what all explorers in the browser share."""
-    return "".join((PAGE / part).read_text(encoding="utf-8") for part in (f"kit{Path(name).suffix}", name))
+    """(script, style) of one explorer: what all share and the module of this name, in one piece.
+
+    One piece, since a script that came from a blob or a data address can import no other file.
+    """
+    script = "".join((PAGE / f"{part}.js").read_text(encoding="utf-8") for part in ("arithmetic", "kit", "panel", name))
+    return script, (PAGE / "kit.css").read_text(encoding="utf-8")
+
+
+class Setting(traitlets.Any):
+    """What a control of the page can change, and Python too; a value that the control does not have is an error."""
+
+    def __init__(self, default_value):
+        """As traitlets.Any."""
+        super().__init__(default_value)
+        self.tag(sync=True)
+
+    def validate(self, explorer, value):
+        """The value as the page gets it, or one line on what is wrong with it."""
+        control, name = explorer.controls[self.name], self.name
+        if choices := control.get("options", control.get("values")):
+            expect(value in choices, name, f"one of {choices}", repr(value))
+            return value
+        if "min" not in control:
+            expect_flag(value, name)
+            return bool(value)
+        what = f"a {name}" if name in ("layer", "head") else "a number"
+        expected = f"{what} from {control['min']} to {control['max']}"
+        number = (expect_whole if isinstance(control["step"], int) else expect_number)(value, name, expected)
+        expect(control["min"] <= number <= control["max"], name, expected, value)
+        return number
+
+
+def slider(label, low, high, step=1):
+    """A control for a number from `low` to `high`; whole numbers where the step is one."""
+    return {"label": label, "min": low, "max": high, "step": step}
 
 
 class PageExplorer(anywidget.AnyWidget):
-    """An explorer that is drawn in the browser: what those of lessons 3 and 8 share.
+    """An explorer that is drawn in the browser, from numbers that are sent once for each text.
 
-    A subclass says in `prepare` what the page needs to know of a text and in `lines` what it shows in words; `kept`
-    names the traits, beside text and error, that a saved page starts from.
+    A subclass says in `make_controls` what the page can change, each a Setting of its own; in `prepare` what the page
+    needs to know of a text; in `compute` what it makes of that and the settings, as the page does; in `draw` how a
+    still picture of it looks; and in `words` the sentences of the summary, with the names of facts in them.
     """
 
     title = ""
-    maps = ("score",)  # of MAPS, whose colours the page gets
-    kept = ()
+    words = ()
+    kept = ()  # traits, beside the settings of the controls, that a saved page starts from
+    size = (9.2, 4.4)  # inches of the still picture
+    look = staticmethod(capture_heads)
     text = traitlets.Unicode().tag(sync=True)
     error = traitlets.Unicode().tag(sync=True)
     shown = traitlets.Dict().tag(sync=True)
     palettes = traitlets.Bytes().tag(sync=True)
+    colours = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, model, tokenizer, text, look=capture_heads, **choice):
-        self._name = model_name(model)
-        self._read = text_reader(model, tokenizer, look)
-        palettes = b"".join(MAPS[name](range(256), bytes=True).tobytes() for name in self.maps)
-        super().__init__(text=text, shown=self.prepare(text), palettes=palettes, **choice)
+    def __init__(self, model, tokenizer, text, **settings):
+        self._name, self._sizes = model_name(model), (model.config.n_layer, model.config.n_head)
+        self._read = text_reader(model, tokenizer, self.look)
+        self.controls = self.make_controls(*self._sizes)
+        palettes = b"".join(colours(range(256), bytes=True).tobytes() for colours in MAPS.values())
+        super().__init__(text=text, shown=self._shown(text), palettes=palettes, colours=dict(COLOURS), **settings)
         self.observe(self._follow_text, "text")
 
-    def prepare(self, text):
+    def make_controls(self, n_layers, n_heads):
+        """The controls by the name of their settings, in the order of the page."""
+        return {"layer": slider("Layer", 0, n_layers - 1), "head": slider("Head", 0, n_heads - 1)}
+
+    def prepare(self, reading, labels):
         """What the page needs to show this text, a dict."""
+        raise NotImplementedError
+
+    def compute(self):
+        """(numbers, facts) of the present setting: arrays as the page draws them, and what the summary tells."""
+        raise NotImplementedError
+
+    def draw(self, figure, numbers, facts):
+        """The present setting on an empty figure."""
         raise NotImplementedError
 
     def lines(self):
         """What is chosen and what it shows, in a few lines of words."""
-        raise NotImplementedError
+        _, facts = self.compute()
+        return [sentence.format(**facts) for sentence in self.words]
+
+    @in_house_style
+    def still(self):
+        """The picture as it stands, for a page that runs nothing, with its summary."""
+        figure = HouseFigure(figsize=self.size, layout="constrained")
+        self.draw(figure, *self.compute())
+        png = BytesIO()
+        figure.savefig(png)
+        return still(png.getvalue(), self._name, self.lines())
+
+    def _shown(self, text):
+        reading, labels = self._read(text)
+        shown = {
+            "make": type(self).__name__,
+            "title": self.title,
+            "model_name": self._name,
+            "sizes": self._sizes,
+            "text": text,
+            "tokens": labels,
+            "controls": self.controls,
+            "words": self.words,
+            **self.prepare(reading, labels),
+        }
+        self._reading, self._labels = reading, labels
+        return shown
 
     def _follow_text(self, change):
         try:
-            shown = self.prepare(self.text)
+            shown = self._shown(self.text)
         except Exception as error:
             self.error = one_line(error)
         else:
@@ -124,23 +202,23 @@ class PageExplorer(anywidget.AnyWidget):
                 self.shown, self.error = shown, ""
 
     def state_text(self):
-        """What a page without a kernel starts from, as JSON: the argument of the page side's `renderStill`."""
-        shown = {name: as_text(value) for name, value in self.shown.items()}
-        state = {name: getattr(self, name) for name in ("text", "error", *self.kept)}
-        return json.dumps(state | {"shown": shown, "palettes": as_text(self.palettes)})
+        """What the page needs to show the explorer as it stands, as JSON: with the script, all that a website needs."""
+        names = ("text", "error", "shown", "palettes", "colours", *self.controls, *self.kept)
+        # No text can end a script that holds it.
+        return json.dumps({name: as_text(getattr(self, name)) for name in names}).replace("<", "\\u003c")
 
     def to_html(self):
         """The explorer as it stands as a piece of HTML that needs no kernel, no network and no other file.
 
         Where scripts do not run, it shows its summary.
         """
-        still = "".join(f"<p>{html.escape(line)}</p>" for line in [self._description(), *self.lines()])
-        data = self.state_text().replace("<", "\\u003c")  # so that no text can end the script
+        summary = "".join(f"<p>{html.escape(line)}</p>" for line in [self._description(), *self.lines()])
+        script = base64.b64encode(str(self._esm).encode()).decode()
         return (
-            f"<style>{self._css}</style><div>{still}</div><script>{{"
+            f"<style>{self._css}</style><div>{summary}</div><script>{{"
             "const place = document.currentScript.previousElementSibling;"
-            f"const state = {data};"
-            f'import("data:text/javascript;base64,{as_text(str(self._esm).encode())}").then((explorer) => {{'
+            f"const state = {self.state_text()};"
+            f'import("data:text/javascript;base64,{script}").then((explorer) => {{'
             "place.replaceChildren(); explorer.renderStill(state, place); });"
             "}</script>"
         )
@@ -155,5 +233,17 @@ class PageExplorer(anywidget.AnyWidget):
 
 
 def as_text(value):
-    """Bytes in base64; anything else as it is."""
-    return base64.b64encode(value).decode() if isinstance(value, bytes) else value
+    """What JSON can hold: bytes as {"base64": text}, in dicts too, and anything else as it is."""
+    if isinstance(value, dict):
+        return {name: as_text(each) for name, each in value.items()}
+    return {"base64": base64.b64encode(value).decode()} if isinstance(value, bytes) else value
+
+
+def as_bytes(values, dtype="<f4"):
+    """A tensor or an array as the page gets it."""
+    return np.ascontiguousarray(np.asarray(values), dtype).tobytes()
+
+
+def all_scores(capture):
+    """The raw scores of every head, (layer, head, query, key)."""
+    return torch.stack([capture.scores(layer) for layer in capture.layers])

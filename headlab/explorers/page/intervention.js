@@ -4,15 +4,11 @@
 const LEAST_SCALE = 0.01; // nats: a smaller change than that gets no strong colour
 const NAMED = 3; // heads that the summary names
 
-const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
 const name = ([layer, head]) => `L${layer}H${head}`;
 const isSame = (one, other) => JSON.stringify(one) === JSON.stringify(other);
 
 /** A change in nats with its sign. */
-function signed(value, digits = 3) {
-  const size = Math.abs(value).toFixed(digits);
-  return (value < 0 && Number(size) !== 0 ? "−" : "+") + size;
-}
+const change = (value, digits = 3) => (Number(value.toFixed(digits)) < 0 ? "" : "+") + signed(value, digits);
 
 /** How sure the model was, in words. */
 function chance(loss) {
@@ -33,88 +29,33 @@ function walk(buttons, columns) {
   });
 }
 
-class Explorer {
-  constructor(model, root, live) {
-    this.model = model;
-    this.live = live;
-    this.palette = bytes(model.get("palettes"));
-    this.build(root);
-    this.listen();
-    this.fill();
-    this.load();
+class InterventionExplorer extends PageExplorer {
+  get settings() {
+    return ["heads", ...super.settings];
   }
 
-  build(root) {
-    this.heading = element("p", { class: "heading" });
-    this.text = element("input", { type: "text", ...KEYS, spellcheck: "false" });
-    this.error = element("p", { class: "error", role: "alert" });
+  /** No panels, but buttons: one for each head, one for each token. */
+  makePanels() {
     this.grid = element("div", { class: "grid", role: "group", "aria-label": "Heads to remove, layers by heads" });
-    this.slider = element("input", { type: "range", min: 0, step: 1, ...KEYS });
-    this.times = element("output");
-    this.firstKey = element("input", { type: "checkbox", ...KEYS });
     this.reset = element("button", { type: "button" }, "Undo all changes");
-    this.head = element("p", { "aria-live": "polite" });
-    this.tokens = element("div", { class: "tokens", role: "group", "aria-label": "Tokens, coloured by change of loss" });
+    this.head = element("p", { class: "head" });
+    this.tokenRow = element("div", { class: "tokens", role: "group", "aria-label": "Tokens, coloured by change of loss" });
     this.ends = [element("span"), element("span")];
-    this.token = element("p", { class: "token", "aria-live": "polite" });
-    this.source = element("p", { class: "source", "aria-live": "polite" });
-    this.summary = element("div", { class: "summary", "aria-live": "polite" });
+    this.source = element("p", { class: "source" });
     const colours = [0, 0.25, 0.5, 0.75, 1].map((part) => this.colour(2 * part - 1, 1)).join(", ");
-    const bar = element("i", { style: `background: linear-gradient(to right, ${colours})` });
-    this.root = element(
-      "div",
-      { class: "headlab-page headlab-losses" },
-      this.heading,
-      this.live ? element("label", {}, "Text ", this.text) : "",
-      this.live ? this.error : "",
-      element(
-        "div",
-        { class: "choice" },
-        this.grid,
-        element(
-          "div",
-          { class: "controls" },
-          element("label", {}, "Scores times ", this.slider, this.times),
-          element("label", {}, this.firstKey, "First key visible"),
-          this.reset,
-          this.head,
-        ),
-      ),
-      this.summary,
+    const bar = element("i");
+    bar.style.background = `linear-gradient(to right, ${colours})`;
+    this.root.classList.add("headlab-losses");
+    this.pictures.append(
+      this.grid,
+      element("div", { class: "beside" }, this.reset, this.head),
       this.source,
-      this.tokens,
+      this.tokenRow,
       element("div", { class: "scale" }, this.ends[0], bar, this.ends[1]),
-      this.token,
     );
-    root.append(this.root);
-  }
-
-  listen() {
-    const on = (target, event, action) => target.addEventListener(event, action);
-    on(this.text, "change", () => this.set({ text: this.text.value }));
-    on(this.text, "keydown", (event) => event.key === "Enter" && this.set({ text: this.text.value }));
-    on(this.slider, "input", () => this.set({ scale: this.model.get("shown").scales[this.slider.value] }));
-    on(this.firstKey, "input", () => this.set({ first_key: this.firstKey.checked }));
-    on(this.reset, "click", () => this.set({ heads: [], scale: 1, first_key: true }));
-    const draw = () => this.draw();
-    const choices = ["heads", "scale", "first_key", "measured"].map((trait) => [`change:${trait}`, draw]);
-    this.handlers = Object.fromEntries([
-      ...choices,
-      ["change:shown", () => this.load()],
-      ["change:error", draw],
-      ["change:text", () => this.fill()],
-    ]);
-    for (const [event, action] of Object.entries(this.handlers)) this.model.on(event, action);
-  }
-
-  /** Called when the page drops the explorer. */
-  remove() {
-    for (const [event, action] of Object.entries(this.handlers)) this.model.off(event, action);
-  }
-
-  set(values) {
-    for (const [trait, value] of Object.entries(values)) this.model.set(trait, value);
-    this.model.save_changes();
+    this.reset.addEventListener("click", () => this.set({ heads: [], scale: 1, first_key: true }));
+    this.model.on("change:measured", (this.handlers["change:measured"] = () => this.changed()));
+    return [];
   }
 
   /** Take a head away, or put it back. */
@@ -124,21 +65,17 @@ class Explorer {
     this.set({ heads: heads.sort((a, b) => a[0] - b[0] || a[1] - b[1]) });
   }
 
-  /** The text box; left alone when an answer comes, since the reader may be typing the next text by then. */
-  fill() {
-    this.text.value = this.model.get("text");
-  }
-
   /** The losses (T - 1) of one row of what Python sent. */
   row(place) {
-    const n = this.nLosses;
+    const n = this.tokens.length - 1;
     return this.rows.subarray(place * n, (place + 1) * n);
   }
 
   /** The colour of a change, as far as `limit` to both sides of no change. */
   colour(change, limit) {
     const place = Math.max(0, Math.min(255, Math.floor(128 * (change / limit + 1))));
-    return `rgb(${this.palette.subarray(4 * place, 4 * place + 3).join(" ")})`;
+    const [r, g, b] = new Uint8Array(this.palettes.score.slice(place, place + 1).buffer);
+    return `rgb(${r} ${g} ${b})`;
   }
 
   /** Colour a button by a change, with ink that can be read on it. */
@@ -150,17 +87,14 @@ class Explorer {
 
   /** A text has come: its tokens, and the losses under each single change. */
   load() {
-    const { model_name, tokens, n_layers, n_heads, scales, losses } = this.model.get("shown");
-    [this.labels, this.nHeads, this.nLosses] = [tokens, n_heads, tokens.length - 1];
-    this.rows = new Float32Array(bytes(losses).buffer);
+    const [nLayers, nHeads] = this.model.get("shown").sizes;
+    this.rows = this.array("losses", Float32Array);
     this.own = this.row(0);
-    this.heading.textContent = `Model: ${model_name}, ${n_layers} layers of ${n_heads} heads. ${tokens.length} tokens.`;
-    this.slider.max = scales.length - 1;
-    this.places = Array.from({ length: n_layers * n_heads }, (_, i) => [Math.floor(i / n_heads), i % n_heads]);
+    this.places = Array.from({ length: nLayers * nHeads }, (_, i) => [Math.floor(i / nHeads), i % nHeads]);
     this.costs = this.places.map((_, i) => mean(this.row(1 + i)) - mean(this.own));
-    this.buildGrid(n_layers, n_heads);
+    this.buildGrid(nLayers, nHeads);
     this.buildTokens();
-    this.draw();
+    this.mark = 1;
   }
 
   buildGrid(nLayers, nHeads) {
@@ -169,7 +103,7 @@ class Explorer {
       const button = element("button", { type: "button", ...KEYS });
       this.paint(button, this.costs[i], limit);
       button.addEventListener("click", () => this.toggle(place));
-      const tell = () => { this.head.textContent = `${name(place)} by itself: ${signed(this.costs[i])} nats a token.`; };
+      const tell = () => { this.head.textContent = `${name(place)} by itself: ${change(this.costs[i])} nats a token.`; };
       for (const event of ["focus", "pointerenter"]) button.addEventListener(event, tell);
       return button;
     });
@@ -184,21 +118,21 @@ class Explorer {
   }
 
   buildTokens() {
-    this.words = this.labels.map((label, place) => {
+    this.words = this.tokens.map((label, place) => {
       const button = element("button", { type: "button", ...KEYS }, label);
-      for (const event of ["focus", "pointerenter", "click"]) button.addEventListener(event, () => this.tell(place));
+      for (const event of ["focus", "pointerenter", "click"]) button.addEventListener(event, () => this.setMark(place));
       return button;
     });
-    this.tokens.replaceChildren(...this.words);
+    this.tokenRow.replaceChildren(...this.words);
     walk(this.words, this.words.length);
-    this.place = 1;
   }
 
   /** The rows of the single changes that are chosen, as Python orders them. */
   chosen() {
-    const { scales } = this.model.get("shown");
+    const { sizes, controls } = this.model.get("shown");
+    const scales = controls.scale.values;
     const after = 1 + this.places.length;
-    const rows = this.model.get("heads").map(([layer, head]) => 1 + layer * this.nHeads + head);
+    const rows = this.model.get("heads").map(([layer, head]) => 1 + layer * sizes[1] + head);
     if (this.model.get("scale") !== 1) rows.push(after + scales.indexOf(this.model.get("scale")));
     return this.model.get("first_key") ? rows : [...rows, after + scales.length];
   }
@@ -216,49 +150,24 @@ class Explorer {
     return { losses: sum, measured: false, source, error: answered ? error : "" };
   }
 
-  /** Show what is chosen. */
-  draw() {
-    const [heads, scale] = [this.model.get("heads"), this.model.get("scale")];
-    const rows = this.chosen();
-    const { losses, measured, source, error } = this.together(rows);
-    this.losses = losses;
-    this.heads.forEach((button, i) => {
-      const pressed = heads.some((head) => isSame(head, this.places[i]));
-      button.setAttribute("aria-pressed", pressed);
-      button.setAttribute("aria-label", `${name(this.places[i])}, ${signed(this.costs[i])} nats`);
-      button.textContent = pressed ? "×" : "";
-    });
-    this.slider.value = this.model.get("shown").scales.indexOf(scale);
-    this.slider.setAttribute("aria-valuetext", `${scale}`);
-    this.times.textContent = `${scale}`;
-    this.firstKey.checked = this.model.get("first_key");
-    this.error.textContent = this.model.get("error") || error;
-    this.source.textContent = source;
-    this.summary.replaceChildren(...this.lines(rows, measured).map((line) => element("p", {}, line)));
-    const changes = Array.from(losses, (loss, t) => loss - this.own[t]);
-    const limit = Math.max(LEAST_SCALE, ...changes.map(Math.abs));
-    this.ends[0].textContent = `${signed(-limit, 2)} nats`;
-    this.ends[1].textContent = `${signed(limit, 2)} nats`;
-    this.words.forEach((button, place) => this.paint(button, place ? changes[place - 1] : 0, limit));
-    this.tell(this.place);
-  }
-
   /** What is changed and what it costs, in words; as Python's `lines`. */
-  lines(rows, measured) {
+  lines() {
+    const [rows, measured] = [this.chosenRows, this.measured];
     const own = mean(this.own);
     if (!rows.length) return ["Nothing is changed.", `Mean loss ${own.toFixed(3)} nats a token.`];
-    const changes = Array.from(this.losses, (loss, t) => loss - this.own[t]);
+    const { losses } = this.numbers;
+    const changes = Array.from(losses, (loss, t) => loss - this.own[t]);
     const [low, high] = [Math.min, Math.max].map((end) => changes.indexOf(end(...changes)));
-    const tell = (t) => `${signed(changes[t])} (“${this.labels[t + 1]}”)`;
+    const tell = (t) => `${change(changes[t])} (“${this.tokens[t + 1]}”)`;
     const lines = [
       `Changed: ${this.choiceInWords()}.`,
-      `Mean loss ${own.toFixed(3)} nats a token as it is, ${measured ? "" : "an estimated "}${mean(this.losses).toFixed(3)} with the change ` +
-        `(${signed(mean(changes))}).`,
+      `Mean loss ${own.toFixed(3)} nats a token as it is, ${measured ? "" : "an estimated "}${mean(losses).toFixed(3)} with the change ` +
+        `(${change(mean(changes))}).`,
       `A token's loss changes by ${tell(low)} to ${tell(high)}.`,
     ];
     if (rows.length > 1) {
       const single = rows.reduce((sum, row) => sum + mean(this.row(row)) - own, 0);
-      lines.push(`The single changes add up to ${signed(single)}.`);
+      lines.push(`The single changes add up to ${change(single)}.`);
     }
     return lines;
   }
@@ -272,25 +181,42 @@ class Explorer {
     return parts.join("; ");
   }
 
-  /** Say what one token costs. */
-  tell(place) {
-    this.place = place;
-    const label = `Token ${place}, “${this.labels[place]}”`;
-    const [before, after] = [this.own[place - 1], this.losses[place - 1]];
-    this.token.textContent = place
-      ? `${label}: ${before.toFixed(3)} nats as it is, ${after.toFixed(3)} now (${signed(after - before)}). ` +
+  compute() {
+    this.chosenRows = this.chosen();
+    const { losses, measured, source, error } = this.together(this.chosenRows);
+    this.measured = measured;
+    this.source.textContent = source;
+    if (error) throw new Error(error);
+    this.numbers = { losses };
+  }
+
+  show() {
+    const { losses } = this.numbers;
+    const heads = this.model.get("heads");
+    this.heads.forEach((button, i) => {
+      const pressed = heads.some((head) => isSame(head, this.places[i]));
+      button.setAttribute("aria-pressed", pressed);
+      button.setAttribute("aria-label", `${name(this.places[i])}, ${change(this.costs[i])} nats`);
+      button.textContent = pressed ? "×" : "";
+    });
+    const changes = Array.from(losses, (loss, t) => loss - this.own[t]);
+    const limit = Math.max(LEAST_SCALE, ...changes.map(Math.abs));
+    this.ends[0].textContent = `${change(-limit, 2)} nats`;
+    this.ends[1].textContent = `${change(limit, 2)} nats`;
+    this.words.forEach((button, place) => this.paint(button, place ? changes[place - 1] : 0, limit));
+  }
+
+  /** What one token costs. */
+  tell() {
+    const label = `Token ${this.mark}, “${this.tokens[this.mark]}”`;
+    const [before, after] = [this.own[this.mark - 1], this.numbers.losses[this.mark - 1]];
+    return this.mark
+      ? `${label}: ${before.toFixed(3)} nats as it is, ${after.toFixed(3)} now (${change(after - before)}). ` +
         `The model gave it ${chance(before)}, and now ${chance(after)}.`
       : `${label}: nothing stands before it, so it has no loss.`;
   }
 }
 
-function render({ model, el }) {
-  const explorer = new Explorer(model, el, true);
-  return () => explorer.remove();
-}
-
-export function renderStill(state, el) {
-  new Explorer(stillModel(state, "losses"), el, false);
-}
-
+const { render, renderStill } = entry(InterventionExplorer);
+export { renderStill };
 export default { render };
