@@ -138,8 +138,9 @@ def test_all_explorers_follow_the_keyboard_a_text_and_their_kernel(lab, mini):
         with steady(cell):
             for control in explorer.locator(".controls :is(input, select)").all():
                 move(control)
+        own = told(notebook, short)
         found = shown(explorer)
-        assert_alike(found, told(notebook, short))
+        assert_alike(found, own)
         assert notebook.run_last(f"{short}.{list(found[0])[-1]} = {list(found[0].values())[-1]!r}") == ""
         box = explorer.get_by_label("Text", exact=True)
         with steady(cell):
@@ -160,7 +161,8 @@ def test_all_explorers_follow_the_keyboard_a_text_and_their_kernel(lab, mini):
             arg=[explorer.element_handle(), int(notebook.run_last(f"print(len({short}.shown['tokens']))"))],
             timeout=20_000,
         )
-        assert_alike(shown(explorer), told(notebook, short))
+        own = told(notebook, short)
+        assert_alike(shown(explorer), own)
         cell.screenshot(path=SCREENSHOTS / f"{short}_jupyterlab.png")
     assert notebook.run_last("maskexplorer.layer, maskexplorer.head = 3, 5") == ""
     wait_for(notebook.cell("maskexplorer = ").locator(".summary"), "L3H5")

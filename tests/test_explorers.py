@@ -460,7 +460,7 @@ def test_standing_still_it_prints_its_summary_and_gives_it_as_alternative_text(m
     lines = ["Model: mini.", *explorer.lines()]
     assert capsys.readouterr().out.splitlines() == lines
     assert picture.alt == " ".join(lines)
-    assert plt.imread(BytesIO(picture.data)).std() > 0.1 and len(picture.data) < 120_000
+    assert plt.imread(BytesIO(picture.data)).std() > 0.1 and len(picture.data) < 200_000
     assert plt.get_fignums() == []
     name, value = ("heads", [(0, 5)]) if make is InterventionExplorer else ("head", 6)
     setattr(explorer, name, value)
