@@ -246,7 +246,7 @@ def stills(mini, names=None):
             said, explorer = io.StringIO(), made(*mini, OTHER)
             with contextlib.redirect_stdout(said):
                 still = explorer.still()
-            page = "" if isinstance(explorer, Explorer) else explorer.to_html()
+            page = explorer.to_html()
             found[name] = plt.imread(io.BytesIO(still.data)), said.getvalue() + page
     return found
 
