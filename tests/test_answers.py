@@ -144,10 +144,8 @@ def alike(a, b):
 
 
 @pytest.mark.parametrize("style", STYLES)
-@pytest.mark.parametrize("number", EXERCISES)
+@pytest.mark.parametrize("number", [n for n, e in EXERCISES.items() if is_number(e.answer(*e.cases[0]))])
 def test_a_right_answer_passes_in_every_kind_of_number(number, style):
-    if not is_number(EXERCISES[number].answer(*EXERCISES[number].cases[0])):
-        pytest.skip("its answer is no number")
     verdict = check(number, bent(number, STYLES[style]))
     assert verdict.status == "passed", verdict.message
 
