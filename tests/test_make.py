@@ -488,7 +488,7 @@ def test_a_second_make_waits_for_the_first(project):
         second = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert second.stdout.readline() == "Another make prepares .venv: waiting for it.\n"
         with pytest.raises(subprocess.TimeoutExpired):
-            second.wait(2)
+            second.wait(0.5)
     assert second.communicate(timeout=60)[0] == "" and second.returncode == 0
 
 
@@ -562,8 +562,8 @@ def test_readmes_commands_for_a_class_run_as_they_stand_without_a_network(tmp_pa
     with_network, on_each = offline_class.commands((ROOT / "README.md").read_text(encoding="utf-8"))
     assert with_network[0] == "make wheels" and on_each[-1] == "make lab WHEELS=wheels"
     assert all(f"without a network: {command}: done" in said for command in on_each)
-    (wheels / "torch-2.13.0-py3-none-any.whl").unlink()
-    assert offline_class.play(course, wheels) != 0, "a class without PyTorch went well"
+    (course / "Makefile").write_text("nbval lab:\n\tfalse\n")
+    assert offline_class.play(course, wheels) != 0, "a class in which a command failed went well"
 
 
 def test_readme_and_its_pages_name_only_what_there_is():
