@@ -52,7 +52,8 @@ def kde(samples, grid, bandwidth="scott", weights=None, bounds=EVERYWHERE):
     beyond, as (0, 1) for a pattern, what leaks over an edge is reflected back, and the density outside is 0.
     Returns float64 of the grid's shape, in 1 / unit of the samples. Takes len(samples) * len(grid) steps.
     Raises ValueError on infinite or missing values, on constant or too few samples where a rule needs a spread.
-    Introduced in lesson 6. Source: the report; Parzen 1962; Silverman 1986, sections 2.4 and 2.10.
+    Introduced in lesson 6. Source: the report; Rosenblatt 1956; Parzen 1962; Silverman 1986, section 2.4;
+    Schuster 1985 on reflection.
     """
     bounds = _checked_bounds(bounds)
     sample = _checked_sample(samples, weights, bounds)

@@ -169,6 +169,28 @@ MADE_UP = {
             2: HEAD | {"key_biases": torch.ones(4, 2, 8, 1), "agree": torch.full((4, 2), 0.7)},
         },
     },
+    "06_scatter_vs_kde": {
+        "reveal: seen['one head'] < 0.5": {
+            place: {"seen": dict(zip(("one head", "one layer", "all heads"), shares, strict=True))}
+            for place, shares in enumerate([(0.4, 0.1, 0.01), (0.9, 0.4, 0.01), (0.9, 0.6, 0.4), (0.9, 0.8, 0.6)])
+        },
+        "reveal: len(set(found)) > 1": {1: {"found": [2, 2, 2, 2]}},
+        "reveal: set(closest.values()) == {'sheather-jones'}": {
+            1: {"closest": {"independent": "cross-validation"}, "middle": {"independent": [2.4, 2.8, 1.1, 1.2]}},
+            2: {"closest": {"a": "scott", "b": "silverman"}, "middle": {"independent": [2.4, 2.8, 1.1, 1.2]}},
+        },
+        "says: at[0.5] < 2": {
+            0: HEAD | {"at": {0.5: 1, 1: 1, 2: 1}, "steady": 0.0},
+            1: HEAD | {"at": {0.5: 2, 1: 2, 2: 2}, "steady": 1.0},
+            2: HEAD | {"at": {0.5: 2, 1: 2, 2: 2}, "steady": 0.7},
+            3: HEAD | {"at": {0.5: 3, 1: 2, 2: 1}, "steady": 0.99},
+        },
+        "reveal: effective < 0.25": {
+            place: {"effective": effective, "sample": np.zeros(4000), "worth": {"rows": 900.0, "rows and keys": 400.0}}
+            for place, effective in enumerate([0.1, 0.5, 0.9])
+        },
+        "reveal: leak > 0.05": {1: {"leak": 0.01}, 2: {"leak": 0.0}},
+    },
     "08_heads_at_work": {
         "says: base < ignorant - 0.5": {
             0: {"model": MODEL, "ignorant": 10.8, "base": 3.5},

@@ -1,10 +1,11 @@
-"""Lesson 6: sums of Gaussians, how wide they should be, where they leak, and counts that add up."""
+"""Lesson 6: sums of Gaussians, how wide they should be, which hills to believe, where they leak, counts that add up."""
 
 import math
+from functools import cache
 
 import numpy as np
 
-from headlab.density import choose_bandwidth, cross_validation_scores, kde
+from headlab.density import choose_bandwidth, cross_validation_scores, fast_kde, kde, mode_tree, peaks
 from headlab.exercises.engine import Exercise
 
 ROOT = math.sqrt(2 * math.pi)
@@ -63,56 +64,6 @@ def _nearest_only(samples, grid, bandwidth):
 def _root_of_pi(samples, grid, bandwidth):
     """a 2 is missing below the root, so the area is 1.4: a Gaussian's height is 1 / (bandwidth * sqrt(2 pi))"""
     return math.sqrt(2) * kde(samples, grid, bandwidth)
-
-
-def _scott(samples):
-    return choose_bandwidth(samples, "scott")
-
-
-def _silverman(samples):
-    """this is Silverman's rule: Scott's has no factor (3/4)**(-1/5)"""
-    return choose_bandwidth(samples, "silverman")
-
-
-def _population(samples):
-    """the standard deviation divides by n: by n - 1 here (ddof=1), as scipy's"""
-    return np.std(samples) * len(samples) ** -0.2
-
-
-def _power_alone(samples):
-    """this is n**(-1/5) alone, which has no unit: multiply by the standard deviation of the samples"""
-    return len(samples) ** -0.2
-
-
-def _variance(samples):
-    """this has the variance in it: use its root, the standard deviation, which is in the unit of the samples"""
-    return np.var(samples, ddof=1) * len(samples) ** -0.2
-
-
-def _without_brackets(samples):
-    """n**-1/5 is (1/n)/5: put the exponent in brackets, n ** (-1 / 5)"""
-    return np.std(samples, ddof=1) * len(samples) ** -1 / 5
-
-
-def _growing(samples):
-    """more samples make this wider: the exponent is -1/5"""
-    return np.std(samples, ddof=1) * len(samples) ** 0.2
-
-
-def _standard_error(samples):
-    """this is the standard error, with n**(-1/2): the exponent is -1/5, so that enough samples lie under a Gaussian"""
-    return np.std(samples, ddof=1) * len(samples) ** -0.5
-
-
-def _normal_reference(samples):
-    """this is 1.06 times Scott's bandwidth, the normal reference rule: Scott's rule here has no factor"""
-    return 1.06 * _scott(samples)
-
-
-def _with_quartiles(samples):
-    """this is Silverman's robust rule, with 0.9 and quartiles: Scott's takes the standard deviation alone"""
-    width = np.subtract(*np.quantile(samples, [0.75, 0.25])) / 1.34
-    return 0.9 * min(np.std(samples, ddof=1), width) * len(samples) ** -0.2
 
 
 def _counts_case(n_bins, step, bandwidth):
@@ -304,7 +255,7 @@ def _others_over_n(samples, bandwidth):
     return square - 2 * (bumps.sum() - np.trace(bumps)) / n**2
 
 
-def _once(samples, bandwidth):
+def _counted_once(samples, bandwidth):
     """the mean density from the others counts twice: (f - g)**2 has the middle term -2 f g"""
     square, bumps, n = _parts(samples, bandwidth)
     return square - (bumps.sum() - np.trace(bumps)) / (n * (n - 1))
@@ -346,6 +297,386 @@ def _pairs_with_others_only(samples, bandwidth):
     return _score(samples, bandwidth) - square + others
 
 
+# 6.2: a bandwidth, and the range in which the density keeps its hills
+
+
+def _normal(x, mean, std):
+    return np.exp(-0.5 * ((x - mean) / std) ** 2) / (std * ROOT)
+
+
+# What the samples were drawn from: (share, mean, standard deviation) of each cluster.
+TRUTHS = (((0.85, -20, 8), (0.15, 15, 3)), ((1.0, -6, 4),), ((0.75, -18, 5), (0.25, 4, 1.5)))
+STEPS = 80  # from a quarter of a bandwidth to four times it
+EXCUSED = 2.0  # times the least possible squared error
+OFF = 0.15  # of an end of the range
+
+
+def _drawn_from(clusters, n):
+    random = np.random.default_rng([n, len(clusters)])
+    shares, means, stds = np.array(clusters).T
+    of = random.choice(len(clusters), n, p=shares)
+    return (random.normal(means[of], stds[of]),)
+
+
+def _squared_error(samples, clusters, bandwidth):
+    grid = np.linspace(-70, 40, 441)
+    truth = sum(share * _normal(grid, mean, std) for share, mean, std in clusters)
+    return np.trapezoid((kde(samples, grid, bandwidth) - truth) ** 2, grid)
+
+
+def _n_hills(samples, bandwidth):
+    return len(peaks(*fast_kde(samples, bandwidth=bandwidth)))
+
+
+def _ranged(samples, bandwidth, least=0.05):
+    """Lowest and highest bandwidth up to which the number of hills stays; least: what is no ripple."""
+    return _cached_range(np.asarray(samples).tobytes(), float(bandwidth), least)
+
+
+@cache
+def _cached_range(samples, bandwidth, least):
+    widths = bandwidth * np.geomspace(1 / 4, 4, STEPS + 1)
+    hills = [len(found) for found in mode_tree(np.frombuffer(samples), widths, least)]
+    changes = [place for place, number in enumerate(hills) if number != hills[STEPS // 2]]
+    low = max((place for place in changes if place < STEPS // 2), default=-1) + 1
+    high = min((place for place in changes if place > STEPS // 2), default=STEPS + 1) - 1
+    return widths[low], widths[high]
+
+
+def _defended(samples):
+    bandwidth = choose_bandwidth(samples, "sheather-jones")
+    return bandwidth, *_ranged(samples, bandwidth)
+
+
+def _defended_scott(samples):
+    """Scott's bandwidth is far too wide where scores form two clusters: their distance makes most of the spread"""
+    bandwidth = choose_bandwidth(samples)
+    return bandwidth, *_ranged(samples, bandwidth)
+
+
+def _defended_silverman(samples):
+    """this is Silverman's rule, which takes the scores for one Gaussian: too wide for two clusters"""
+    bandwidth = choose_bandwidth(samples, "silverman")
+    return bandwidth, *_ranged(samples, bandwidth)
+
+
+def _defended_fixed(samples):
+    """this is one bandwidth for every sample: let the sample decide"""
+    return 2.5, *_ranged(samples, 2.5)
+
+
+def _low_first(samples):
+    """the order is your bandwidth, then the lowest, then the highest of the range"""
+    bandwidth, low, high = _defended(samples)
+    return low, bandwidth, high
+
+
+def _high_before_low(samples):
+    """the highest comes before the lowest: return your bandwidth, the lowest, the highest"""
+    bandwidth, low, high = _defended(samples)
+    return bandwidth, high, low
+
+
+def _factors(samples):
+    """these are factors, not bandwidths: multiply the ends of the range by your bandwidth"""
+    bandwidth, low, high = _defended(samples)
+    return bandwidth, low / bandwidth, high / bandwidth
+
+
+def _no_range(samples):
+    """the range has no width: walk from your bandwidth, down and up, until the number of hills changes"""
+    return (choose_bandwidth(samples, "sheather-jones"),) * 3
+
+
+def _all_looked_at(samples):
+    """this is the whole range that was looked at: stop where the number of hills changes"""
+    bandwidth = choose_bandwidth(samples, "sheather-jones")
+    return bandwidth, bandwidth / 4, 4 * bandwidth
+
+
+def _with_ripples(samples):
+    """you count every ripple as a hill: `peaks` leaves out what rises by less than 5 % of the highest"""
+    bandwidth = choose_bandwidth(samples, "sheather-jones")
+    return bandwidth, *_ranged(samples, bandwidth, 1e-6)
+
+
+def _undefended(results, cases):
+    """What is wrong with (bandwidth, lowest, highest) for each sample, or None."""
+    for number, (result, (samples,), clusters) in enumerate(zip(results, cases, TRUTHS, strict=True), 1):
+        try:
+            bandwidth, low, high = (float(value) for value in result)
+        except (TypeError, ValueError):
+            return "return three numbers: your bandwidth, the lowest and the highest of the range"
+        if not 0 < low <= bandwidth <= high < math.inf:
+            return "the order is your bandwidth, then the lowest, then the highest of the range, all above 0"
+        tried = choose_bandwidth(samples, "sheather-jones") * np.geomspace(1 / 4, 4, 33)
+        errors = [_squared_error(samples, clusters, width) for width in tried]
+        ratio = _squared_error(samples, clusters, bandwidth) / min(errors)
+        if not ratio <= EXCUSED:
+            side = "wide" if bandwidth > tried[np.argmin(errors)] else "narrow"
+            return f"sample {number}: {bandwidth:.3g} is too {side}; its squared error is {ratio:.3g} times the least"
+        for name, end, right in zip(("lowest", "highest"), (low, high), _ranged(samples, bandwidth), strict=True):
+            if abs(math.log(end / right)) > math.log(1 + OFF):
+                hills = _n_hills(samples, bandwidth)
+                found = f"the density keeps its {hills} hill{'s' * (hills > 1)} to about {right:.2g}"
+                return f"sample {number}: around {bandwidth:.3g} {found}, but your {name} is {end:.3g}"
+    return None
+
+
+# 6.3: which hill is real
+
+
+def _head(kind, seed):
+    """Made-up scores (text, n) of a head."""
+    random, size = np.random.default_rng([seed, 6]), (10, 40)
+    second = random.random(size)
+    scores = {
+        "two hills": np.where(second < 0.3, random.normal(12, 3, size), random.normal(-15, 6, size)),
+        "sharp": np.where(second < 0.2, random.normal(4, 1, size), random.normal(-14, 6, size)),
+        "close": np.where(second < 0.5, random.normal(-2, 2, size), random.normal(-11, 2, size)),
+        "one": random.normal(-8, 5, size),
+        "skewed": random.exponential(6, size) - 10,
+    }[kind]
+    if kind == "close":  # and a few far away, which make the spread large
+        scores = np.where(random.random(size) < 0.06, random.uniform(-90, 90, size), scores)
+    return scores
+
+
+def _odd_text():
+    scores = np.random.default_rng([2, 6]).normal(-15, 4, (10, 40))
+    scores[3] += 25
+    return scores
+
+
+@cache
+def _cached_verdict(samples, factors, with_texts):
+    """Whether there are two hills at all these multiples of Sheather and Jones's bandwidth and in most resamples."""
+    samples = np.frombuffer(samples).reshape(10, 40)
+    bandwidth = choose_bandwidth(samples, "sheather-jones")
+    there = all(_n_hills(samples, factor * bandwidth) > 1 for factor in factors)
+    if not (there and with_texts):
+        return there
+    draws = np.random.default_rng(0).integers(10, size=(50, 10))
+    return bool(np.mean([_n_hills(samples[drawn], bandwidth) > 1 for drawn in draws]) > 0.9)
+
+
+def _real_hill(samples):
+    return _cached_verdict(samples.tobytes(), (1.0, 1.5), True)
+
+
+def _under_scott(samples):
+    """one look with Scott's bandwidth: it hides hills where few far scores widen it, and believes one odd text"""
+    return _n_hills(samples, "scott") > 1
+
+
+def _once(samples):
+    """one look at one bandwidth: ask for the hill at a wider one too, and in draws of other texts"""
+    return _cached_verdict(samples.tobytes(), (1.0,), False)
+
+
+def _under_cross_validation(samples):
+    """one look with cross-validation: now and then it sees many hills where there is one"""
+    return _n_hills(samples, "cross-validation") > 1
+
+
+def _too_narrow(samples):
+    """half of the Sheather-Jones bandwidth makes hills of single scores: look at wider ones"""
+    return _cached_verdict(samples.tobytes(), (0.5,), False)
+
+
+def _one_odd_text(samples):
+    """a hill that a single text makes passes: draw whole texts anew (single scores of all texts do not show it)"""
+    return _cached_verdict(samples.tobytes(), (1.0, 1.5), False)
+
+
+def _one_bandwidth(samples):
+    """texts are drawn anew, but at one bandwidth: ask for the hill at 1.5 times that too"""
+    return _cached_verdict(samples.tobytes(), (1.0,), True)
+
+
+def _too_wide(samples):
+    """four times the Sheather-Jones bandwidth hides hills that are real"""
+    return _cached_verdict(samples.tobytes(), (4.0,), True)
+
+
+def _always(samples):
+    """you believe every hill: some of these heads have one hill only"""
+    return True
+
+
+def _never(samples):
+    """you believe none: some of these heads have two hills at every sensible bandwidth and in every text"""
+    return False
+
+
+def _doubted(samples):
+    """the answers are exchanged: True is for a hill that you would publish"""
+    return not _real_hill(samples)
+
+
+# 6.6: the mean that misleads most
+
+
+def _heads_case(seed):
+    """Scores (head, n): one with two far hills, and others that are wide, skewed, far from zero or have close hills."""
+    random = np.random.default_rng([seed, 66])
+    kinds = [
+        np.repeat([-18.0, 4.0], 150) + random.normal(0, 5, 300),  # the answer
+        random.normal(-4, 90, 300),  # the widest
+        random.exponential(30, 300) - 14,  # mean and median differ
+        np.where(random.random(300) < 0.4, random.normal(-20, 3, 300), random.normal(-9, 3, 300)),
+        random.normal(40, 2, 300),  # far from zero
+        np.concatenate([random.normal(-6, 4, 298), [-600, 600]]),  # the longest range
+        np.repeat([-30.0, -18.0, -6.0, 6.0, 18.0], 60) + random.normal(0, 1.5, 300),  # the most hills
+        random.normal(-5, 1, 300),  # the highest peak
+    ]
+    return (np.stack([kinds[place] for place in random.permutation(len(kinds))]),)
+
+
+def _at(points, scores):
+    """The density of each head at its point, as a share of its highest."""
+    return np.array([kde(s, x, _solved(s)[0]) / _solved(s)[1] for s, x in zip(scores, points, strict=True)])
+
+
+def _solved(sample):
+    """Sheather and Jones's bandwidth of a sample, its highest density and its number of hills."""
+    return _cached_solution(sample.tobytes())
+
+
+@cache
+def _cached_solution(sample):
+    sample = np.frombuffer(sample)
+    bandwidth = choose_bandwidth(sample, "sheather-jones")
+    curve = fast_kde(sample, bandwidth=bandwidth)
+    return bandwidth, curve[1].max(), len(peaks(*curve))
+
+
+def _misleading(scores):
+    return int(_at(scores.mean(-1), scores).argmin())
+
+
+def _best_mean(scores):
+    """this head's mean describes it best: you want the lowest density at the mean, not the highest"""
+    return int(_at(scores.mean(-1), scores).argmax())
+
+
+def _widest(scores):
+    """a wide head has a low density everywhere: divide the density at the mean by the highest of the same head"""
+    return int(scores.std(-1).argmax())
+
+
+def _skewed(scores):
+    """here mean and median differ most, but scores are dense around both: compute the density at the mean"""
+    return int(np.abs(scores.mean(-1) - np.median(scores, -1)).argmax())
+
+
+def _from_one(scores):
+    """you count the heads from 1: the first is number 0"""
+    return 1 + _misleading(scores)
+
+
+def _at_zero(scores):
+    """this is the density at zero: compute it at each head's own mean"""
+    return int(_at(np.zeros(len(scores)), scores).argmin())
+
+
+def _most_hills(scores):
+    """this head has the most hills, but one of them lies at its mean"""
+    return int(np.argmax([_solved(sample)[2] for sample in scores]))
+
+
+def _highest_peak(scores):
+    """this is the head with the highest density: compare the density at the mean with the highest of the same head"""
+    return int(np.argmax([_solved(sample)[1] for sample in scores]))
+
+
+def _the_density(scores):
+    """these are the densities: return the number of the head where it is lowest"""
+    return _at(scores.mean(-1), scores)
+
+
+# 6.7: a ridgeline
+
+
+def made_up_heads():
+    """The scores of six made-up heads, {letter: (400,)}, for the ridgeline of exercise 6.7. Introduced in lesson 6."""
+    random = np.random.default_rng(67)
+    two = np.where(random.random(400) < 0.6, random.normal(-22, 3, 400), random.normal(8, 3, 400))
+    return {
+        "A": random.normal(-5, 14, 400),
+        "B": random.exponential(9, 400) - 18,
+        "C": two,
+        "D": random.normal(2, 1.2, 400),
+        "E": random.normal(14, 5, 400),
+        "F": random.normal(-12, 1.8, 400),
+    }
+
+
+def _reading():
+    return "EACF"
+
+
+def _highest_ridge():
+    """the highest ridge is the narrowest, not the one with the highest median: look how far right it lies"""
+    return "DACF"
+
+
+def _median_of_two():
+    """the second hill of C lies far to the right, but most of C's area lies left of zero, and so does its median"""
+    return "CACF"
+
+
+def _tail_as_median():
+    """B's tail reaches to the right, but little area lies in it: its median is below zero"""
+    return "BACF"
+
+
+def _gap_as_spread():
+    """C's hills lie apart, but look where the tails of the lowest, longest ridge end"""
+    return "ECCF"
+
+
+def _tail_as_spread():
+    """B has one long tail, but most of its area is close together: look for the lowest ridge"""
+    return "EBCF"
+
+
+def _high_as_wide():
+    """all ridges have the same area, so a high one is narrow: look for the lowest ridge"""
+    return "EDCF"
+
+
+def _ripples():
+    """A's top is uneven, but its ripples hardly rise above their valleys: look for two hills with a deep valley"""
+    return "EAAF"
+
+
+def _tail_as_hill():
+    """B falls off in a tail, without a valley: that is one hill"""
+    return "EABF"
+
+
+def _close_but_positive():
+    """D is narrow, but it lies right of the dashed line at zero"""
+    return "EACD"
+
+
+def _negative_but_wide():
+    """much of B is negative, but a tail crosses zero: look for a narrow ridge left of the dashed line"""
+    return "EACB"
+
+
+def _misread(results, cases):
+    """Which of the four letters is wrong, or None."""
+    given = results[0]
+    letters = "".join(given) if isinstance(given, tuple | list) and all(isinstance(x, str) for x in given) else given
+    if not isinstance(letters, str) or len(letters) != 4 or not set(letters.upper()) <= set("ABCDEF"):
+        return 'return four letters from A to F in one string, such as "ABCD"'
+    questions = ("the highest median", "the widest spread", "two clear hills", "negative and close together")
+    wrong = [q for q, x, right in zip(questions, letters.upper(), _reading(), strict=True) if x != right]
+    return f"look again for: {', '.join(wrong)}" if wrong else None
+
+
 EXERCISES = {
     "6.1": Exercise(
         answer=kde,
@@ -363,33 +694,43 @@ EXERCISES = {
         ),
     ),
     "6.2": Exercise(
-        answer=_scott,
-        cases=((_samples(2),), (_samples(7),), (40 * _samples(60),)),
+        answer=_defended,
+        cases=tuple(_drawn_from(clusters, 250) for clusters in TRUTHS),
         mistakes=(
-            _silverman,
-            _population,
-            _power_alone,
-            _without_brackets,
-            _variance,
-            _growing,
-            _standard_error,
-            _normal_reference,
-            _with_quartiles,
+            _defended_scott,
+            _defended_silverman,
+            _defended_fixed,
+            _low_first,
+            _high_before_low,
+            _factors,
+            _no_range,
+            _all_looked_at,
+            _with_ripples,
         ),
+        wrong=_undefended,
     ),
     "6.3": Exercise(
-        answer=_binned,
-        cases=(_counts_case(9, 0.5, 0.7), _counts_case(14, 2.0, 3.0)),
+        answer=_real_hill,
+        cases=(
+            (_head("two hills", 0),),
+            (_head("one", 6),),
+            (_odd_text(),),
+            (_head("skewed", 0),),
+            (_head("sharp", 4),),
+            (_head("close", 0),),
+            (_head("one", 0),),
+        ),
         mistakes=(
-            _not_shared_out,
-            _kernel_of_sum_one,
-            _width_in_bins,
-            _not_smoothed,
-            _too_long,
-            _cut_off,
-            _same,
-            _kernel_of_height_one,
-            _divided_by_bins,
+            _under_scott,
+            _once,
+            _under_cross_validation,
+            _too_narrow,
+            _one_odd_text,
+            _one_bandwidth,
+            _too_wide,
+            _always,
+            _never,
+            _doubted,
         ),
     ),
     "6.4": Exercise(
@@ -422,12 +763,43 @@ EXERCISES = {
         ),
     ),
     "6.6": Exercise(
+        answer=_misleading,
+        cases=tuple(_heads_case(seed) for seed in range(3)),
+        mistakes=(
+            _best_mean,
+            _widest,
+            _skewed,
+            _from_one,
+            _at_zero,
+            _most_hills,
+            _highest_peak,
+            _the_density,
+        ),
+    ),
+    "6.7": Exercise(
+        answer=_reading,
+        cases=((),),
+        mistakes=(
+            _highest_ridge,
+            _median_of_two,
+            _tail_as_median,
+            _gap_as_spread,
+            _tail_as_spread,
+            _high_as_wide,
+            _ripples,
+            _tail_as_hill,
+            _close_but_positive,
+            _negative_but_wide,
+        ),
+        wrong=_misread,
+    ),
+    "6.8": Exercise(
         answer=_score,
         cases=((_samples(4), 0.5), (_samples(11), 1.2), (_samples(30), 3.0)),
         mistakes=(
             _with_itself,
             _others_over_n,
-            _once,
+            _counted_once,
             _same_width,
             _upside_down,
             _of_the_logarithm,
@@ -436,5 +808,20 @@ EXERCISES = {
             _pairs_with_others_only,
         ),
         tolerance=1e-4,
+    ),
+    "6.9": Exercise(
+        answer=_binned,
+        cases=(_counts_case(9, 0.5, 0.7), _counts_case(14, 2.0, 3.0)),
+        mistakes=(
+            _not_shared_out,
+            _kernel_of_sum_one,
+            _width_in_bins,
+            _not_smoothed,
+            _too_long,
+            _cut_off,
+            _same,
+            _kernel_of_height_one,
+            _divided_by_bins,
+        ),
     ),
 }
