@@ -355,7 +355,7 @@ def errors(shared):
 compared = {"independent": errors(0.0), "dependent": errors(0.8)}
 fig, axes = plt.subplots(1, 2, figsize=(13, 3.4), sharex=True, layout="constrained")
 for ax, (name, (made, least, hills)) in zip(axes, compared.items(), strict=True):
-    sns.boxplot(data=[*(made / least).T], ax=ax, orient="h", color="#E69F00", fliersize=2)
+    sns.boxenplot(data=[*(made / least).T], ax=ax, orient="h", color="#E69F00")
     ax.set(xscale="log", xlabel="squared error / least possible", title=f"100 samples, {name} scores")
     ax.set_yticks(range(4), rules)
     ax.set_xticks((1, 2, 4, 8), "1248")
@@ -367,7 +367,9 @@ for ax, (name, (made, least, hills)) in zip(axes, compared.items(), strict=True)
     )
 middle = {name: np.median(made / least, axis=0) for name, (made, least, _) in compared.items()}
 closest = {name: rules[values.argmin()] for name, values in middle.items()}
-show_figure("Box plots of the errors of four rules. Sheather-Jones is closest to the least possible in both panels.")
+show_figure(
+    "Letter values of the errors of four rules. Sheather-Jones is closest to the least possible in both panels."
+)
 
 # %%
 guess.reveal(
@@ -571,8 +573,8 @@ guess.reveal(
 #
 # ### At a boundary
 #
-# Shares of attention live between 0 and 1. A Gaussian knows nothing of that. We take the head that gives most to the first token:
-# nearly all its other shares are close to 0.
+# Shares of attention live between 0 and 1. A Gaussian knows nothing of that. We take the head that gives most to the first token,
+# for what one token gets, the others lack.
 
 # %%
 guess = predict(
@@ -599,8 +601,8 @@ show_figure(f"The plain density puts {leak:.0%} of its area below 0; the reflect
 # %%
 guess.reveal(
     (leak > 0.05, "a good part of the area", f"{leak:.0%} of it, and just above 0 the plain density is too low."),
-    (leak > 1e-6, "a thin tail, under 5 % of the area", f"{leak:.1%}."),
-    (True, "nothing: no share is negative", "here all shares lie several bandwidths above 0."),
+    (leak > 5e-4, "a thin tail, under 5 % of the area", f"{leak:.1%} of it."),
+    (True, "nothing: no share is negative", "here hardly any share lies within two bandwidths of 0."),
     overlooked={
         "nothing: no share is negative": "each bell reaches beyond its score on both sides.",
         "a thin tail, under 5 % of the area": "half of each bell at 0 lies below 0.",
@@ -609,8 +611,8 @@ guess.reveal(
 )
 
 # %% [markdown]
-# The remedy is **reflection** at the bound (Schuster 1985): what leaks is folded back. It repairs the area, not the width: a few large
-# shares have made Scott's bandwidth far too wide for the many small ones.
+# The remedy is **reflection** at the bound (Schuster 1985): what leaks is folded back. It repairs the area, not the width: where a few
+# large shares widen Scott's bandwidth, the many small ones are drawn too broad.
 #
 # The **density explorer** has it all in one place: sample, bandwidth, each kernel and their sum, reflection.
 
