@@ -81,7 +81,7 @@ query, key = causal_mask(n_tokens).nonzero().numpy().T  # of each of the n score
 print(f"{who(model)}, {n_tokens} tokens: {len(query):,} scores in each head, {scores.size:,} in all")
 
 # %% [markdown]
-# ## 1. One million points
+# ## 1. Points that cover each other
 #
 # We draw one head, one layer and all heads in the same way: each head is a column, and every point strays sideways a little
 # so that fewer points cover each other. Each panel is 400 pixels wide and 250 high. **A point can be seen if it has a pixel
@@ -277,15 +277,15 @@ share, area = ((example > -30) & (example < -20)).mean(), np.trapezoid(curve[500
 print(f"share of the scores from -30 to -20: {share:.2f}; area under the curve there: {area:.2f}")
 
 # %% [markdown]
-# Each repetition widens the bell: $k$ times gives the bandwidth $h\sqrt k$, and in the end a single hump. And a **density is
-# no probability**: its unit is 1 over the unit of the scores, and it may well exceed 1. Probabilities are *areas* under it, or
+# Each repetition widens the bell: after $k$ convolutions the bandwidth is $h\sqrt k$, and in the end a single hump is left. And a **density
+# is no probability**: its unit is 1 over the unit of the scores, and it may well exceed 1. Probabilities are *areas* under it, or
 # differences of two heights of the ECDF. Even these are shares of **these** scores. They become probabilities only for a
 # stated way of drawing a text, a row and a key.
 #
 # ## 4. Choosing a bandwidth
 #
-# To see what a bandwidth does, one has to know the truth. So we make one up: a head with a sink, 85 % of its scores around $-20$
-# and 15 % around $+15$. It can be drawn in two ways: each score on its own, or, as in a real head, with parts in common among
+# To see what a bandwidth does, one has to know the truth. So we make one up: a head with a sink, 85% of its scores around $-20$
+# and 15% around $+15$. It can be drawn in two ways: each score on its own, or, as in a real head, with parts in common among
 # the scores of a query and among those of a key.
 
 
@@ -295,7 +295,7 @@ def truth(x):
 
 
 def draw(n_tokens, seed, shared=0.0):
-    """The scores of all causal pairs; `shared` of their variance comes from their query and their key, half each."""
+    """The scores of all causal pairs, made of normal numbers that owe `shared` of their variance to query and key."""
     random = np.random.default_rng(seed)
     of_query, of_key = random.normal(size=(2, n_tokens))
     i, j = np.tril_indices(n_tokens)
@@ -329,7 +329,7 @@ show_figure("300 made-up scores. Bandwidth 0.5 shows many peaks, 2.5 two, 15 one
 
 # %%
 guess = predict(
-    "Two hills of scores, 100 samples. Which rule comes closest to the best bandwidth in most of them?",
+    "Two hills of scores, 100 samples. Which rule's squared error comes closest to the least possible one?",
     "Scott's: it is the default everywhere",
     "cross-validation: it assumes least",
     "Sheather-Jones: it estimates the curvature",
@@ -413,6 +413,7 @@ plot_mode_tree(widths, mode_tree(example, widths), axes[0], marked, "real GPT-2"
 h, places = marked["sheather-jones"], np.linspace(-60, 20, 401)
 for name in ("other keys", "first key"):
     part = recorded[name][1, 8]
+    assert (part > -6).sum() == {"first key": 31, "other keys": 1}[name]
     plot_density(places, kde(part, places, h) * part.size / example.size, axes[1], f"{name}: {part.size} scores")
 plot_density(places, kde(example, places, h), axes[1], "real GPT-2, all scores", fill=False)
 axes[1].set_title(f"bandwidth {h:.1f} (sheather-jones)")
@@ -458,7 +459,7 @@ guess.reveal(
 first, others = (recorded[name].reshape(144, -1) for name in ("first key", "other keys"))
 wins = np.mean(first[:, :, None] > others[:, None], axis=(1, 2))  # (144,)
 scott_two = np.array([len(peaks(*fast_kde(s))) > 1 for s in everyone])
-print(f"real GPT-2, recorded: the first key wins more than 90 % of the pairs in {(wins > 0.9).sum()} of 144 heads")
+print(f"real GPT-2, recorded: the first key wins more than 90% of the pairs in {(wins > 0.9).sum()} of 144 heads")
 for name, some in (("with two hills", scott_two), ("with one hill", ~scott_two)):
     print(f"of the {some.sum()} heads {name} under Scott's rule in {(wins > 0.9)[some].sum()}")
 assert (wins > 0.9).sum() == 115 and (wins > 0.9)[~scott_two].sum() == 31
@@ -541,7 +542,7 @@ for (name, band), colour in zip(reversed(bands.items()), ("#56B4E9", "#E69F00", 
     low, high = np.quantile(band, [0.025, 0.975], axis=0)
     ax.fill_between(places, low, high, color=colour, lw=0, label=f"{name}: as {worth[name]:,.0f} independent ones")
 ax.set(xlabel="raw score q·k", ylabel="density (per unit of q·k)", title=f"{who(model)}, L1H0: {sample.size:,} scores")
-ax.legend(frameon=False, title="95 % of 200 densities, drawn anew:")
+ax.legend(frameon=False, title="95% of 200 densities, drawn anew:")
 show_figure(
     f"Three bands, wider from single scores to rows to rows and keys: {', '.join(f'{n} {w:,.0f}' for n, w in worth.items())}."
 )
@@ -580,7 +581,7 @@ guess.reveal(
 guess = predict(
     "What will the KDE of these shares show to the left of 0?",
     "nothing: no share is negative",
-    "a thin tail, under 5 % of the area",
+    "a thin tail, under 5% of the area",
     "a good part of the area",
 )
 
@@ -601,11 +602,11 @@ show_figure(f"The plain density puts {leak:.0%} of its area below 0; the reflect
 # %%
 guess.reveal(
     (leak > 0.05, "a good part of the area", f"{leak:.0%} of it, and just above 0 the plain density is too low."),
-    (leak > 5e-4, "a thin tail, under 5 % of the area", f"{leak:.1%} of it."),
+    (leak > 5e-4, "a thin tail, under 5% of the area", f"{leak:.1%} of it."),
     (True, "nothing: no share is negative", "here hardly any share lies within two bandwidths of 0."),
     overlooked={
         "nothing: no share is negative": "each bell reaches beyond its score on both sides.",
-        "a thin tail, under 5 % of the area": "half of each bell at 0 lies below 0.",
+        "a thin tail, under 5% of the area": "half of each bell at 0 lies below 0.",
         "a good part of the area": "few shares lie within a bandwidth of 0 here.",
     },
 )
@@ -703,7 +704,7 @@ check("6.1", my_kde)
 # Given `samples` (n,), return three bandwidths: the one you would draw with, and the lowest and the highest of the range around
 # it in which the density keeps its number of hills. Count hills with `peaks`, and look no further than a quarter and four times
 # your bandwidth. The samples of the check come from known densities: your squared error may be twice the least possible, and
-# your range 15 % off.
+# your range 15% off.
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint 1: a nudge</summary>
@@ -914,7 +915,7 @@ Markdown(f"""
 | “repeated convolution” | convolving twice gives the bandwidth h√2 | no: one convolution; repeating it smooths everything away |
 | “probability curve” | the same density is {highest:.3f} high in one unit and {500 * highest:.0f} in another | no: areas are shares of the scores drawn, and the ECDF shows them directly |
 | “shows the distribution” | real GPT-2, recorded: {two[0.6]}, {two[1.0]} or {two[1.5]} of 144 heads have two hills at 0.6, 1 and 1.5 times Scott's bandwidth | only with a bandwidth defended and the number of independent scores stated |
-| (ours) the first key stands apart | real GPT-2, recorded: it wins over 90 % of the pairs in {(wins > 0.9).sum()} of 144 heads | holds for these short prompts, without any bandwidth |
+| (ours) the first key stands apart | real GPT-2, recorded: it wins over 90% of the pairs in {(wins > 0.9).sum()} of 144 heads | holds for these short prompts, without any bandwidth |
 """)
 
 # %% [markdown]
