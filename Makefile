@@ -1,4 +1,4 @@
-# What each target does can be done by hand: see "By hand" in README.md.
+# What each target does can be done by hand: see site/running.md.
 
 PYTHON ?= python3
 BIN := .venv/bin

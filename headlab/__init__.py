@@ -2,7 +2,7 @@
 
 import sys
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 if sys.flags.optimize > 1:
     raise ImportError("PYTHONOPTIMIZE: expected 0 or 1, since transformers reads docstrings, got 2 (or -OO)")

@@ -25,7 +25,7 @@ FILES = """
 """.split()
 # Tests of what is not handed out.
 TEACHERS = re.compile(
-    r"build_notebooks|lesson_cells|own_copies|small_wheels|handout|offline_class|"
+    r"build_notebooks|lesson_cells|own_copies|small_wheels|handout|offline_class|CONTRIBUTING|"
     r"\"answers\"|\"lessons\"|\"tools\"|\"benchmarks\""
 )
 SENTENCE = re.compile(r"[A-Z][^.`]*`solutions/[^`]+`[^.]*\.")
