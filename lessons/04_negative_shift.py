@@ -44,7 +44,7 @@ import torch
 from headlab.capture import capture_heads
 from headlab.diagram import data_flow
 from headlab.exercises import check
-from headlab.explorers import ShiftExplorer
+from headlab.explorers import ShiftExplorer, recorded_gpt2
 from headlab.masking import causal_mask
 from headlab.models import MINI, load_model
 from headlab.plots import COLOURS, MAPS, plot_head_grid, plot_score_histogram, show_figure
@@ -436,6 +436,12 @@ explorer
 # tells the median.
 # </details>
 #
+# *Real GPT-2, recorded:* all its 144 heads on one of the ten texts. The row of layer 11 stands apart:
+
+# %%
+ShiftExplorer(*recorded_gpt2(), layer=2, head=0)
+
+# %% [markdown]
 # **Verdict so far:** "shifted strongly to
 # the negative" describes every recorded text. Whether this shift *means* anything is the question of lesson 5.
 

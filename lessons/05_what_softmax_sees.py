@@ -48,7 +48,7 @@ from headlab.capture import capture_heads, score_terms
 from headlab.contrast import FOLDS, below_first_key, below_row_mean, effective_tokens, row_contrast
 from headlab.diagram import data_flow
 from headlab.exercises import check
-from headlab.explorers import ContrastExplorer
+from headlab.explorers import ContrastExplorer, recorded_gpt2
 from headlab.masking import causal_mask
 from headlab.models import load_model
 from headlab.plots import COLOURS, plot_head_grid, plot_terms, show_figure
@@ -591,6 +591,12 @@ explorer.still()
 
 # %%
 explorer
+
+# %% [markdown]
+# *Real GPT-2, recorded:* the four terms of all its 144 heads on one sentence of nine tokens. L4H11 has the longest key bias.
+
+# %%
+ContrastExplorer(*recorded_gpt2(), layer=4, head=11)
 
 # %%
 says(

@@ -25,7 +25,7 @@ from IPython.display import Markdown
 
 from headlab.capture import capture_heads
 from headlab.exercises import check
-from headlab.explorers import ProfileExplorer
+from headlab.explorers import ProfileExplorer, recorded_gpt2
 from headlab.masking import causal_mask
 from headlab.models import load_model, token_strings
 from headlab.plots import MAPS, plot_by_layer, plot_head_densities, plot_layer_densities, plot_ridgelines
@@ -270,6 +270,11 @@ explorer
 # It need not: wide rows make *some* key stand out, and that may be the previous token or the same word as well. "previous_share" shows where. And
 # compare single heads: the chosen one need not follow its layer.
 # </details>
+#
+# *Real GPT-2, recorded:* the same on one sentence of nine tokens, all 12 layers.
+
+# %%
+ProfileExplorer(*recorded_gpt2(), statistic="first_share")
 
 # %% [markdown]
 # ## 4. Three claims, three samples

@@ -82,9 +82,10 @@ def _address(server, folder):
 
 @contextmanager
 def chromium():
-    """A Chromium of Playwright's interface."""
+    """A Chromium of Playwright's interface; what is measured in it may ask it to collect garbage."""
+    arguments = [*ARGUMENTS, "--js-flags=--expose-gc", "--enable-precise-memory-info"]
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
         try:
             yield browser
         finally:

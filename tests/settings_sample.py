@@ -16,7 +16,7 @@ from headlab import contrast, density, interventions, plots, profiles, scores, s
 from headlab.capture import capture_heads, count_scores, score_divisor, score_terms
 from headlab.diagram import data_flow
 from headlab.exercises import EXERCISES, check
-from headlab.explorers import EXPLORERS
+from headlab.explorers import EXPLORERS, HeadExplorer, recorded_gpt2
 from headlab.masking import causal_mask, mask_scores, softmax
 from headlab.models import load_model, token_strings
 from headlab.predict import predict, predict_number
@@ -84,6 +84,7 @@ def numbers(model, ids):
         "interval": shift.bootstrap_fraction(*shift.count_negative(raw)),
         "ratio": shift.bootstrap_ratio(sample[:, :9], np.arange(1.0, 10.0)),
         "reference": [shift.gpt2_reference()["fraction_negative"]],
+        "recorded": [HeadExplorer(*recorded_gpt2()).compute()[0]["pattern"]],
         "contrast": contrast.row_contrast(raw),
         "tokens": contrast.effective_tokens(pattern),
         "centred": contrast.centre_rows(raw),

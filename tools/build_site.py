@@ -32,6 +32,12 @@ OPENS_ON = {
     "HeadExplorer": {"layer": 0, "head": 5},
     "InterventionExplorer": {"heads": [(0, 5)], "first_key": False},
 }
+RECORDED_OPENS_ON = {
+    "HeadExplorer": {"layer": 4, "head": 11},
+    "ShiftExplorer": {"layer": 2},
+    "ContrastExplorer": {"layer": 4, "head": 11},
+    "ProfileExplorer": {"statistic": "first_share"},
+}  # as in the lessons
 # The modules that lessons call, in the order in which the lessons introduce them, and what stands around them.
 MODULES = """
     models capture masking splitting scores shift contrast density histogram profiles interventions explorers plots
@@ -67,10 +73,13 @@ def explorer_writer(folder):
     folder.mkdir()
     model, tokenizer = load_model("mini")
 
-    def write(name, up="../"):
-        explorer = getattr(explorers, name)(model, tokenizer, SENTENCE, **OPENS_ON.get(name, {}))
+    def write(name, up="../", recorded=False):
+        given = explorers.recorded_gpt2() if recorded else (model, tokenizer, SENTENCE)
+        opens_on = RECORDED_OPENS_ON if recorded else OPENS_ON
+        explorer = getattr(explorers, name)(*given, **opens_on.get(name, {}))
         with redirect_stdout(StringIO()):  # the summary, which is the picture's alternative text too
             picture = explorer.still()
+        name += "_of_gpt2" * recorded
         (folder / f"{name}.js").write_text(str(explorer._esm), encoding="utf-8")
         (folder / f"{name}.css").write_text(str(explorer._css), encoding="utf-8")
         (folder / f"{name}.json").write_text(explorer.state_text(), encoding="utf-8")
@@ -113,7 +122,8 @@ def page(name, notebook, place):
             describe(cell)
             found = EXPLORER.search(cell.source)
             if found and hasattr(getattr(explorers, found[1]), "state_text"):
-                cell.outputs = [nbformat.v4.new_output("display_data", {"text/html": place(found[1])})]
+                explorer = place(found[1], recorded="recorded_gpt2" in cell.source)
+                cell.outputs = [nbformat.v4.new_output("display_data", {"text/html": explorer})]
             cell.outputs = [output for output in cell.outputs if not is_saved_page(output)]
     downloads = (
         f"Every output on this page is *mini*'s or says whose it is. "

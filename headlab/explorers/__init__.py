@@ -10,6 +10,7 @@ from headlab.explorers.heads import HeadExplorer
 from headlab.explorers.intervention import InterventionExplorer
 from headlab.explorers.mask import MaskExplorer
 from headlab.explorers.profile import ProfileExplorer
+from headlab.explorers.recorded import recorded_gpt2
 from headlab.explorers.shift import ShiftExplorer
 from headlab.explorers.split import SplittingExplorer
 
@@ -18,4 +19,4 @@ EXPLORERS = (
     *(ProfileExplorer, InterventionExplorer),
 )  # in the order of the lessons
 
-__all__ = ["EXPLORERS", *(explorer.__name__ for explorer in EXPLORERS)]
+__all__ = ["EXPLORERS", "recorded_gpt2", *(explorer.__name__ for explorer in EXPLORERS)]

@@ -15,6 +15,7 @@ from IPython.display import Image
 
 from headlab._expect import expect, expect_flag, expect_number, expect_whole
 from headlab.capture import capture_heads
+from headlab.explorers.recorded import Recording
 from headlab.models import model_name, token_strings
 from headlab.plots import COLOURS, MAPS, HouseFigure, house_style
 
@@ -28,8 +29,10 @@ def text_reader(model, tokenizer, look=capture_heads):
     look: what takes the model and the token ids and gives what is to be shown, by default capture_heads. The function
     raises ValueError where the text is empty, longer than MAX_TOKENS or than the model can read, or holds half a
     character. A model that is not on the CPU, where the pictures are drawn, or in half precision, which they would show
-    as steps, is refused at once.
+    as steps, is refused at once. A Recording knows one text.
     """
+    if isinstance(model, Recording):
+        return model.reader(look)
     expect(model.device.type == "cpu", "model", "a model on the CPU (model.cpu() moves it)", f"one on {model.device}")
     whole = model.dtype in (torch.float32, torch.float64)
     expect(whole, "model", "a model in torch.float32 (model.float() makes it one)", f"one in {model.dtype}")
@@ -140,7 +143,7 @@ class PageExplorer(anywidget.AnyWidget):
 
     def __init__(self, model, tokenizer, text, **settings):
         self._name, self._sizes = model_name(model), (model.config.n_layer, model.config.n_head)
-        self._read = text_reader(model, tokenizer, self.look)
+        self._read, self._fixed = text_reader(model, tokenizer, self.look), isinstance(model, Recording)
         self.controls = self.make_controls(*self._sizes)
         palettes = b"".join(colours(range(256), bytes=True).tobytes() for colours in MAPS.values())
         super().__init__(text=text, shown=self._shown(text), palettes=palettes, colours=dict(COLOURS), **settings)
@@ -184,6 +187,7 @@ class PageExplorer(anywidget.AnyWidget):
             "model_name": self._name,
             "sizes": self._sizes,
             "text": text,
+            "fixed": self._fixed,
             "tokens": labels,
             "controls": self.controls,
             "words": self.words,

@@ -5,6 +5,7 @@ import torch
 from matplotlib.patches import Rectangle
 
 from headlab._expect import expect
+from headlab.capture import capture_heads
 from headlab.explorers.shared import PageExplorer, Setting, as_bytes, fit_labels, page_side
 from headlab.plots import MAPS, as_label
 from headlab.splitting import merge_heads, split_heads, split_qkv
@@ -29,12 +30,11 @@ class SplittingExplorer(PageExplorer):
         "Mean length of a vector: q {q_length:.1f}, k {k_length:.1f}, v {v_length:.1f}.",
     )
     size = (9.2, 5.4)
+    look = staticmethod(lambda model, input_ids: fused_matrices(model, input_ids))
     layer, head = Setting(0), Setting(0)
 
-    def prepare(self, capture, labels):
+    def prepare(self, fused, labels):
         """The fused matrix of every layer, and where the colours end: one scale for all layers."""
-        thirds = (capture.q, capture.k, capture.v)  # each (layer, head, token, d_head)
-        fused = torch.cat([merge_heads(part) for part in thirds], dim=-1)  # (layer, token, 3 * d_model)
         largest = fused.abs().max().item()
         expect(largest < 65504, "model", "activations that half precision holds, below 65504", f"{largest:.3g}")
         self._limit = np.quantile(np.abs(fused.numpy()), 0.99).item()
@@ -42,8 +42,7 @@ class SplittingExplorer(PageExplorer):
 
     def compute(self):
         """The fused matrix as c_attn gave it, cut into thirds and these into heads."""
-        capture, layer = self._reading, self.layer
-        fused = torch.cat([merge_heads(part[layer]) for part in (capture.q, capture.k, capture.v)], dim=-1)
+        layer, fused = self.layer, self._reading[self.layer]  # (token, 3 * d_model)
         thirds = split_qkv(fused)  # each (token, d_model)
         q, k, v = (split_heads(third, self._sizes[1])[self.head] for third in thirds)  # each (token, d_head)
 
@@ -63,7 +62,7 @@ class SplittingExplorer(PageExplorer):
         for name, ax in axes.items():
             n_tokens, width = numbers[name].shape
             # Edges at whole numbers, so that a band's edges are its column numbers.
-            image = ax.imshow(numbers[name], extent=(0, width, n_tokens, 0), interpolation="nearest", **style)
+            image = ax.imshow(numbers[name].numpy(), extent=(0, width, n_tokens, 0), interpolation="nearest", **style)
             ax.set(yticks=[], title=name, xlabel="channel of the head")
         for name in "qkv":
             corner = facts[f"{name}_first"], 0
@@ -76,3 +75,9 @@ class SplittingExplorer(PageExplorer):
         axes["query"].set_yticks(rows, [as_label(label) for label in self._labels])
         fit_labels(axes["query"].yaxis, most=15)
         figure.colorbar(image, ax=list(axes.values()), label="activation", extend="both")
+
+
+def fused_matrices(model, input_ids):
+    """What c_attn gives in every layer, (layer, token, 3 * d_model)."""
+    capture = capture_heads(model, input_ids)
+    return torch.cat([merge_heads(part) for part in (capture.q, capture.k, capture.v)], dim=-1)
