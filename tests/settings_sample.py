@@ -16,6 +16,7 @@ from headlab import contrast, density, interventions, plots, profiles, scores, s
 from headlab.capture import capture_heads, count_scores, score_divisor, score_terms
 from headlab.diagram import data_flow
 from headlab.exercises import EXERCISES, check
+from headlab.exercises.lesson6 import made_up_heads
 from headlab.explorers import EXPLORERS, HeadExplorer, recorded_gpt2
 from headlab.masking import causal_mask, mask_scores, softmax
 from headlab.models import load_model, token_strings
@@ -98,6 +99,7 @@ def numbers(model, ids):
         "validation": density.cross_validation_scores(one, [2.0, 9.0]),
         "solved": density.choose_bandwidth(one, "sheather-jones"),
         "modes": density.mode_tree(one, [2.0, 9.0]),
+        "ridges": list(made_up_heads().values()),
         "counts": [counted.counts.sum(-1), counted.fraction_negative(), counted.quantile([0.1, 0.5])[0]],
         "density": [*first, *last],
         "profile": profiles.laminar_profile(capture),
