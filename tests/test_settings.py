@@ -84,21 +84,21 @@ def seeds():
 
 # Several at once, so that each needs no run of its own.
 SETTINGS = {
-    "float64, inference_mode, deterministic algorithms, seeds, print options, pandas' options": (
+    "float64, inference_mode, deterministic algorithms, denormals flushed, seeds, print options, pandas' options": (
         torch_is("set_default_dtype", torch.float64, torch.float32),
         torch.inference_mode,
         torch_is("use_deterministic_algorithms", True, False),
+        torch_is("set_flush_denormal", True, False),  # with it nothing underflows, so not beside numpy's errors
         TORCH_PRINT,
         seeds,
         lambda: np.printoptions(precision=1, threshold=2, legacy="1.13"),
         pandas_options,
     ),
-    "bfloat16, the device meta, no_grad, anomaly mode, denormals flushed, numpy's errors raised": (
+    "bfloat16, the device meta, no_grad, anomaly mode, numpy's errors raised": (
         torch_is("set_default_dtype", torch.bfloat16, torch.float32),
         torch_is("set_default_device", "meta", None),
         torch.no_grad,
         lambda: torch.autograd.set_detect_anomaly(True),
-        torch_is("set_flush_denormal", True, False),
         lambda: np.errstate(all="raise"),
     ),
 }
@@ -182,7 +182,7 @@ def test_no_setting_of_torch_or_numpy_changes_a_picture(pictures, stills, mini, 
 
 def test_no_setting_of_torch_or_numpy_changes_a_word(words, mini, settings):
     assert sample.words(mini) == words
-    assert sample.verdicts("1") == {name: line for name, line in told().items() if name.startswith("1")}
+    assert sample.verdicts("13") == {name: line for name, line in told().items() if name[0] in "13"}
 
 
 def told():
