@@ -231,7 +231,7 @@ def plot_head_grid(values, ax=None, label="", vmin=None, vmax=None, meaning="amo
     image = _image(ax, values, cmap=MAPS[meaning], vmin=low, vmax=high, aspect="auto")
     for (i, j), value in np.ndenumerate(values):
         text = f"{round(value, 2) + 0.0:.2f}"  # -0.0 + 0.0 is 0.0
-        ax.text(j, i, text, ha="center", va="center", fontsize=8, color=_ink(image.to_rgba(value)))
+        ax.text(j, i, text, ha="center", va="center", fontsize=8, color=ink(image.to_rgba(value)))
     ax.set(xlabel="head", ylabel="layer", xticks=range(values.shape[1]), yticks=range(values.shape[0]))
     _colour_bar(ax, image, label, meaning)
     return ax
@@ -331,9 +331,9 @@ def write_numbers(values, ax, digits=0):
     expect(fits, "ax", f"axes with one heatmap of shape {values.shape}", [i.get_array().shape for i in image])
     for (row, column), value in np.ndenumerate(values):
         if np.isfinite(value):
-            ink = _ink(image[0].to_rgba(value))
+            colour = ink(image[0].to_rgba(value))
             text = f"{round(value, digits) + 0.0:.{digits}f}"  # -0.0 + 0.0 is 0.0
-            ax.text(column, row, text, ha="center", va="center", color=ink)
+            ax.text(column, row, text, ha="center", va="center", color=colour)
     return ax
 
 
@@ -390,7 +390,7 @@ def plot_tokens(tokens, values, ax=None, label="", limit=None):
     for name, value, (across, row) in zip(labels, values, places, strict=True):
         colour = colours.to_rgba(value)
         ax.add_patch(plt.Rectangle((across, row - 0.42), len(name), 0.84, color=colour, lw=0))
-        style = {"family": "monospace", "fontsize": 11, "color": _ink(colour)}
+        style = {"family": "monospace", "fontsize": 11, "color": ink(colour)}
         ax.text(across + len(name) / 2, row, name, ha="center", va="center", **style)
     ax.set(xlim=(0, LETTERS), ylim=(line + 0.6, -0.6))
     ax.set_axis_off()
@@ -894,7 +894,7 @@ def _look(meaning, place=0, label=None):
     return {"color": COLOURS[meaning], "marker": MARKERS[meaning]}
 
 
-def _ink(colour):
+def ink(colour):
     """Black or white, whichever can be read on this colour."""
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
     return "black" if np.dot(linear, (0.2126, 0.7152, 0.0722)) > 0.18 else "white"  # equal contrast (WCAG 2)

@@ -3,7 +3,7 @@
 import html
 
 from headlab._expect import expect, expect_finite, expect_list, expect_square, expect_whole
-from headlab.plots import MAPS
+from headlab.plots import MAPS, ink
 
 NAMED, LEAST = 5, 0.005  # the summary names so many tokens at most, and none with a smaller share
 
@@ -59,9 +59,9 @@ def shade_text(pattern, tokens, query):
 
 def _span(token, share, key, query):
     """One token, its ground the darker the larger its share."""
-    red, green, blue = (round(255 * part) for part in MAPS["share"](0.9 * share)[:3])
-    ink = "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 128 else "black"
-    style = f"background: rgb({red}, {green}, {blue}); color: {ink}"
+    ground = MAPS["share"](0.9 * share)
+    red, green, blue = (round(255 * part) for part in ground[:3])
+    style = f"background: rgb({red}, {green}, {blue}); color: {ink(ground)}"
     if key > query:
         style = "color: #767676; text-decoration: line-through"
     if key == query:

@@ -21,23 +21,23 @@ import nbformat
 from sphinx.cmd.build import main as sphinx
 
 from headlab import explorers
+from headlab.explorers import recorded_gpt2
 from headlab.models import load_model
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = ROOT / "notebooks"
-EXPLORER = re.compile(r"\b(\w+Explorer)\(")
+EXPLORER = re.compile(r"\b(\w+Explorer)\((\*recorded_gpt2)?")
 SENTENCE = "When the old man opened the door of the little white house, the old dog ran out of the house."
-# The head and the changes that an explorer opens on: on mini, L0H5 looks at the token before.
+# What an explorer of mini opens on: L0H5 looks at the token before, L2H6 at the first one.
 OPENS_ON = {
+    "MaskExplorer": {"layer": 2, "head": 6},
     "HeadExplorer": {"layer": 0, "head": 5},
+    "ContrastExplorer": {"layer": 2, "head": 6},
+    "DensityExplorer": {"layer": 0, "head": 5},
     "InterventionExplorer": {"heads": [(0, 5)], "first_key": False},
 }
-RECORDED_OPENS_ON = {
-    "HeadExplorer": {"layer": 4, "head": 11},
-    "ShiftExplorer": {"layer": 2},
-    "ContrastExplorer": {"layer": 4, "head": 11},
-    "ProfileExplorer": {"statistic": "first_share"},
-}  # as in the lessons
+# And of real GPT-2, as it was recorded: L4H11 looks at the token before, L5H5 at what followed the same token.
+OF_GPT2 = {"HeadExplorer": {"layer": 5, "head": 5}, "ProfileExplorer": {}}
 # The modules that lessons call, in the order in which the lessons introduce them, and what stands around them.
 MODULES = """
     models capture masking splitting scores shift contrast density histogram profiles interventions explorers plots
@@ -64,31 +64,29 @@ def gather(source):
         nbformat.write(page(name, notebook, place), source / "lessons" / f"{name}.ipynb")
     index = source / "index.md"
     text = index.read_text(encoding="utf-8").replace("{{lessons}}", table(lessons))
-    index.write_text(text.replace("{{explorer}}", place("HeadExplorer", up="")), encoding="utf-8")
+    index.write_text(text.replace("{{explorer}}", place("HeadExplorer", recorded=True, up="")), encoding="utf-8")
     write_api(lessons, source / "api")
 
 
 def explorer_writer(folder):
-    """A function that writes an explorer's module, numbers and still picture, and returns the HTML of its place."""
+    """A function that writes an explorer's script, numbers and still picture, and returns the HTML of its place."""
     folder.mkdir()
-    model, tokenizer = load_model("mini")
+    mini = (*load_model("mini"), SENTENCE)
 
-    def write(name, up="../", recorded=False):
-        given = explorers.recorded_gpt2() if recorded else (model, tokenizer, SENTENCE)
-        opens_on = RECORDED_OPENS_ON if recorded else OPENS_ON
-        explorer = getattr(explorers, name)(*given, **opens_on.get(name, {}))
+    def write(name, recorded=False, up="../"):
+        opens_on = OF_GPT2.get(name, {"layer": 4, "head": 11}) if recorded else OPENS_ON.get(name, {})
+        explorer = getattr(explorers, name)(*(recorded_gpt2() if recorded else mini), **opens_on)
         with redirect_stdout(StringIO()):  # the summary, which is the picture's alternative text too
             picture = explorer.still()
-        name += "_of_gpt2" * recorded
+        whole = f"{name}-gpt2" if recorded else name
         (folder / f"{name}.js").write_text(str(explorer._esm), encoding="utf-8")
         (folder / f"{name}.css").write_text(str(explorer._css), encoding="utf-8")
-        (folder / f"{name}.json").write_text(explorer.state_text(), encoding="utf-8")
-        (folder / f"{name}.png").write_bytes(picture.data)
-        files = f"{up}_static/explorers/{name}"
+        (folder / f"{whole}.json").write_text(explorer.state_text(), encoding="utf-8")
+        (folder / f"{whole}.png").write_bytes(picture.data)
         return (
-            f'<link rel="stylesheet" href="{files}.css">'
-            f'<div data-module="explorers/{name}.js" data-explorer="explorers/{name}.json">'
-            f'<img src="{files}.png" alt="{html.escape(picture.alt)}"></div>'
+            f'<link rel="stylesheet" href="{up}_static/explorers/{name}.css">'
+            f'<div data-module="explorers/{name}.js" data-explorer="explorers/{whole}.json">'
+            f'<img src="{up}_static/explorers/{whole}.png" alt="{html.escape(picture.alt)}"></div>'
         )
 
     return write
@@ -120,10 +118,8 @@ def page(name, notebook, place):
         if cell.cell_type == "code":
             fold(cell)
             describe(cell)
-            found = EXPLORER.search(cell.source)
-            if found and hasattr(getattr(explorers, found[1]), "state_text"):
-                explorer = place(found[1], recorded="recorded_gpt2" in cell.source)
-                cell.outputs = [nbformat.v4.new_output("display_data", {"text/html": explorer})]
+            if found := EXPLORER.search(cell.source):
+                cell.outputs = [nbformat.v4.new_output("display_data", {"text/html": place(found[1], bool(found[2]))})]
             cell.outputs = [output for output in cell.outputs if not is_saved_page(output)]
     downloads = (
         f"Every output on this page is *mini*'s or says whose it is. "

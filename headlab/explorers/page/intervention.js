@@ -81,8 +81,7 @@ class InterventionExplorer extends PageExplorer {
   /** Colour a button by a change, with ink that can be read on it. */
   paint(button, change, limit) {
     button.style.background = this.colour(change, limit);
-    const [r, g, b] = button.style.background.match(/\d+/g);
-    button.style.color = 0.299 * r + 0.587 * g + 0.114 * b < 128 ? "white" : "black";
+    button.style.color = ink(button.style.background.match(/\d+/g));
   }
 
   /** A text has come: its tokens, and the losses under each single change. */

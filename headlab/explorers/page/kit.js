@@ -14,6 +14,15 @@ function element(tag, attributes = {}, ...children) {
   return made;
 }
 
+/** Black or white, whichever can be read on this colour [red, green, blue] (equal contrast, WCAG 2). */
+function ink(colour) {
+  const [red, green, blue] = colour.map((part) => {
+    const share = part / 255;
+    return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+  });
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.18 ? "black" : "white";
+}
+
 /** Call `move` with the rows and columns that an arrow key asks for. */
 function step(event, move) {
   const steps = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
