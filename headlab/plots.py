@@ -727,8 +727,8 @@ def plot_head_clusters(values, names):
         yticklabels=False,
         figsize=(7, 7),
         dendrogram_ratio=(0.18, 0.1),
-        cbar_pos=(0.01, 0.86, 0.03, 0.12),
-        cbar_kws={"label": "standard deviations"},
+        cbar_pos=(0.02, 0.9, 0.03, 0.09),
+        cbar_kws={"label": "standard\ndeviations"},
     )
     # seaborn makes the figure itself; as a HouseFigure it keeps headlab's style when it is drawn later.
     grid.figure.__class__ = HouseFigure

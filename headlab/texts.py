@@ -148,14 +148,15 @@ class Pieces(NamedTuple):
     sources: tuple[str, ...]
 
 
-def cut_texts(source, tokenizer, n_tokens=64, n_pieces=12):
+def cut_texts(source, tokenizer, n_tokens=64, n_pieces=12, change=None):
     """Cut a book, a folder of books or a list of texts into pieces of one length, so that they can be compared.
 
     source: the path of a UTF-8 file, or of a folder, whose .txt files are taken; or a list of texts. Each source gives
     as many pieces as the others, as far as it has them, and they are spread evenly over it. A piece begins where a
     paragraph does (after an empty line; where a text has none, on each line), or where the piece before it in the same
     paragraph ends. Of a book from Project Gutenberg the header and the licence are left out. n_tokens: of each piece;
-    n_pieces: of all sources together, by default twelve, with which two groups that differ clearly can be told apart.
+    n_pieces: of all sources together, by default twelve, with which two groups that differ clearly can be told apart;
+    change: what to do with each text before it is cut, such as taking its line breaks out.
     Returns Pieces. Raises ValueError in one line where a file is not there or not UTF-8, and where there is too little
     text.
 
@@ -168,7 +169,9 @@ def cut_texts(source, tokenizer, n_tokens=64, n_pieces=12):
     expect(n_tokens >= 3, "n_tokens", "a whole number of tokens >= 3", n_tokens)
     n_pieces = expect_whole(n_pieces, "n_pieces", "a whole number of pieces >= 1")
     expect(n_pieces >= 1, "n_pieces", "a whole number of pieces >= 1", n_pieces)
-    pieces = {name: list(_pieces_of(text, tokenizer, n_tokens)) for name, text in _named_texts(source).items()}
+    expect(change is None or callable(change), "change", "a function of a text, or None", shown(repr(change)))
+    texts = {name: change(text) if change else text for name, text in _named_texts(source).items()}
+    pieces = {name: list(_pieces_of(text, tokenizer, n_tokens)) for name, text in texts.items()}
     there = sum(map(len, pieces.values()))
     expect(there >= n_pieces, "source", f"text enough for {n_pieces} pieces of {n_tokens} tokens", f"{there} pieces")
     taken = _evenly({name: len(several) for name, several in pieces.items()}, n_pieces)

@@ -20,9 +20,10 @@ from safetensors.torch import load_file
 from headlab.contrast import FOLDS, below_first_key, decompose_scores, row_contrast
 from headlab.masking import causal_mask
 from headlab.predict import Prediction
+from headlab.profiles import VarianceShares, variance_shares
 from headlab.says import first_true
 from headlab.scores import attention_pattern, head_outputs, project_heads, raw_scores
-from headlab.shift import bootstrap_fraction, shift_stats
+from headlab.shift import bootstrap_fraction, gpt2_reference, shift_stats
 from headlab.splitting import split_heads, split_qkv
 
 
@@ -191,6 +192,61 @@ MADE_UP = {
         },
         "reveal: leak > 0.05": {1: {"leak": 0.01}, 2: {"leak": 0.0}},
     },
+    "07_laminar_profiles": {
+        "reveal: apart > 2 * chance": {
+            1: {"apart": 0.1, "chance": 1.0, "told": "so."},
+            2: {"apart": 1.1, "chance": 1.0, "told": "so."},
+        },
+        "reveal: moved > 3 and median_moved < 0.5 * moved": {
+            1: {
+                "moved": 1.0,
+                "median_moved": 0.2,
+                "heads": t([1.0]),
+                "left": t([1.0]),
+                "middle": 1.0,
+                "middle_left": 1.0,
+            },
+            2: {
+                "moved": 4.0,
+                "median_moved": 3.0,
+                "heads": t([1.0]),
+                "left": t([1.0]),
+                "middle": 1.0,
+                "middle_left": 1.0,
+            },
+        },
+        "says: p_groups <= 0.05": {
+            1: {"model": MODEL, "p_groups": 0.4, "found": 0.4, "shuffled": np.array([0.3, 0.5])},
+        },
+        "reveal: false > 0.5": {1: {"false": 0.3}, 2: {"false": 0.05}},
+        "says: deepest['random control'].max() >= 0.5 * len(texts)": {
+            0: {"deepest": {"random control": np.array([1, 17])}, "texts": 18 * ["a"]},
+            1: {"deepest": {"random control": np.array([8, 5, 5])}, "texts": 18 * ["a"]},
+        },
+        "reveal: on_first > 0.8": {1: {"on_first": 0.5}, 2: {"on_first": 0.3}},
+        "says: mine.sum() < 2 * by_chance.sum() + 0.01": {
+            place: {"model": MODEL, "mine": np.array(mine), "by_chance": np.array([0.01, 0.0, 0.01, 0.0])}
+            for place, mine in enumerate([[0.01, 0.0, 0.01, 0.0], [0.4, 0.1, 0.1, 0.0], [0.1, 0.2, 0.1, 0.0]])
+        },
+        "says: low > 0 and rest_low > 0": {
+            place: {"model": MODEL, "low": low, "high": high, "rest_low": rest_low, "both": "so"}
+            for place, (low, high, rest_low) in enumerate(
+                [(0.1, 0.2, 0.1), (0.1, 0.2, -0.1), (-0.2, -0.1, 0.1), (-0.1, 0.1, 0.1)]
+            )
+        },
+        "reveal: split.head == max(split)": {
+            place: {"split": VarianceShares(*np.roll([0.7, 0.1, 0.1, 0.1], shift)), "told": "so."}
+            for place, shift in enumerate([1, 0, 2, 3])
+        },
+        "says: len(robust) == 7": {
+            place: {"model": MODEL, "robust": robust * ["spread"], "names": "spread"}
+            for place, robust in enumerate([7, 3, 0])
+        },
+        "says: len(different) == 7": {
+            place: {"model": MODEL, "different": different * ["first_share"]}
+            for place, different in enumerate([7, 3, 0])
+        },
+    },
     "08_heads_at_work": {
         "says: base < ignorant - 0.5": {
             0: {"model": MODEL, "ignorant": 10.8, "base": 3.5},
@@ -276,6 +332,9 @@ def test_made_up_values_take_their_branch(name, key, place):
 # Real GPT-2: the branches that it takes, {(master, call): place}, where the recordings suffice to tell
 
 REAL = {
+    ("07_laminar_profiles", "reveal: moved > 3 and median_moved < 0.5 * moved"): 0,
+    ("07_laminar_profiles", "reveal: on_first > 0.8"): 0,
+    ("07_laminar_profiles", "reveal: split.head == max(split)"): 0,
     ("01_causal_masking", "says: share_negative > 0"): 0,
     ("01_causal_masking", "reveal: above > 0 and below > 0"): 0,
     ("01_causal_masking", "says: ratio > 1 + 2 * chance / even"): 0,
@@ -387,6 +446,25 @@ def lesson_5(recorded):
     }
 
 
+def lesson_7():
+    """A mean that one head moves, where the large weights lie, and the variance of the effective tokens."""
+    gpt2 = gpt2_reference()
+    heads = np.sort(gpt2["median"][0])
+    left = np.delete(heads, np.abs(heads - heads.mean()).argmax())
+    large = gpt2["large_weights"].mean((1, 2))
+    return {
+        "heads": heads,
+        "left": left,
+        "middle": np.median(heads),
+        "middle_left": np.median(left),
+        "moved": abs(left.mean() - heads.mean()),
+        "median_moved": abs(np.median(left) - np.median(heads)),
+        "on_first": large[0] / large.sum(),
+        "split": variance_shares(gpt2["prompt_profiles"][:5, 3]),
+        "told": "so.",
+    }
+
+
 def _terms(recorded, layer, fold):
     names = ("attn.c_attn.weight", "attn.c_attn.bias", "ln_1.bias")
     weight, bias, ln_bias = (recorded.weights[f"h.{layer}.{name}"] for name in names)
@@ -401,6 +479,7 @@ def measured(recorded):
         "02_splitting_qkv": lesson_2(recorded),
         "04_negative_shift": lesson_4(recorded),
         "05_what_softmax_sees": lesson_5(recorded),
+        "07_laminar_profiles": lesson_7(),
     }
 
 

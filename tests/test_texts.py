@@ -52,6 +52,11 @@ def test_a_short_text_gives_its_beginning(mini):
         assert piece.tolist() in [whole[start : start + 64] for start in range(0, len(whole) - 63)]
 
 
+def test_a_text_can_be_changed_before_it_is_cut():
+    changed = cut_texts([book(3, 2)], Words(), 4, 1, change=lambda text: text.replace("\n", " ") + " 7 8 9")
+    assert changed.ids.tolist() == [[101, 7, 8, 9]]  # the second of two pieces of one paragraph
+
+
 def test_gutenbergs_frame_is_left_out(tmp_path):
     (tmp_path / "book.txt").write_bytes(b"\xef\xbb\xbf" + (HEADER + book(4, 4) + FOOTER).replace("\n", "\r\n").encode())
     assert (cut_texts(tmp_path / "book.txt", Words(), 4, 2).ids[:, 1] // 100).tolist() == [0, 1]
@@ -90,6 +95,7 @@ def test_what_cannot_be_cut_is_told_in_one_line(make, error, line, tmp_path):
     ("options", "line"),
     [
         ({"n_tokens": 2}, "n_tokens: expected a whole number of tokens >= 3, got 2"),
+        ({"change": "lower"}, "change: expected a function of a text, or None, got 'lower'"),
         ({"n_pieces": 0}, "n_pieces: expected a whole number of pieces >= 1, got 0"),
     ],
 )

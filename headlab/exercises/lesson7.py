@@ -1,4 +1,4 @@
-"""Lesson 7: steps back, pairs with high weights, life without the first token, a robust middle and its interval."""
+"""Lesson 7: reading ridgelines, what a mean hides, where weights lie, and whether a difference is one."""
 
 import numpy as np
 import torch
@@ -165,55 +165,215 @@ def _row_only(pattern):
     return pattern[..., 1:, :]
 
 
-def _middle_and_width(values):
-    low, middle, high = np.quantile(values, [0.25, 0.5, 0.75], axis=-1)
-    return middle, high - low
+def ridgeline_puzzle():
+    """Made-up raw scores of five layers for exercise 7.2: five arrays of 4,000.
+
+    Introduced in lesson 7.
+    """
+    rng = np.random.default_rng(72)
+    far, near = rng.normal(-14, 3, 3200), rng.normal(6, 2, 800)
+    layers = [(-5, 4), (-12, 1.5), None, (-6, 10), (-0.5, 2.5)]
+    return [np.concatenate([far, near]) if layer is None else rng.normal(*layer, 4000) for layer in layers]
 
 
-def _mean_and_width(values):
-    """the mean follows a single odd head: take the median"""
-    return values.mean(-1), _middle_and_width(values)[1]
+def _read():
+    scores = ridgeline_puzzle()
+    widest = int(np.argmax([layer.std() for layer in scores]))
+    above = int(np.argmax([(layer > 0).mean() for layer in scores]))
+    return widest, 2, above  # the one layer that is made of two
 
 
-def _middle_and_std(values):
-    """the standard deviation follows a single odd head: take the distance between the quartiles"""
-    return np.median(values, -1), values.std(-1)
+def _tallest():
+    """a tall peak belongs to a narrow layer: all areas are the same, so wide layers are low. Look at the first again"""
+    return 1, 2, 4
 
 
-def _middle_and_range(values):
-    """from the least to the greatest is what the oddest two heads do: take the quartiles, at 0.25 and 0.75"""
-    return np.median(values, -1), np.ptp(values, -1)
+def _two_hills_are_wide():
+    """two hills lie apart, but the scores of another layer reach farther on both sides: look at the first again"""
+    return 2, 2, 4
 
 
-def _over_layers(values):
-    """this is the middle of the layers, one for each head: heads are the last axis"""
-    low, middle, high = np.quantile(values, [0.25, 0.5, 0.75], axis=0)
-    return middle, high - low
+def _wide_for_two():
+    """a wide hill is still one: look for a layer whose curve falls and rises again. Look at the second again"""
+    return 3, 3, 4
 
 
-def _over_everything(values):
-    """all layers are thrown together: one number for each layer"""
-    return np.median(values), np.quantile(values, 0.75) - np.quantile(values, 0.25)
+def _second_hill_above():
+    """the second hill lies right of the dashed line, but it is small: compare areas. Look at the third again"""
+    return 3, 2, 2
 
 
-def _half_width(values):
-    """this is half of it: the width is the upper quartile minus the lower"""
-    return np.median(values, -1), _middle_and_width(values)[1] / 2
+def _farthest_right():
+    """that layer reaches farthest to the right, but most of its area lies left of zero. Look at the third again"""
+    return 3, 2, 3
 
 
-def _middle_and_quartile(values):
-    """the second result is the upper quartile itself: the width is the upper quartile minus the lower"""
-    return np.median(values, -1), np.quantile(values, 0.75, axis=-1)
+def _tall_for_many():
+    """the tallest peak lies wholly left of the dashed line: compare the areas right of it. Look at the third again"""
+    return 3, 2, 1
 
 
-def _middle_and_tenths(values):
-    """these are the outer tenths, 0.1 and 0.9: the quartiles are at 0.25 and 0.75"""
-    return np.median(values, -1), np.quantile(values, 0.9, axis=-1) - np.quantile(values, 0.1, axis=-1)
+def _from_the_bottom():
+    """you counted from the bottom: the first layer, 0, stands at the top"""
+    return 1, 2, 0
 
 
-def _width_first(values):
-    """the two results are swapped: first the median, then the width"""
-    return _middle_and_width(values)[::-1]
+def _from_one():
+    """you counted from 1: the first layer is layer 0"""
+    return 4, 3, 5
+
+
+def _other_order():
+    """the last two are exchanged: first the widest, then the one with two hills, then the one with most above zero"""
+    return 3, 4, 2
+
+
+def _misread(results, cases):
+    """What to say of a reading that is no known mistake: the right layers would be the whole answer."""
+    try:
+        read = [int(layer) for layer in results[0]]
+    except (TypeError, ValueError):
+        return "hand back three layer numbers, such as (0, 1, 2)"
+    if len(read) != 3:
+        return f"hand back three layer numbers, such as (0, 1, 2): these are {len(read)}"
+    right = sum(a == b for a, b in zip(read, _read(), strict=True))
+    return f"{right} of the three are right: width is how far a curve reaches, amount is area, and 0 is at the top"
+
+
+def _misled(values):
+    middles = np.median(values, 1)
+    layer = np.abs(values.mean(1) - middles).argmax()
+    return int(layer), int(np.abs(values[layer] - middles[layer]).argmax())
+
+
+def _above_only(values):
+    """only layers whose mean lies above the median are found: a mean can be pulled down as well (np.abs)"""
+    middles = np.median(values, 1)
+    layer = (values.mean(1) - middles).argmax()
+    return int(layer), int(np.abs(values[layer] - middles[layer]).argmax())
+
+
+def _widest_layer(values):
+    """this is the layer whose heads differ most: a mean can be right there, if they differ evenly to both sides"""
+    layer = values.std(1).argmax()
+    return int(layer), int(np.abs(values[layer] - np.median(values[layer])).argmax())
+
+
+def _highest_head(values):
+    """the layer is right, the head is the one with the highest value: the odd one may lie below the others"""
+    layer = _misled(values)[0]
+    return layer, int(values[layer].argmax())
+
+
+def _lowest_head(values):
+    """the layer is right, the head is the one with the lowest value: the odd one may lie above the others"""
+    layer = _misled(values)[0]
+    return layer, int(values[layer].argmin())
+
+
+def _most_agreeing(values):
+    """this is the layer whose mean and median agree best: find where they lie farthest apart"""
+    layer = np.abs(values.mean(1) - np.median(values, 1)).argmin()
+    return int(layer), int(np.abs(values[layer] - np.median(values[layer])).argmax())
+
+
+def _heads_for_layers(values):
+    """mean and median are taken over the layers: heads are the last axis, so use axis=1"""
+    middles = np.median(values, 0)
+    head = np.abs(values.mean(0) - middles).argmax()
+    return int(head), int(np.abs(values[:, head] - middles[head]).argmax())
+
+
+def _head_first(values):
+    """the two numbers are exchanged: first the layer, then the head"""
+    return _misled(values)[::-1]
+
+
+def _oddest_of_all(values):
+    """this is the head farthest from its layer's median in any layer: first find the layer whose mean misleads most"""
+    place = np.abs(values - np.median(values, 1, keepdims=True)).argmax()
+    return tuple(int(i) for i in np.unravel_index(place, values.shape))
+
+
+def _middle_head(values):
+    """the layer is right, the head is the one nearest to the median: find the one that lies farthest off"""
+    layer = _misled(values)[0]
+    return layer, int(np.abs(values[layer] - np.median(values[layer])).argmin())
+
+
+def _groups_case(seed, n_first, n_second, n_layers, n_draws):
+    """Whole numbers, four texts or eight a group, so that means are exact and dealings tie."""
+    rng = np.random.default_rng(seed)
+    first, second = rng.integers(-3, 4, (n_first, n_layers)), rng.integers(-3, 4, (n_second, n_layers))
+    first[:, 0] -= 2
+    draws = np.stack([rng.permutation(n_first + n_second) for _ in range(n_draws - 2)])
+    same = np.arange(n_first + n_second)  # two draws that give the real groups again, one of them in another order
+    draws = np.concatenate([draws, [same, np.concatenate([same[:n_first][::-1], same[n_first:][::-1]])]])
+    return first.astype(float), second.astype(float), draws
+
+
+def _dealt(first, second, draws):
+    """The differences of the groups' means, the real ones (layer,) and those of each draw (draw, layer)."""
+    dealt = np.concatenate([first, second])[draws]  # (draw, text, layer)
+    return first.mean(0) - second.mean(0), dealt[:, : len(first)].mean(1) - dealt[:, len(first) :].mean(1)
+
+
+def _p(first, second, draws):
+    real, others = _dealt(first, second, draws)
+    return (1 + (np.abs(others).max(1) >= np.abs(real).max()).sum()) / (1 + len(draws))
+
+
+def _each_layer_alone(first, second, draws):
+    """each layer has a p of its own: compare the largest difference over the layers, one number for each draw"""
+    real, others = _dealt(first, second, draws)
+    return (1 + (np.abs(others) >= np.abs(real)).sum(0)) / (1 + len(draws))
+
+
+def _best_layer(first, second, draws):
+    """this is the smallest of the layers' own p, and one of many is small by chance: take the largest of each draw"""
+    return _each_layer_alone(first, second, draws).min()
+
+
+def _real_one_missing(first, second, draws):
+    """the real dealing is not counted, so that p could be 0: add 1 to both counts"""
+    real, others = _dealt(first, second, draws)
+    return (np.abs(others).max(1) >= np.abs(real).max()).mean()
+
+
+def _strictly_larger(first, second, draws):
+    """draws with exactly the real difference count too: at least as large means >=, not >"""
+    real, others = _dealt(first, second, draws)
+    return (1 + (np.abs(others).max(1) > np.abs(real).max()).sum()) / (1 + len(draws))
+
+
+def _one_side(first, second, draws):
+    """only differences in one direction are counted: take absolute values before the maximum"""
+    real, others = _dealt(first, second, draws)
+    return (1 + (others.max(1) >= real.max()).sum()) / (1 + len(draws))
+
+
+def _mean_over_layers(first, second, draws):
+    """the differences are averaged over the layers, where they cancel: take the largest over the layers"""
+    real, others = _dealt(first, second, draws)
+    return (1 + (np.abs(others.mean(1)) >= np.abs(real.mean())).sum()) / (1 + len(draws))
+
+
+def _other_share(first, second, draws):
+    """this is the share of draws with a smaller difference: p is the share with one at least as large"""
+    real, others = _dealt(first, second, draws)
+    return (1 + (np.abs(others).max(1) < np.abs(real).max()).sum()) / (1 + len(draws))
+
+
+def _any_layer_beats_its_own(first, second, draws):
+    """each layer is compared with its own real difference, which is small somewhere: take the largest real one"""
+    real, others = _dealt(first, second, draws)
+    return (1 + (np.abs(others) >= np.abs(real)).any(1).sum()) / (1 + len(draws))
+
+
+def _one_more_below(first, second, draws):
+    """1 is added to the number of draws alone: the real dealing reaches itself, so add 1 to the count above too"""
+    real, others = _dealt(first, second, draws)
+    return (np.abs(others).max(1) >= np.abs(real).max()).sum() / (1 + len(draws))
 
 
 def _interval_case(n_texts, n_layers, n_heads, n_resamples):
@@ -320,6 +480,8 @@ def _against_the_rest(values):
     return heads / rest, texts / rest, 1.0
 
 
+# Heads that lie far apart, but evenly, in layers 0 and 2, and an odd one below the others in layer 1.
+EVEN_AND_ODD = np.array([[-9.0, -9.5, 9.0, 9.5, 0.5], [1.0, 1.1, 0.9, 1.05, -5.0], [-11.0, 0.1, 0.0, 0.0, 11.2]])
 EVEN = attention_pattern(torch.zeros(4, 4), 1.0)  # the last row is a quarter for each key, exactly
 
 EXERCISES = {
@@ -339,32 +501,40 @@ EXERCISES = {
         ),
     ),
     "7.2": Exercise(
-        answer=_middle_and_width,
-        cases=((_values(2, 5),), (_values(5, 3),), (_values(4, 6),)),
+        answer=_read,
+        cases=((),),
         mistakes=(
-            _mean_and_width,
-            _middle_and_std,
-            _middle_and_range,
-            _over_layers,
-            _over_everything,
-            _half_width,
-            _middle_and_quartile,
-            _middle_and_tenths,
-            _width_first,
+            _tallest,
+            _two_hills_are_wide,
+            _wide_for_two,
+            _second_hill_above,
+            _farthest_right,
+            _tall_for_many,
+            _from_the_bottom,
+            _from_one,
+            _other_order,
         ),
+        wrong=_misread,
     ),
     "7.3": Exercise(
-        answer=without_first_key,
-        cases=((_pattern(3, 3),), (_pattern(6, 6),), (_pattern(3, 4, 4),)),
+        answer=_misled,
+        cases=(
+            (_values(3, 6),),
+            (_values(5, 4),),
+            (_values(4, 9),),
+            (-np.abs(_values(4, 7)),),
+            (EVEN_AND_ODD,),
+        ),
         mistakes=(
-            _not_shared_out_again,
-            _column_only,
-            _emptied,
-            _softmax_again,
-            _shared_evenly,
-            _by_column,
-            _last_token_dropped,
-            _row_only,
+            _above_only,
+            _widest_layer,
+            _highest_head,
+            _lowest_head,
+            _most_agreeing,
+            _heads_for_layers,
+            _head_first,
+            _oddest_of_all,
+            _middle_head,
         ),
     ),
     "7.4": Exercise(
@@ -382,17 +552,18 @@ EXERCISES = {
         ),
     ),
     "7.5": Exercise(
-        answer=_interval,
-        cases=(_interval_case(4, 2, 5, 30), _interval_case(6, 3, 4, 41)),
+        answer=_p,
+        cases=(_groups_case(1, 4, 4, 3, 40), _groups_case(2, 4, 8, 5, 60), _groups_case(3, 8, 4, 2, 50)),
         mistakes=(
-            _not_drawn,
-            _heads_pooled,
-            _median_of_means,
-            _ninety,
-            _over_draws,
-            _normal,
-            _layers_together,
-            _median_over_texts,
+            _each_layer_alone,
+            _best_layer,
+            _real_one_missing,
+            _strictly_larger,
+            _one_side,
+            _mean_over_layers,
+            _other_share,
+            _any_layer_beats_its_own,
+            _one_more_below,
         ),
     ),
     "7.6": Exercise(
@@ -407,6 +578,34 @@ EXERCISES = {
             _not_centred,
             _rest_with_texts,
             _against_the_rest,
+        ),
+    ),
+    "7.7": Exercise(
+        answer=without_first_key,
+        cases=((_pattern(3, 3),), (_pattern(6, 6),), (_pattern(3, 4, 4),)),
+        mistakes=(
+            _not_shared_out_again,
+            _column_only,
+            _emptied,
+            _softmax_again,
+            _shared_evenly,
+            _by_column,
+            _last_token_dropped,
+            _row_only,
+        ),
+    ),
+    "7.8": Exercise(
+        answer=_interval,
+        cases=(_interval_case(4, 2, 5, 30), _interval_case(6, 3, 4, 41)),
+        mistakes=(
+            _not_drawn,
+            _heads_pooled,
+            _median_of_means,
+            _ninety,
+            _over_draws,
+            _normal,
+            _layers_together,
+            _median_over_texts,
         ),
     ),
 }

@@ -3,6 +3,8 @@
 import numpy as np
 import torch
 
+from headlab.exercises.lesson7 import ridgeline_puzzle
+
 
 def step_in_a_loop(pattern):
     n_tokens, total = pattern.shape[-1], 0.0
@@ -63,6 +65,52 @@ def shares_from_residuals(values):
     return np.array([heads.var(), texts.var(), rest.var()]) / values.var()
 
 
+def read_by_measuring():
+    layers = ridgeline_puzzle()
+    hills = [((counts[1:-1] > counts[:-2]) & (counts[1:-1] > counts[2:])).sum() for counts in map(coarse, layers)]
+    return np.argmax([np.ptp(layer) for layer in layers]), np.argmax(hills), np.argmin([(x < 0).sum() for x in layers])
+
+
+def coarse(layer):
+    return np.histogram(layer, np.arange(-60, 60, 5))[0]
+
+
+def misled_in_a_loop(values):
+    found, gap = None, -1.0
+    for layer, heads in enumerate(values):
+        middle = sorted(heads)[len(heads) // 2]
+        if len(heads) % 2 == 0:
+            middle = (middle + sorted(heads)[len(heads) // 2 - 1]) / 2
+        if abs(sum(heads) / len(heads) - middle) > gap:
+            gap = abs(sum(heads) / len(heads) - middle)
+            found = layer, max(range(len(heads)), key=lambda head: abs(heads[head] - middle))
+    return found
+
+
+def misled_in_torch(values):
+    values = torch.tensor(values)
+    middles = values.quantile(0.5, dim=1)
+    layer = (values.mean(1) - middles).abs().argmax()
+    return torch.stack([layer, (values[layer] - middles[layer]).abs().argmax()])
+
+
+def p_in_a_loop(first, second, draws):
+    both, reached = np.vstack([first, second]), 1
+    for draw in draws:
+        a, b = both[draw[: len(first)]], both[draw[len(first) :]]
+        reached += max(abs(a.mean(0) - b.mean(0))) >= max(abs(first.mean(0) - second.mean(0)))
+    return reached / (len(draws) + 1)
+
+
+def p_from_sums(first, second, draws):
+    both = torch.tensor(np.concatenate([first, second]))
+    member = torch.zeros(len(draws), len(both), dtype=both.dtype)
+    member.scatter_(1, torch.tensor(draws)[:, : len(first)], 1.0)
+    sums = member @ both
+    gaps = (sums / len(first) - (both.sum(0) - sums) / len(second)).abs().amax(1)
+    return ((gaps >= gaps[-2] - 1e-9).sum() + 1) / (len(draws) + 1)  # the last draw but one is the real dealing
+
+
 RIGHT = {
     "7.1": (
         step_in_a_loop,
@@ -73,23 +121,23 @@ RIGHT = {
         ).mean(0),
     ),
     "7.2": (
-        lambda v: (np.median(v, axis=1), np.percentile(v, 75, axis=1) - np.percentile(v, 25, axis=1)),
-        lambda v: [
-            np.array([np.median(row) for row in v]),
-            np.array([np.ptp(np.quantile(row, [0.25, 0.75])) for row in v]),
-        ],
-        lambda v: (
-            torch.tensor(v).quantile(0.5, 1),
-            torch.tensor(v).quantile(0.75, 1) - torch.tensor(v).quantile(0.25, 1),
-        ),
-        lambda v: np.stack([np.median(v, -1), np.subtract(*np.percentile(v, [75, 25], axis=-1))]),
+        lambda: (3, 2, 4),
+        lambda: [3, 2, 4],
+        lambda: np.array([3, 2, 4]),
+        lambda: torch.tensor([3, 2, 4]),
+        read_by_measuring,
     ),
     "7.3": (
-        without_first_in_place,
-        lambda p: torch.nn.functional.normalize(p[..., 1:, 1:], p=1, dim=-1),
-        lambda p: p[..., 1:, 1:] / (1 - p[..., 1:, :1]),
-        lambda p: p[..., 1:, 1:].log().softmax(-1),
-        lambda p: p.numpy()[..., 1:, 1:] / p.numpy()[..., 1:, 1:].sum(-1, keepdims=True),
+        misled_in_a_loop,
+        misled_in_torch,
+        lambda v: (
+            (layer := int(np.abs(np.mean(v, 1) - np.quantile(v, 0.5, axis=1)).argmax())),
+            int(((v[layer] - np.median(v[layer])) ** 2).argmax()),
+        ),
+        lambda v: [
+            layer := max(range(len(v)), key=lambda i: abs(v[i].mean() - np.median(v[i]))),
+            np.abs(v - np.median(v, axis=1)[:, None])[layer].argmax(),
+        ],
     ),
     "7.4": (
         share_in_a_loop,
@@ -98,12 +146,17 @@ RIGHT = {
         lambda p, level: torch.cat([p[..., i, : i + 1] for i in range(2, p.shape[-1])], -1).ge(level).float().mean(-1),
     ),
     "7.5": (
-        interval_in_a_loop,
-        lambda values, draws: np.quantile(np.median(values, 2)[draws].mean(1), [0.025, 0.975], axis=0),
-        lambda values, draws: torch.tensor(np.median(values, -1)[draws].mean(1)).quantile(
-            torch.tensor([0.025, 0.975]).double(), dim=0
+        p_in_a_loop,
+        p_from_sums,
+        lambda a, b, draws: np.mean(
+            [1.0]
+            + [
+                np.abs(np.concatenate([a, b])[d][: len(a)].mean(0) - np.concatenate([a, b])[d][len(a) :].mean(0)).max()
+                >= np.abs(a.mean(0) - b.mean(0)).max()
+                for d in draws
+            ]
         ),
-        lambda values, draws: [np.quantile(np.median(values, -1)[draws].mean(1), q, axis=0) for q in (0.025, 0.975)],
+        lambda a, b, draws: float(p_in_a_loop(a, b, draws)),
     ),
     "7.6": (
         shares_in_a_loop,
@@ -117,10 +170,49 @@ RIGHT = {
             1 - (np.var(v.mean(0)) + np.var(v.mean(1))) / v.var(),
         ),
     ),
+    "7.7": (
+        without_first_in_place,
+        lambda p: torch.nn.functional.normalize(p[..., 1:, 1:], p=1, dim=-1),
+        lambda p: p[..., 1:, 1:] / (1 - p[..., 1:, :1]),
+        lambda p: p[..., 1:, 1:].log().softmax(-1),
+        lambda p: p.numpy()[..., 1:, 1:] / p.numpy()[..., 1:, 1:].sum(-1, keepdims=True),
+    ),
+    "7.8": (
+        interval_in_a_loop,
+        lambda values, draws: np.quantile(np.median(values, 2)[draws].mean(1), [0.025, 0.975], axis=0),
+        lambda values, draws: torch.tensor(np.median(values, -1)[draws].mean(1)).quantile(
+            torch.tensor([0.025, 0.975]).double(), dim=0
+        ),
+        lambda values, draws: [np.quantile(np.median(values, -1)[draws].mean(1), q, axis=0) for q in (0.025, 0.975)],
+    ),
 }
 
 WRONG = {
+    "7.2": (
+        lambda: (0, 2, 4),
+        lambda: (3, 0, 4),
+        lambda: (3, 2, 0),
+        lambda: (3, 2),
+        lambda: 3,
+        lambda: "layer 3",
+        lambda: {3, 2, 4},
+        lambda: ([3], [2], [4, 1]),
+    ),
+    "7.3": (
+        lambda v: (0, 0),
+        lambda v: misled_in_a_loop(v)[0],
+        lambda v: misled_in_a_loop(np.abs(v)),
+        lambda v: misled_in_a_loop(v - v.mean(0)),
+    ),
     "7.5": (
+        lambda a, b, draws: 1.0,
+        lambda a, b, draws: p_in_a_loop(a - a.mean(0), b - b.mean(0), draws),
+        lambda a, b, draws: p_in_a_loop(a, b, draws[:-2]),
+        lambda a, b, draws: p_in_a_loop(a[:, :1], b[:, :1], draws),
+        lambda a, b, draws: p_in_a_loop(a, b, np.sort(draws, 1)),
+        lambda a, b, draws: p_in_a_loop(a, b, draws) * (len(draws) + 1),
+    ),
+    "7.8": (
         lambda values, draws: interval_in_a_loop(
             values, np.random.default_rng().integers(len(values), size=draws.shape)
         ),
