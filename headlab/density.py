@@ -54,6 +54,9 @@ def kde(samples, grid, bandwidth="scott", weights=None, bounds=EVERYWHERE):
     Raises ValueError on infinite or missing values, on constant or too few samples where a rule needs a spread.
     Introduced in lesson 6. Source: the report; Rosenblatt 1956; Parzen 1962; Silverman 1986, section 2.4;
     Schuster 1985 on reflection.
+
+    >>> kde([-1.0, 1.0], [0.0, 1.0], bandwidth=1.0).round(3)
+    array([0.242, 0.226])
     """
     bounds = _checked_bounds(bounds)
     sample = _checked_sample(samples, weights, bounds)
@@ -76,6 +79,10 @@ def fast_kde(samples, n_grid=None, bandwidth="scott", weights=None, bounds=EVERY
     float64 of shape (n_grid,), within 1e-3 of the peak of `kde`'s. Takes len(samples) steps and, beside the samples,
     memory that does not grow with them. Raises as `kde` does, and where n_grid points, or MOST_POINTS, are too few.
     Introduced in lesson 6. Source: Silverman 1982, algorithm AS 176; Wand 1994 on linear binning.
+
+    >>> grid, density = fast_kde([-1.0, 1.0], bandwidth=1.0)
+    >>> len(grid), round(float(np.trapezoid(density, grid)), 3)
+    (512, 1.0)
     """
     bounds = _checked_bounds(bounds)
     sample = _checked_sample(samples, weights, bounds)
@@ -92,6 +99,9 @@ def choose_bandwidth(samples, rule="scott", weights=None):
     are not. Raises ValueError on fewer than two or constant samples and where a rule finds no bandwidth.
     Introduced in lesson 6. Source: Scott 1992; Silverman 1986, section 3.4; scipy.stats.gaussian_kde's definitions;
     Sheather and Jones 1991, equation 12.
+
+    >>> round(choose_bandwidth([-1.0, 0.0, 1.0]), 3)
+    0.803
     """
     expect(isinstance(rule, str) and rule in RULES, "rule", f"one of {', '.join(RULES)}", repr(rule))
     return _bandwidth(_checked_sample(samples, weights, EVERYWHERE), rule)
@@ -104,6 +114,9 @@ def cross_validation_scores(samples, bandwidths, weights=None):
     bandwidths: an array, each from 1/2000 of the samples' range to 10 times that range; returns float64 of its shape;
     the lowest is best.
     Introduced in lesson 6. Source: Rudemo 1982; Bowman 1984; Silverman 1986, section 3.4.3.
+
+    >>> int(cross_validation_scores([-9.0, -8.5, -8.0, 8.0, 8.5, 9.0], [0.1, 1.0, 10.0]).argmin())
+    1
     """
     sample = _checked_sample(samples, weights, EVERYWHERE)
     widths = finite_array(bandwidths, "bandwidths")
@@ -121,6 +134,9 @@ def peaks(grid, density, least=PROMINENT):
 
     least: how far a peak has to rise above the higher of the valleys beside it, as a share of the highest peak; what
     rises less is a ripple. An end of the grid is no peak. Introduced in lesson 6.
+
+    >>> peaks([0.0, 1.0, 2.0], [0.1, 0.5, 0.2])
+    array([1.])
     """
     from scipy.signal import find_peaks  # which takes longer to import than all else that a lesson needs
 
@@ -140,6 +156,9 @@ def mode_tree(samples, bandwidths, least=PROMINENT):
     branches are hills: how long one is says how far the hill depends on the bandwidth.
     Introduced in lesson 6. Source: Minnotte and Scott 1993. Of peaks of any height there are never more at a wider
     bandwidth (Silverman 1981).
+
+    >>> [len(found) for found in mode_tree([-4.0, 4.0], [1.0, 8.0])]
+    [2, 1]
     """
     widths = finite_array(bandwidths, "bandwidths")
     expect(widths.ndim == 1, "bandwidths", "(n,)", f"shape {widths.shape}")

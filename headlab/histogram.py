@@ -32,6 +32,11 @@ class ScoreHistogram:
     `a + b` refuses two models, which the digests tell apart, or the names where there are none, and a piece that is
     in both.
     Introduced in lesson 6.
+
+    >>> histogram = ScoreHistogram([0], n_heads=1)
+    >>> histogram.update(0, torch.tensor([[-2.0, 1.0, 3.0, 5.0]]))
+    >>> histogram.n, histogram.fraction_negative()
+    (array([[4]]), array([[0.25]]))
     """
 
     def __init__(self, layers, n_heads, model="", counted=(), weights=""):
