@@ -1,5 +1,6 @@
 """All single-head ablations of a text: headlab beside TransformerLens and beside the arithmetic, all in one run."""
 
+import os
 import sys
 from functools import partial
 from pathlib import Path
@@ -11,10 +12,11 @@ from torch.nn import functional as F
 
 from headlab.interventions import loss_without_each_head
 
-sys.path.append(str(Path(__file__).parents[1] / "tests"))
-from conftest import REFERENCE
+ROOT = Path(__file__).parents[1]
+sys.path.append(str(ROOT / "tests"))
 from hybrid import make_hybrid
 
+REFERENCE = Path(os.environ.get("HEADLAB_REFERENCE") or ROOT.parent / "shared" / "gpt2")
 N_TOKENS = 128
 N_LAYERS = N_HEADS = 12
 

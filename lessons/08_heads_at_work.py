@@ -17,6 +17,8 @@
 # We have seen that raw scores are shifted, that attention is sparse, that heads have habits. No picture can tell whether any
 # of this *matters* to what the model predicts. In this lesson we reach in: we change one thing while the model reads a text,
 # and measure how much worse it predicts. Such a change is called an **intervention**.
+#
+# The drawing marks where we reach in: sections 2 and 3 change the raw scores, sections 4 to 6 what the heads write.
 
 # %%
 import matplotlib.pyplot as plt
@@ -24,6 +26,7 @@ import torch
 from scipy.stats import spearmanr
 
 from headlab.contrast import effective_tokens
+from headlab.diagram import data_flow
 from headlab.exercises import check
 from headlab.explorers import InterventionExplorer
 from headlab.interventions import (
@@ -36,7 +39,7 @@ from headlab.interventions import (
     loss_without_heads,
 )
 from headlab.models import load_model, token_strings
-from headlab.plots import COLOURS, plot_head_grid, plot_tokens, show_figure
+from headlab.plots import COLOURS, MAPS, plot_head_grid, plot_tokens, show_figure
 from headlab.predict import predict, predict_number
 from headlab.says import says, who
 from headlab.scores import attention_pattern, mean_share, token_pairs
@@ -45,6 +48,7 @@ from headlab.texts import TEXTS
 model, tokenizer = load_model()
 n_layers, n_heads = model.config.n_layer, model.config.n_head
 d_head = model.config.n_embd // n_heads
+data_flow("scores", "outputs", model=model)
 
 # %% [markdown]
 # ## 1. What a prediction is worth
@@ -345,36 +349,53 @@ guess.reveal(
 # %%
 sentences = [text.split(". ")[0] + "." for text in TEXTS["prose"]]
 short = [tokenizer(sentence, return_tensors="pt").input_ids[0] for sentence in sentences]
-short_plain = by_text(loss(model, short))
+labels = token_strings(tokenizer, short[0])
+short_losses = loss(model, short)
+short_plain = by_text(short_losses)
 
 
 def only_in(chosen, change):
     return lambda layer, raw: change(layer, raw) if layer == chosen else raw
 
 
-def cost_of(change):
-    """In nats, the mean over the texts."""
-    return (by_text(loss_with_scores(model, short, change)) - short_plain).mean().item()
+def changes_of(change):
+    """What each token's loss changes by, in nats, for each sentence (T - 1,)."""
+    changed = loss_with_scores(model, short, change)
+    return [new - old for new, old in zip(changed, short_losses, strict=True)]
 
 
-sink_costs = [cost_of(only_in(layer, without_key(0))) for layer in range(n_layers)]
-all_at_once = cost_of(without_key(0))
-even_costs = [cost_of(only_in(layer, lambda layer, raw: 0 * raw)) for layer in range(n_layers)]
-fig, ax = plt.subplots(figsize=(7, 3.4), layout="constrained")
+without_first = [changes_of(only_in(layer, without_key(0))) for layer in range(n_layers)]
+sink_costs = [by_text(changes).mean().item() for changes in without_first]
+even_costs = [by_text(changes_of(only_in(layer, lambda _, raw: 0 * raw))).mean().item() for layer in range(n_layers)]
+all_layers = changes_of(without_key(0))
+all_at_once = by_text(all_layers).mean().item()
+
+# %%
+fig, (ax, grid) = plt.subplots(1, 2, figsize=(13, 4), layout="constrained", width_ratios=[2, 3])
 ax.axhline(0, color="0.5", ls="--", lw=1)
 ax.plot(sink_costs, "s-", color=COLOURS["first key"], label="no first key")
 ax.plot(even_costs, "^-", color=COLOURS["other keys"], label="even shares for all keys")
-ax.set(xlabel="the only layer that is changed", ylabel="cost (nats)", xticks=range(n_layers))
+ax.set(xlabel="the only layer that is changed", ylabel="cost (nats)", xticks=range(n_layers), title="Three sentences")
 ax.legend(frameon=False)
-show_figure(
-    f"Cost of a change in one layer only. No first key: from {min(sink_costs):+.2f} to {max(sink_costs):+.2f} nats. Even "
-    f"shares: from {min(even_costs):+.2f} to {max(even_costs):+.2f}."
+by_layer = torch.stack([changes[0] for changes in without_first])  # (layer, T - 1)
+most = by_layer.abs().max()
+image = grid.imshow(by_layer, cmap=MAPS["score"], vmin=-most, vmax=most, aspect="auto")
+grid.set(
+    ylabel="the only layer without the first key", yticks=range(n_layers), title="The first sentence, token by token"
 )
-change_of_tokens = no_first[0] - plain[0]
-plot_tokens(labels[1:], change_of_tokens, label="change of loss (nats)")
-worst = change_of_tokens.argsort(descending=True)[:3].tolist()
+grid.set_xticks(range(len(labels) - 1), labels[1:], rotation=60, ha="right")
+fig.colorbar(image, label="change of loss (nats)")
+dearest = sink_costs.index(max(sink_costs))
 show_figure(
-    f"The first text, its tokens coloured by how much their loss rises without the first key. It rises most at {', '.join(labels[t + 1] for t in worst)}."
+    f"Left: cost of a change in one layer only. No first key: from {min(sink_costs):+.2f} to {max(sink_costs):+.2f} nats, "
+    f"most in layer {dearest}. Even shares: from {min(even_costs):+.2f} to {max(even_costs):+.2f}. Right: each token's loss "
+    f"without the first key in one layer. In layer {dearest} {labels[by_layer[dearest].argmax() + 1]} suffers most."
+)
+plot_tokens(labels[1:], all_layers[0], label="change of loss (nats)")
+worst = all_layers[0].argsort(descending=True)[:3].tolist()
+show_figure(
+    "The first sentence, its tokens coloured by how much their loss rises without the first key in all layers. It rises most "
+    f"at {', '.join(labels[t + 1] for t in worst)}."
 )
 says(
     (
@@ -517,8 +538,9 @@ says(
 # %% [markdown]
 # Where heads cost more together than the sum of their single costs, there is **redundancy**. *Published for GPT-2 small:*
 # three "name mover" heads, L9H9, L9H6 and L10H0, supply the name at the end of sentences such as "When Mary and John went to
-# the store, John gave a drink to". When they are removed, other heads, the "backup name movers", take over their work (Wang
-# et al. 2022). McGrath et al. 2023 found such self-repair in a much larger model and called it the Hydra effect.
+# the store, John gave a drink to". GPT-2 prefers the right name to the wrong one in 99.3% of 100,000 such sentences, by 3.56
+# in the logit on average. Without the three heads this difference falls by only 5%: other heads, the "backup name movers",
+# take over their work (Wang et al. 2022, sections 2 and 3.4). McGrath et al. 2023 found such self-repair in a much larger model and called it the Hydra effect.
 
 # %% [markdown] tags=["optional"]
 # ### Two changes at once (optional)
@@ -593,7 +615,7 @@ explorer
 
 # %%
 query = plain[0][8:].argmin().item() + 8  # the easiest token, but for the first ones
-ids = input_ids[0]
+ids, labels = input_ids[0], token_strings(tokenizer, input_ids[0])
 right = ids[query + 1].item()
 with torch.no_grad():
     row = model(ids[None]).logits[0, query]
