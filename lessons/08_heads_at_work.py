@@ -377,8 +377,8 @@ ax.plot(sink_costs, "s-", color=COLOURS["first key"], label="no first key")
 ax.plot(even_costs, "^-", color=COLOURS["other keys"], label="even shares for all keys")
 ax.set(xlabel="the only layer that is changed", ylabel="cost (nats)", xticks=range(n_layers), title="Three sentences")
 ax.legend(frameon=False)
-by_layer = torch.stack([changes[0] for changes in without_first])  # (layer, T - 1)
-most = by_layer.abs().max()
+by_layer = torch.stack([changes[0] for changes in without_first]).numpy()  # (layer, T - 1)
+most = abs(by_layer).max()
 image = grid.imshow(by_layer, cmap=MAPS["score"], vmin=-most, vmax=most, aspect="auto")
 grid.set(
     ylabel="the only layer without the first key", yticks=range(n_layers), title="The first sentence, token by token"

@@ -182,7 +182,7 @@ def test_a_page_without_a_kernel_gets_a_form_or_text(shown):
     assert data["text/plain"] == 'Predict. Is "a < b"?\n( ) a < b & c\n( ) no'
     form = data["text/html"]
     assert 'value="a &lt; b &amp; c"' in form and "> a &lt; b &amp; c</label>" in form
-    assert form.count("<label ") == 2 and "<fieldset" in form and "<legend>" in form
+    assert form.count("<label ") == 2 and "<fieldset" in form and "Is &quot;a &lt; b&quot;?</legend>" in form
     assert len(set(re.findall(r'name="([^"]+)"', form))) == 1
     assert predict('Is "a < b"?', "a < b & c", "no").to_html() == form  # the same from build to build
     assert ">%<" in predict_number("How much?", "%").form
