@@ -218,14 +218,14 @@ def offline_page(browser, path, ready=".headlab-page"):
 def test_lesson_3_exported_as_it_is_saved_answers_without_kernel_or_network(lab, mini, tmp_path):
     saved = shutil.copy(ROOT / "notebooks" / "03_head_scores.ipynb", tmp_path)
     with offline_page(lab.browser, export(Path(saved))) as page:
-        explorer = page.locator(".headlab-page")
+        explorer = page.locator(".headlab-page").first  # the second one shows real GPT-2
         explorer.scroll_into_view_if_needed()
         for name in ("Layer", "Head"):
             explorer.get_by_label(name, exact=True).press("ArrowRight")
         wait_for(explorer.locator(".summary"), "L1H6: raw scores")
         explorer.locator("canvas").nth(4).press("ArrowLeft")
         capture = capture_heads(mini[0], mini[1](TEXT, return_tensors="pt").input_ids)
-        raw, share = capture.scores(1, 6)[-1, 1].item(), capture.pattern(1, 6)[-1, 1].item()
+        raw, share = capture.scores(1, 6)[-1, 0].item(), capture.pattern(1, 6)[-1, 0].item()
         line = explorer.locator(".reading").inner_text().replace("−", "-").rstrip(".")
         found = [float(part) for part in re.findall(r"(?:score|scaled|masked|share) (-?\d+\.\d+)", line)]
         assert np.allclose(found, [raw, raw / 8, raw / 8, share], rtol=0, atol=6e-5)

@@ -5,7 +5,12 @@ const TERMS = ["content", "query_bias", "key_bias", "constant"];
 class ContrastExplorer extends TokenExplorer {
   makePanels() {
     const tables = ["Raw scores", "Pattern"].map((name) => new Panel(this, name, { ratio: 1 }));
-    return [...tables, ...["Effective tokens of each query", "The first token's share for each query"].map((name) => new Panel(this, name))];
+    return [
+      ...tables,
+      ...["Effective tokens of each query", "The first token's share for each query"].map(
+        (name) => new Panel(this, name),
+      ),
+    ];
   }
 
   load() {
@@ -36,14 +41,26 @@ class ContrastExplorer extends TokenExplorer {
     const four = this.termsOf(layer, head);
     const weights = { content: 1, query_bias: 1, key_bias: times, constant: times }; // b_k is in the last two
     const kept = TERMS.map((name) => [scale * weights[name] * this.model.get(name), four[name]]);
-    const sumOf = (terms) => Float64Array.from({ length: n * n }, (_, cell) => terms.reduce((all, [weight, term]) => all + weight * term(cell), 0));
+    const sumOf = (terms) =>
+      Float64Array.from({ length: n * n }, (_, cell) =>
+        terms.reduce((all, [weight, term]) => all + weight * term(cell), 0),
+      );
     const divisor = this.model.get("shown").divisors[layer];
-    const patternOf = (raw) => softmax(maskScores(raw.map((score) => score / divisor), n), n);
+    const patternOf = (raw) =>
+      softmax(
+        maskScores(
+          raw.map((score) => score / divisor),
+          n,
+        ),
+        n,
+      );
     const raw = sumOf(kept);
     const [before, pattern] = [patternOf(sumOf(TERMS.map((name) => [1, four[name]]))), patternOf(raw)];
     const [tokens, tokens_before] = [effectiveTokens(pattern, n), effectiveTokens(before, n)];
     const seen = causal(raw, n);
-    const dropped = TERMS.filter((name) => !this.model.get(name)).map((name) => name.replace("_", " ")).join(" and ");
+    const dropped = TERMS.filter((name) => !this.model.get(name))
+      .map((name) => name.replace("_", " "))
+      .join(" and ");
     this.first = { now: firstShares(pattern, n), before: firstShares(before, n) };
     this.numbers = { raw, pattern, before, tokens, tokens_before };
     this.limit = Math.max(...seen.map(Math.abs)) || 1;
@@ -62,15 +79,36 @@ class ContrastExplorer extends TokenExplorer {
     const place = { columns: n, isMasked: inFuture(n) };
     const [scores, shares, effective, first] = this.panels;
     const { layer, head } = this.facts;
-    scores.set({ ...this.square(), title: `Raw scores of L${layer}H${head}`, table: { ...place, values: raw, palette: this.palettes.score, low: -this.limit, high: this.limit, digits: 1 } });
-    shares.set({ ...this.square(), title: "Pattern", table: { ...place, values: pattern, palette: this.palettes.share, low: 0, high: 1, digits: 0 } });
+    scores.set({
+      ...this.square(),
+      title: `Raw scores of L${layer}H${head}`,
+      table: { ...place, values: raw, palette: this.palettes.score, low: -this.limit, high: this.limit, digits: 1 },
+    });
+    shares.set({
+      ...this.square(),
+      title: "Pattern",
+      table: { ...place, values: pattern, palette: this.palettes.share, low: 0, high: 1, digits: 0 },
+    });
     const middles = linspace(0.5, n - 0.5, Math.max(n, 2)).subarray(0, n);
     const both = (before, now) => ({
-      lines: [{ x: middles, y: before, colour: "#999999", width: 5 }, { x: middles, y: now, colour: this.colours["loaded model"], width: 1.5 }],
+      lines: [
+        { x: middles, y: before, colour: "#999999", width: 5 },
+        { x: middles, y: now, colour: this.colours["loaded model"], width: 1.5 },
+      ],
       dots: [{ x: middles, y: now, colour: this.colours["loaded model"] }],
     });
-    effective.set({ title: "Effective tokens", x: this.axis("query"), y: { low: 0, high: n + 1, label: "effective tokens" }, ...both(tokens_before, tokens) });
-    first.set({ title: "First token's share", x: this.axis("query"), y: { low: 0, high: 1.05, label: "share" }, ...both(this.first.before, this.first.now) });
+    effective.set({
+      title: "Effective tokens",
+      x: this.axis("query"),
+      y: { low: 0, high: n + 1, label: "effective tokens" },
+      ...both(tokens_before, tokens),
+    });
+    first.set({
+      title: "First token's share",
+      x: this.axis("query"),
+      y: { low: 0, high: 1.05, label: "share" },
+      ...both(this.first.before, this.first.now),
+    });
   }
 
   point(panel, x, y) {
@@ -96,11 +134,14 @@ class ContrastExplorer extends TokenExplorer {
     const cell = query * this.tokens.length + key;
     const { raw, pattern, before, tokens, tokens_before } = this.numbers;
     const share = (value) => `${(100 * value).toFixed(1)}%`;
-    const pair = key > query
-      ? "in the future, masked"
-      : `raw score ${signed(raw[cell], 2)}, share ${share(pattern[cell])} (unchanged: ${share(before[cell])})`;
-    return `${this.pair()}: ${pair}. Query ${query}: ${tokens[query].toFixed(2)} effective tokens ` +
-      `(unchanged: ${tokens_before[query].toFixed(2)}), first token's share ${share(this.first.now[query])}.`;
+    const pair =
+      key > query
+        ? "in the future, masked"
+        : `raw score ${signed(raw[cell], 2)}, share ${share(pattern[cell])} (unchanged: ${share(before[cell])})`;
+    return (
+      `${this.pair()}: ${pair}. Query ${query}: ${tokens[query].toFixed(2)} effective tokens ` +
+      `(unchanged: ${tokens_before[query].toFixed(2)}), first token's share ${share(this.first.now[query])}.`
+    );
   }
 }
 

@@ -6,7 +6,9 @@ const KERNEL = "#E69F00";
 
 class DensityExplorer extends PageExplorer {
   makePanels() {
-    return ["Density of the raw scores", "Density of the shares"].map((name) => new Panel(this, name, { least: 300, most: 560, tall: 240 }));
+    return ["Density of the raw scores", "Density of the shares"].map(
+      (name) => new Panel(this, name, { least: 300, most: 560, tall: 240 }),
+    );
   }
 
   load() {
@@ -25,14 +27,21 @@ class DensityExplorer extends PageExplorer {
     const nTokens = this.tokens.length;
     const start = (layer * sizes[1] + head) * nTokens ** 2;
     const table = Float64Array.from(this.raw.subarray(start, start + nTokens ** 2));
-    const pattern = softmax(maskScores(table.map((score) => score / divisors[layer]), nTokens), nTokens);
+    const pattern = softmax(
+      maskScores(
+        table.map((score) => score / divisors[layer]),
+        nTokens,
+      ),
+      nTokens,
+    );
     const sampleOf = (values) => {
       const seen = causal(values, nTokens);
       return Float64Array.from(this.order.subarray(0, n), (place) => seen[place]);
     };
     const [raw, shares] = [sampleOf(table), sampleOf(pattern)];
     const [raw_width, share_width] = [width * scott(raw), Math.min(WIDEST, width * scott(shares))];
-    if (!(raw_width > 0 && share_width > 0)) throw new Error("n_samples: expected a sample of different numbers, got the same throughout");
+    if (!(raw_width > 0 && share_width > 0))
+      throw new Error("n_samples: expected a sample of different numbers, got the same throughout");
     this.edges = this.model.get("mend") ? [0, 1] : [];
     const summed = (sample, each, edges) => {
       const grid = linspace(Math.min(...sample) - 4 * each, Math.max(...sample) + 4 * each, N_GRID);
@@ -61,14 +70,22 @@ class DensityExplorer extends PageExplorer {
       return {
         y: { low: 0, high: 1.08 * Math.max(...density), label: "density" },
         lines: [
-          ...kernels.map((value) => ({ x: grid, y: kde([value], grid, width, edges).map((height) => height / sample.length), colour: KERNEL })),
+          ...kernels.map((value) => ({
+            x: grid,
+            y: kde([value], grid, width, edges).map((height) => height / sample.length),
+            colour: KERNEL,
+          })),
           { x: grid, y: density, colour: this.colours["loaded model"], width: 2.5 },
         ],
         dots: [{ x: sample, y: sample.map(() => 0), isTick: true }],
       };
     };
     const axis = (grid, label) => ({ low: grid[0], high: grid[grid.length - 1], label });
-    left.set({ title: `${n} raw scores of L${layer}H${head}`, x: axis(raw_grid, "raw score q·k"), ...content(raw, raw_grid, raw_density, raw_width, []) });
+    left.set({
+      title: `${n} raw scores of L${layer}H${head}`,
+      x: axis(raw_grid, "raw score q·k"),
+      ...content(raw, raw_grid, raw_density, raw_width, []),
+    });
     right.set({
       title: `${n} shares of L${layer}H${head}`,
       x: axis(share_grid, "share of attention"),
@@ -104,8 +121,10 @@ class DensityExplorer extends PageExplorer {
     const key = place - (query * (query + 1)) / 2;
     const { raw, shares } = this.numbers;
     const density = kde(raw, [raw[this.mark]], this.facts.raw_width)[0];
-    return `Query ${query} “${this.tokens[query]}” → key ${key} “${this.tokens[key]}”: raw score ${signed(raw[this.mark], 2)}, ` +
-      `where the density is ${density.toPrecision(3)}; share ${(100 * shares[this.mark]).toFixed(1)}%.`;
+    return (
+      `Query ${query} “${this.tokens[query]}” → key ${key} “${this.tokens[key]}”: raw score ${signed(raw[this.mark], 2)}, ` +
+      `where the density is ${density.toPrecision(3)}; share ${(100 * shares[this.mark]).toFixed(1)}%.`
+    );
   }
 }
 

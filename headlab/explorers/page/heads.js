@@ -5,7 +5,12 @@ const STAGES = ["Raw scores", "Scaled", "Masked", "Pattern"];
 class HeadExplorer extends TokenExplorer {
   makePanels() {
     const [nLayers, nHeads] = this.model.get("shown").sizes;
-    const overview = new Panel(this, "The patterns of all heads, which choose a layer and a head", { ratio: nLayers / nHeads, least: 251, most: 520, isAlone: true });
+    const overview = new Panel(this, "The patterns of all heads, which choose a layer and a head", {
+      ratio: nLayers / nHeads,
+      least: 251,
+      most: 520,
+      isAlone: true,
+    });
     return [overview, ...STAGES.map((name) => new Panel(this, name, { ratio: 1, least: 165, most: 340 }))];
   }
 
@@ -29,7 +34,16 @@ class HeadExplorer extends TokenExplorer {
       title: "Patterns of all heads",
       x: { low: 0, high: nHeads, label: "head", ticks: names("H", nHeads) },
       y: { low: nLayers, high: 0, label: "layer", ticks: names("L", nLayers), turned: false },
-      table: { values, columns: nHeads * n, isMasked, palette: this.palettes.share, low: 0, high: 1, digits: 0, isSmooth: true },
+      table: {
+        values,
+        columns: nHeads * n,
+        isMasked,
+        palette: this.palettes.share,
+        low: 0,
+        high: 1,
+        digits: 0,
+        isSmooth: true,
+      },
     });
     this.setLegend({ text: "masked: −∞, and a share of 0", isMasked: true });
   }

@@ -20,12 +20,18 @@ function chance(loss) {
 function walk(buttons, columns) {
   buttons.forEach((button, place) => {
     button.tabIndex = place ? -1 : 0;
-    button.addEventListener("focus", () => buttons.forEach((each) => { each.tabIndex = each === button ? 0 : -1; }));
-    button.addEventListener("keydown", (event) => step(event, (down, right) => {
-      const column = (place % columns) + right;
-      const next = buttons[place + down * columns + right];
-      if (next && column >= 0 && column < columns) next.focus();
-    }));
+    button.addEventListener("focus", () =>
+      buttons.forEach((each) => {
+        each.tabIndex = each === button ? 0 : -1;
+      }),
+    );
+    button.addEventListener("keydown", (event) =>
+      step(event, (down, right) => {
+        const column = (place % columns) + right;
+        const next = buttons[place + down * columns + right];
+        if (next && column >= 0 && column < columns) next.focus();
+      }),
+    );
   });
 }
 
@@ -39,7 +45,11 @@ class InterventionExplorer extends PageExplorer {
     this.grid = element("div", { class: "grid", role: "group", "aria-label": "Heads to remove, layers by heads" });
     this.reset = element("button", { type: "button" }, "Undo all changes");
     this.head = element("p", { class: "head" });
-    this.tokenRow = element("div", { class: "tokens", role: "group", "aria-label": "Tokens, coloured by change of loss" });
+    this.tokenRow = element("div", {
+      class: "tokens",
+      role: "group",
+      "aria-label": "Tokens, coloured by change of loss",
+    });
     this.ends = [element("span"), element("span")];
     this.source = element("p", { class: "source" });
     const colours = [0, 0.25, 0.5, 0.75, 1].map((part) => this.colour(2 * part - 1, 1)).join(", ");
@@ -102,16 +112,23 @@ class InterventionExplorer extends PageExplorer {
       const button = element("button", { type: "button", ...KEYS });
       this.paint(button, this.costs[i], limit);
       button.addEventListener("click", () => this.toggle(place));
-      const tell = () => { this.head.textContent = `${name(place)} by itself: ${change(this.costs[i])} nats a token.`; };
+      const tell = () => {
+        this.head.textContent = `${name(place)} by itself: ${change(this.costs[i])} nats a token.`;
+      };
       for (const event of ["focus", "pointerenter"]) button.addEventListener(event, tell);
       return button;
     });
     const label = (text) => element("span", { "aria-hidden": "true" }, text);
     this.grid.style.gridTemplateColumns = `24px repeat(${nHeads}, minmax(0, 34px))`;
     const rows = Array.from({ length: nLayers }, (_, layer) => [
-      label(`L${layer}`), ...this.heads.slice(layer * nHeads, (layer + 1) * nHeads),
+      label(`L${layer}`),
+      ...this.heads.slice(layer * nHeads, (layer + 1) * nHeads),
     ]);
-    this.grid.replaceChildren(label(""), ...Array.from({ length: nHeads }, (_, head) => label(`H${head}`)), ...rows.flat());
+    this.grid.replaceChildren(
+      label(""),
+      ...Array.from({ length: nHeads }, (_, head) => label(`H${head}`)),
+      ...rows.flat(),
+    );
     walk(this.heads, nHeads);
     this.head.textContent = "Choose heads to remove: a click, or the arrow keys and the space bar.";
   }
@@ -144,7 +161,9 @@ class InterventionExplorer extends PageExplorer {
     const answered = isSame(choice, [get("shown").text, get("heads"), get("scale"), get("first_key")]);
     if (answered && !error) return { losses, measured: true, source: "Measured: all changes together.", error };
     const sum = this.own.map((own, t) => rows.reduce((total, row) => total + this.row(row)[t] - own, own));
-    const rest = this.live ? "The kernel measures all changes together." : "Only a running kernel can measure them together.";
+    const rest = this.live
+      ? "The kernel measures all changes together."
+      : "Only a running kernel can measure them together.";
     const source = `An estimate, not a measurement: the single changes added up. ${rest}`;
     return { losses: sum, measured: false, source, error: answered ? error : "" };
   }
@@ -211,7 +230,7 @@ class InterventionExplorer extends PageExplorer {
     const [before, after] = [this.own[this.mark - 1], this.numbers.losses[this.mark - 1]];
     return this.mark
       ? `${label}: ${before.toFixed(3)} nats as it is, ${after.toFixed(3)} now (${change(after - before)}). ` +
-        `The model gave it ${chance(before)}, and now ${chance(after)}.`
+          `The model gave it ${chance(before)}, and now ${chance(after)}.`
       : `${label}: nothing stands before it, so it has no loss.`;
   }
 }

@@ -42,7 +42,8 @@ function bytes(view) {
 function stillModel(state) {
   const revive = (value) => {
     if (value === null || typeof value !== "object" || Array.isArray(value)) return value;
-    if ("base64" in value) return new DataView(Uint8Array.from(atob(value.base64), (letter) => letter.charCodeAt(0)).buffer);
+    if ("base64" in value)
+      return new DataView(Uint8Array.from(atob(value.base64), (letter) => letter.charCodeAt(0)).buffer);
     return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, revive(each)]));
   };
   state = revive(state);
@@ -146,18 +147,43 @@ class PageExplorer {
   control(name, { label, options, values, min, max, step: size, log }) {
     const value = element("output");
     const range = (low, high, by) => element("input", { type: "range", name, min: low, max: high, step: by, ...KEYS });
-    let [input, read, write] = [null, () => input.value, (setting) => { input.value = setting; }];
+    let [input, read, write] = [
+      null,
+      () => input.value,
+      (setting) => {
+        input.value = setting;
+      },
+    ];
     if (options) {
-      input = element("select", { name, ...KEYS }, ...options.map((option) => element("option", { value: option }, option)));
+      input = element(
+        "select",
+        { name, ...KEYS },
+        ...options.map((option) => element("option", { value: option }, option)),
+      );
     } else if (values) {
       input = range(0, values.length - 1, 1);
-      [read, write] = [() => values[input.value], (setting) => { input.value = values.indexOf(setting); }];
+      [read, write] = [
+        () => values[input.value],
+        (setting) => {
+          input.value = values.indexOf(setting);
+        },
+      ];
     } else if (min === undefined) {
       input = element("input", { type: "checkbox", name, ...KEYS });
-      [read, write] = [() => input.checked, (setting) => { input.checked = setting; }];
+      [read, write] = [
+        () => input.checked,
+        (setting) => {
+          input.checked = setting;
+        },
+      ];
     } else if (log) {
       input = range(Math.log10(min), Math.log10(max), size);
-      [read, write] = [() => Math.min(max, 10 ** input.value), (setting) => { input.value = Math.log10(setting); }];
+      [read, write] = [
+        () => Math.min(max, 10 ** input.value),
+        (setting) => {
+          input.value = Math.log10(setting);
+        },
+      ];
     } else {
       input = range(min, max, size);
       read = () => Number(input.value);
@@ -170,7 +196,11 @@ class PageExplorer {
     };
     input.addEventListener("input", () => this.set({ [name]: read() }));
     this.inputs[name] = { input, show };
-    return element("label", { class: input.type }, ...(input.type === "checkbox" ? [input, label] : [label, input, value]));
+    return element(
+      "label",
+      { class: input.type },
+      ...(input.type === "checkbox" ? [input, label] : [label, input, value]),
+    );
   }
 
   listen() {
@@ -186,7 +216,9 @@ class PageExplorer {
     this.handlers = {
       "change:shown": () => this.receive(),
       "change:error": () => this.say(this.model.get("error")),
-      "change:text": () => { this.text.value = this.model.get("text"); },
+      "change:text": () => {
+        this.text.value = this.model.get("text");
+      },
       ...Object.fromEntries(this.settings.map((name) => [`change:${name}`, () => this.changed()])),
     };
     for (const [event, action] of Object.entries(this.handlers)) this.model.on(event, action);
@@ -266,7 +298,9 @@ class PageExplorer {
   /** Tell a screen reader, once nothing has changed for a moment. */
   announce(text) {
     clearTimeout(this.waiting);
-    this.waiting = setTimeout(() => { this.status.textContent = text; }, QUIET);
+    this.waiting = setTimeout(() => {
+      this.status.textContent = text;
+    }, QUIET);
   }
 
   /** Lay the panels out, as many beside each other as there is room for. */

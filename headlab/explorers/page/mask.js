@@ -19,7 +19,10 @@ class MaskExplorer extends TokenExplorer {
     const [all, n, layer, head] = [this.tokens.length, this.get("n_tokens"), this.get("layer"), this.get("head")];
     const start = (layer * sizes[1] + head) * all ** 2;
     const divisor = divisors[layer] * this.get("temperature");
-    const scores = Float64Array.from({ length: n * n }, (_, cell) => this.raw[start + Math.floor(cell / n) * all + (cell % n)] / divisor);
+    const scores = Float64Array.from(
+      { length: n * n },
+      (_, cell) => this.raw[start + Math.floor(cell / n) * all + (cell % n)] / divisor,
+    );
     const isMasked = this.model.get("mask");
     const masked = isMasked ? maskScores(scores, n) : scores;
     const pattern = softmax(masked, n);
@@ -42,8 +45,16 @@ class MaskExplorer extends TokenExplorer {
     const place = { columns: n, across: n, down: n, isMasked };
     const name = `L${this.get("layer")}H${this.get("head")}`;
     const [left, right] = this.panels;
-    left.set({ ...this.square(), title: `Scores of ${name}, scaled, over temperature`, table: { ...place, values: masked, palette: this.palettes.score, low: -this.limit, high: this.limit, digits: 1 } });
-    right.set({ ...this.square(), title: "Pattern", table: { ...place, values: pattern, palette: this.palettes.share, low: 0, high: 1, digits: 0 } });
+    left.set({
+      ...this.square(),
+      title: `Scores of ${name}, scaled, over temperature`,
+      table: { ...place, values: masked, palette: this.palettes.score, low: -this.limit, high: this.limit, digits: 1 },
+    });
+    right.set({
+      ...this.square(),
+      title: "Pattern",
+      table: { ...place, values: pattern, palette: this.palettes.share, low: 0, high: 1, digits: 0 },
+    });
   }
 
   tell() {

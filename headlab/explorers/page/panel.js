@@ -79,7 +79,9 @@ class Panel {
         if (place) explorer.point(this, ...place, event === "pointerdown");
       });
     }
-    this.canvas.addEventListener("keydown", (event) => step(event, (rows, columns) => explorer.move(this, rows, columns)));
+    this.canvas.addEventListener("keydown", (event) =>
+      step(event, (rows, columns) => explorer.move(this, rows, columns)),
+    );
   }
 
   /** What the panel shows: title; x and y, each {low, high, label, ticks, turned}; table; bars, lines, dots, rules,
@@ -139,7 +141,10 @@ class Panel {
       context.fillRect(this.atX(from), this.atY(top), this.atX(to) - this.atX(from), this.atY(bottom) - this.atY(top));
     }
     for (const { x, y, colour = ink } of rules) {
-      const line = x === undefined ? { x: [this.content.x.low, this.content.x.high], y: [y, y] } : { x: [x, x], y: [this.content.y.low, this.content.y.high] };
+      const line =
+        x === undefined
+          ? { x: [this.content.x.low, this.content.x.high], y: [y, y] }
+          : { x: [x, x], y: [this.content.y.low, this.content.y.high] };
       this.drawLine(context, { ...line, colour, dash: [4, 4] });
     }
     for (const line of lines) this.drawLine(context, { colour: ink, ...line });
@@ -165,7 +170,13 @@ class Panel {
     const room = this.width - before - after;
     if (room < 20) return;
     const values = Float64Array.from({ length: 256 }, (_, place) => place);
-    context.drawImage(tableOf({ values, columns: 256, palette: table.palette, low: 0, high: 256 }), this.left + before, 23, room, 10);
+    context.drawImage(
+      tableOf({ values, columns: 256, palette: table.palette, low: 0, high: 256 }),
+      this.left + before,
+      23,
+      room,
+      10,
+    );
   }
 
   drawAxes(context, ink) {
@@ -177,7 +188,8 @@ class Panel {
     context.textBaseline = "middle";
     context.textAlign = "right";
     const [bottom, room] = [TOP + this.height, this.left - 22];
-    for (const [value, text] of this.thinned(y.ticks, this.height)) context.fillText(text, this.left - 4, this.atY(value), room);
+    for (const [value, text] of this.thinned(y.ticks, this.height))
+      context.fillText(text, this.left - 4, this.atY(value), room);
     for (const [value, text] of this.thinned(x.ticks, this.width, x.turned ? 12 : this.names + 4)) {
       if (x.turned) {
         this.turn(context, this.atX(value), bottom + 4, text, this.names);
@@ -245,7 +257,10 @@ class Panel {
     const [left, right] = [this.atX(x0), this.atX(x1)].sort((a, b) => a - b);
     const [top, bottom] = [this.atY(y0), this.atY(y1)].sort((a, b) => a - b);
     const [width, height] = [Math.max(6, right - left), Math.max(6, bottom - top)];
-    for (const [colour, line] of [["white", 4], ["black", 2]]) {
+    for (const [colour, line] of [
+      ["white", 4],
+      ["black", 2],
+    ]) {
       context.strokeStyle = colour;
       context.lineWidth = line;
       context.strokeRect((left + right - width) / 2, (top + bottom - height) / 2, width, height);

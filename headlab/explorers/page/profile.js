@@ -4,7 +4,9 @@ const MOST_COLUMNS = 1024; // of the picture of the densities: as many as a fine
 
 class ProfileExplorer extends PageExplorer {
   makePanels() {
-    return ["Density of the raw scores layer by layer", "One statistic of every head layer by layer"].map((name) => new Panel(this, name, { least: 300, most: 560, tall: 300 }));
+    return ["Density of the raw scores layer by layer", "One statistic of every head layer by layer"].map(
+      (name) => new Panel(this, name, { least: 300, most: 560, tall: 300 }),
+    );
   }
 
   load() {
@@ -30,7 +32,9 @@ class ProfileExplorer extends PageExplorer {
     const [[first, last], head, statistic] = [this.ends(), this.get("head"), this.model.get("statistic")];
     const start = controls.statistic.options.indexOf(statistic) * nLayers * nHeads;
     const values = this.profile.subarray(start, start + nLayers * nHeads);
-    const middle = Float64Array.from({ length: nLayers }, (_, layer) => median(values.subarray(layer * nHeads, (layer + 1) * nHeads)));
+    const middle = Float64Array.from({ length: nLayers }, (_, layer) =>
+      median(values.subarray(layer * nHeads, (layer + 1) * nHeads)),
+    );
     const chosen = middle.subarray(first, last + 1);
     const [low, high] = [Math.min(...chosen), Math.max(...chosen)];
     this.numbers = { values, middle };
@@ -52,13 +56,22 @@ class ProfileExplorer extends PageExplorer {
     const names = Array.from({ length: last - first + 1 }, (_, i) => [first + i + 0.5, `${first + i}`]);
     const y = () => ({ low: last + 1, high: first, label: "layer", ticks: names, turned: false });
     const thin = Math.ceil(this.nGrid / MOST_COLUMNS);
-    const shown = this.densities.subarray(first * this.nGrid, (last + 1) * this.nGrid).filter((_, place) => (place % this.nGrid) % thin === 0);
+    const shown = this.densities
+      .subarray(first * this.nGrid, (last + 1) * this.nGrid)
+      .filter((_, place) => (place % this.nGrid) % thin === 0);
     const highest = this.densities.reduce((most, density) => Math.max(most, density), 0);
     left.set({
       title: "Density per unit of q·k",
       x: { low: ends[0], high: ends[1], label: "raw score q·k" },
       y: y(),
-      table: { values: shown, columns: Math.ceil(this.nGrid / thin), palette: this.palettes.amount, low: 0, high: highest, digits: 3 },
+      table: {
+        values: shown,
+        columns: Math.ceil(this.nGrid / thin),
+        palette: this.palettes.amount,
+        low: 0,
+        high: highest,
+        digits: 3,
+      },
       rules: [{ x: 0, colour: "#777777" }],
     });
     const inSight = [...values.subarray(first * nHeads, (last + 1) * nHeads)];
@@ -69,8 +82,14 @@ class ProfileExplorer extends PageExplorer {
       title: `${this.model.get("statistic")}, head ${head} in colour`,
       x: { low: low - room, high: high + room, label: meaning },
       y: y(),
-      lines: [{ x: middle, y: layers, width: 2 }, { x: each, y: layers, colour: blue, width: 1.5 }],
-      dots: [{ x: values, y: values.map((_, place) => Math.floor(place / nHeads) + 0.5), colour: "#999999", size: 2.5 }, { x: each, y: layers, colour: blue, size: 4 }],
+      lines: [
+        { x: middle, y: layers, width: 2 },
+        { x: each, y: layers, colour: blue, width: 1.5 },
+      ],
+      dots: [
+        { x: values, y: values.map((_, place) => Math.floor(place / nHeads) + 0.5), colour: "#999999", size: 2.5 },
+        { x: each, y: layers, colour: blue, size: 4 },
+      ],
     });
   }
 
@@ -82,7 +101,9 @@ class ProfileExplorer extends PageExplorer {
       return;
     }
     const nHeads = this.model.get("shown").sizes[1];
-    const distances = this.numbers.values.subarray(layer * nHeads, (layer + 1) * nHeads).map((value) => Math.abs(value - x));
+    const distances = this.numbers.values
+      .subarray(layer * nHeads, (layer + 1) * nHeads)
+      .map((value) => Math.abs(value - x));
     const head = distances.indexOf(Math.min(...distances));
     if (isPressed) this.set({ head });
     this.setMark({ layer, head });
@@ -106,7 +127,8 @@ class ProfileExplorer extends PageExplorer {
     const { low, high } = panel.content.x;
     const isHere = panel === this.panels[0] ? score !== undefined : head !== undefined;
     if (!isHere) return [[low, layer, high, layer + 1]];
-    const value = panel === this.panels[0] ? score : this.numbers.values[layer * this.model.get("shown").sizes[1] + head];
+    const value =
+      panel === this.panels[0] ? score : this.numbers.values[layer * this.model.get("shown").sizes[1] + head];
     return [[value, layer, value, layer + 1]];
   }
 
@@ -116,7 +138,8 @@ class ProfileExplorer extends PageExplorer {
     const { values, middle } = this.numbers;
     const name = this.model.get("statistic");
     const median = `median of the heads ${signed(middle[layer], 2)}`;
-    if (score === undefined) return `L${layer}H${head}: ${name} ${signed(values[layer * sizes[1] + head], 3)}, ${median}.`;
+    if (score === undefined)
+      return `L${layer}H${head}: ${name} ${signed(values[layer * sizes[1] + head], 3)}, ${median}.`;
     const place = Math.round(((score - ends[0]) / (ends[1] - ends[0])) * (this.nGrid - 1));
     const density = this.densities[layer * this.nGrid + place];
     return `Layer ${layer}, raw score ${signed(score, 1)}: density ${density.toPrecision(3)} per unit of q·k; ${name}: ${median}.`;

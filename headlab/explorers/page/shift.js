@@ -26,7 +26,10 @@ class ShiftExplorer extends PageExplorer {
   rawOf(place, added) {
     const [all, n] = [this.tokens.length, this.get("n_tokens")];
     const start = place * all ** 2;
-    return Float64Array.from({ length: n * n }, (_, cell) => this.raw[start + Math.floor(cell / n) * all + (cell % n)] + added);
+    return Float64Array.from(
+      { length: n * n },
+      (_, cell) => this.raw[start + Math.floor(cell / n) * all + (cell % n)] + added,
+    );
   }
 
   compute() {
@@ -56,13 +59,31 @@ class ShiftExplorer extends PageExplorer {
     const raw = this.rawOf(place, added);
     const [scores, counted] = [causal(raw, n), causal(raw, n, !hasFirst)];
     const edges = linspace(Math.floor(Math.min(...scores)), Math.floor(Math.max(...scores)) + 1, N_BINS + 1);
-    const of_first = histogram(raw.filter((_, cell) => cell % n === 0), edges);
+    const of_first = histogram(
+      raw.filter((_, cell) => cell % n === 0),
+      edges,
+    );
     const of_others = histogram(scores, edges).map((count, bin) => count - of_first[bin]);
-    const patternOf = (table) => softmax(maskScores(table.map((score) => score / divisors[layer]), n), n);
+    const patternOf = (table) =>
+      softmax(
+        maskScores(
+          table.map((score) => score / divisors[layer]),
+          n,
+        ),
+        n,
+      );
     const [before, after] = [patternOf(this.rawOf(place, 0)), patternOf(raw)];
     this.numbers = { fractions, edges, of_first, of_others, rows, rows_all };
     this.facts = {
-      ...{ layer, head, n_tokens: n, all: this.tokens.length, first_key: hasFirst ? "with" : "without", added, n: size },
+      ...{
+        layer,
+        head,
+        n_tokens: n,
+        all: this.tokens.length,
+        first_key: hasFirst ? "with" : "without",
+        added,
+        n: size,
+      },
       ...{ negative: fractions[place], median: median(counted), mean: mean(counted), negative_all: mean(fractions) },
       ...{ majority: fractions.filter((fraction) => fraction > 0.5).length, n_heads: nHeads },
       change: Math.max(...after.map((share, cell) => Math.abs(share - before[cell]))),
@@ -105,9 +126,17 @@ class ShiftExplorer extends PageExplorer {
     queries.set({
       title: "Query by query",
       x: { low: 0, high: n, label: "query", ticks: tokenTicks(this.tokens.slice(0, n)), turned: true },
-      y: { low: -0.03, high: 1.03, label: "fraction below zero", ticks: [0, 0.5, 1].map((share) => [share, `${share}`]) },
+      y: {
+        low: -0.03,
+        high: 1.03,
+        label: "fraction below zero",
+        ticks: [0, 0.5, 1].map((share) => [share, `${share}`]),
+      },
       rules: [{ y: 0.5 }],
-      lines: [{ x: places, y: rows_all, colour: "#999999", width: 5 }, { x: places, y: rows, colour: this.colours["loaded model"], width: 1.5 }],
+      lines: [
+        { x: places, y: rows_all, colour: "#999999", width: 5 },
+        { x: places, y: rows, colour: this.colours["loaded model"], width: 1.5 },
+      ],
       dots: [{ x: places, y: rows, colour: this.colours["loaded model"] }],
     });
   }
@@ -128,7 +157,8 @@ class ShiftExplorer extends PageExplorer {
     const { edges } = this.numbers;
     if (panel === grid && isPressed) this.choose(Math.floor(y), Math.floor(x));
     else if (panel === grid) this.setMark({ layer: Math.floor(y), head: Math.floor(x) });
-    else if (panel === bins) this.setMark({ bin: Math.min(N_BINS - 1, Math.floor((x - edges[0]) / (edges[1] - edges[0]))) });
+    else if (panel === bins)
+      this.setMark({ bin: Math.min(N_BINS - 1, Math.floor((x - edges[0]) / (edges[1] - edges[0]))) });
     else if (panel === queries && x >= this.start) this.setMark({ query: Math.floor(x) });
   }
 
@@ -137,7 +167,10 @@ class ShiftExplorer extends PageExplorer {
     const within = (value, low, high) => Math.max(low, Math.min(high, value));
     if (panel === grid) this.choose(this.get("layer") + rows, this.get("head") + columns);
     else if (panel === bins) this.setMark({ bin: within((this.mark?.bin ?? N_BINS / 2) + columns, 0, N_BINS - 1) });
-    else if (panel === queries) this.setMark({ query: within((this.mark?.query ?? this.get("n_tokens") - 1) + columns, this.start, this.get("n_tokens") - 1) });
+    else if (panel === queries)
+      this.setMark({
+        query: within((this.mark?.query ?? this.get("n_tokens") - 1) + columns, this.start, this.get("n_tokens") - 1),
+      });
   }
 
   markOn(panel) {

@@ -23,10 +23,19 @@ class SplittingExplorer extends PageExplorer {
     this.facts = { layer, head, n_tokens: n, width, d_model: width / 3, d_head };
     PARTS.forEach((name, third) => {
       const first = (third * width) / 3 + head * d_head;
-      const part = Float64Array.from({ length: n * d_head }, (_, i) => fused[Math.floor(i / d_head) * width + first + (i % d_head)]);
-      const lengths = Array.from({ length: n }, (_, row) => Math.hypot(...part.subarray(row * d_head, (row + 1) * d_head)));
+      const part = Float64Array.from(
+        { length: n * d_head },
+        (_, i) => fused[Math.floor(i / d_head) * width + first + (i % d_head)],
+      );
+      const lengths = Array.from({ length: n }, (_, row) =>
+        Math.hypot(...part.subarray(row * d_head, (row + 1) * d_head)),
+      );
       this.numbers[name] = part;
-      Object.assign(this.facts, { [`${name[0]}_first`]: first, [`${name[0]}_last`]: first + d_head - 1, [`${name[0]}_length`]: mean(lengths) });
+      Object.assign(this.facts, {
+        [`${name[0]}_first`]: first,
+        [`${name[0]}_last`]: first + d_head - 1,
+        [`${name[0]}_length`]: mean(lengths),
+      });
     });
     if (this.mark) this.mark.channel = Math.min(this.mark.channel, d_head - 1);
   }
@@ -47,7 +56,12 @@ class SplittingExplorer extends PageExplorer {
     });
     PARTS.forEach((name, place) => {
       const title = `${name[0].toUpperCase()}${name.slice(1)}: columns ${this.facts[`${name[0]}_first`]} to ${this.facts[`${name[0]}_last`]}`;
-      parts[place].set({ title, x: { low: 0, high: d_head, label: "channel of the head" }, y: y(), table: { ...style, values: this.numbers[name], columns: d_head } });
+      parts[place].set({
+        title,
+        x: { low: 0, high: d_head, label: "channel of the head" },
+        y: y(),
+        table: { ...style, values: this.numbers[name], columns: d_head },
+      });
     });
   }
 
