@@ -20,7 +20,7 @@ ALLOW_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 # Each file of tests, and each notebook, in one of two processes; the browser's file, the longest, is the first but one.
 TWO_AT_A_TIME := -n 2 --no-loadscope-reorder
 
-.PHONY: lab test nbval handout offline-class wheels ready-lab ready-test ready-wheels notebooks site bench fuzz stress audit lowest lock clean
+.PHONY: lab test nbval handout offline-class wheels ready-lab ready-test ready-wheels notebooks site course class bench fuzz stress audit lowest lock clean
 
 lab: ready-lab
 	@test -n "$$HEADLAB_MODEL" || $(BIN)/python -m headlab download gpt2 --if-reachable
@@ -64,6 +64,14 @@ notebooks: ready-test
 site: ready-test
 	$(BIN)/python tools/build_site.py
 
+# An nbgrader course of the masters, in course/: sources, release and settings (COURSE_OPTIONS="--model gpt2").
+course: ready-test
+	$(BIN)/python tools/course.py $(COURSE_OPTIONS)
+
+# A hundred invented students of lesson 1 through nbgrader, timed: some minutes.
+class: ready-test
+	$(BIN)/python tools/planted_class.py 100
+
 # headlab beside its peers, which have a set of packages of their own: the tables and the figure of benchmarks/. Takes
 # a quarter of an hour, on a machine that does nothing else; needs Chromium for the last.
 bench: .venv-bench/.bench ready-test
@@ -96,11 +104,11 @@ audit:
 lowest:
 	$(PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/python -m pip install -q uv
-	.venv-lowest/bin/uv pip compile -q pyproject.toml --extra test --extra cluster --resolution lowest-direct \
+	.venv-lowest/bin/uv pip compile -q pyproject.toml --extra test --extra cluster --extra teach --resolution lowest-direct \
 		--override tools/lock-torch.txt --no-header --no-annotate --output-file .lowest.part
 	grep -vE '^(triton|nvidia-|cuda-)' .lowest.part > .venv-lowest/constraints.txt
 	rm .lowest.part
-	.venv-lowest/bin/python -m pip install -q -c .venv-lowest/constraints.txt -e ".[test,cluster]"
+	.venv-lowest/bin/python -m pip install -q -c .venv-lowest/constraints.txt -e ".[test,cluster,teach]"
 	.venv-lowest/bin/python -m pytest $(TWO_AT_A_TIME) --dist loadfile -o filterwarnings=
 	$(OFFLINE) .venv-lowest/bin/python -m pytest $(TWO_AT_A_TIME) --dist loadscope \
 		--nbval-lax -p no:cacheprovider -o addopts= -o filterwarnings= -o timeout=600 notebooks

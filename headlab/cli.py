@@ -1,4 +1,4 @@
-"""The headlab command: `headlab doctor`, `download`, `lessons`, `profile` and `show`."""
+"""The headlab command: `headlab doctor`, `download`, `lessons`, `profile`, `show` and, for teachers, `grade`."""
 
 import argparse
 import os
@@ -42,6 +42,14 @@ def main(arguments=None):
     look = commands.add_parser("show", help="a table of what a file of counts holds, and a picture of it")
     look.add_argument("file", metavar="FILE", help="what headlab profile wrote")
     look.add_argument("--plot", metavar="FILE.png", help="draw every head's density, a panel for each layer")
+    marks = commands.add_parser(
+        "grade", help="for teachers: grade a class's notebooks of one lesson; resumes by itself"
+    )
+    marks.add_argument("folder", metavar="FOLDER", help="a folder or a notebook for each student, named after them")
+    marks.add_argument("--lesson", type=int, required=True, metavar="N", help="1 to 8")
+    marks.add_argument("--out", metavar="FOLDER", help="where marks and feedback go (grades/lessonN)")
+    marks.add_argument("--model", default="mini", help="what the class works on: mini, gpt2, an id or a folder")
+    marks.add_argument("--workers", type=int, default=2, metavar="N", help="so many at a time (2)")
     options = parser.parse_args(arguments)
     if options.command == "doctor":
         return doctor()
@@ -51,6 +59,9 @@ def main(arguments=None):
         return lessons(options.folder)
     if options.command == "show":
         return show(options.file, options.plot)
+    if options.command == "grade":
+        out = options.out or f"grades/lesson{options.lesson}"
+        return grade(options.folder, options.lesson, out, options.model, options.workers)
     return profile(options.model, options.texts, options.out, options.workers, options.scheduler)
 
 
@@ -131,6 +142,30 @@ def show(file, plot=None):
     except (OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
+    return 0
+
+
+def grade(folder, lesson, out, model="mini", workers=2):
+    """Grade a class's notebooks and print where the marks are; 1 and a line where that cannot be."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        from headlab.grading.grade import grade_folder
+
+        _, results = grade_folder(folder, lesson, out, model, workers, told=lambda line: print(line, flush=True))
+    except ModuleNotFoundError as error:
+        if not str(error.name).startswith("headlab.grading"):
+            raise
+        print("headlab grade: only the teacher's copy of the course has it", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Interrupted; what was graded is kept. The same command goes on from there.", file=sys.stderr)
+        return 130
+    except (OSError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    without = sum(bool(result.fault) for result in results)
+    rest = f"; {without} could not be graded, see there" if without else ""
+    print(f"{out}: grades.csv, feedback/ and summary.html of {len(results)} students{rest}")
     return 0
 
 

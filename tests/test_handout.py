@@ -52,6 +52,11 @@ def texts(path):
     return [line.strip() for line in text.splitlines()]
 
 
+def test_students_do_not_get_the_grader(made):
+    assert (ROOT / "headlab" / "grading").is_dir() and not (made[0] / "headlab" / "grading").exists()
+    assert not [path for path in made[0].glob("tests/*.py") if "headlab.grading" in path.read_text(encoding="utf-8")]
+
+
 def test_no_solution_block_is_in_any_file_or_output(made):
     found = list(blocks())
     assert len(found) >= 25

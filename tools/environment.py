@@ -32,7 +32,7 @@ BIN = os.path.join(VENV, "Scripts" if os.name == "nt" else "bin")
 PYTHON = os.path.join(BIN, "python.exe" if os.name == "nt" else "python")
 STAMP = os.path.join(VENV, ".headlab.json")  # what was installed last
 UNFINISHED = os.path.join(VENV, ".unfinished")  # there while pip works
-EXTRAS = {"lab": "", "test": "[test,cluster,site]"}
+EXTRAS = {"lab": "", "test": "[test,cluster,site,teach]"}
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 SECONDS = 5  # for PyTorch's index to answer
 COPY = "copy it to one that can (cp -r . ~/headlab) and run make there"

@@ -25,7 +25,7 @@ FILES = """
 """.split()
 # Tests of what is not handed out.
 TEACHERS = re.compile(
-    r"build_notebooks|lesson_cells|own_copies|small_wheels|handout|offline_class|CONTRIBUTING|"
+    r"build_notebooks|lesson_cells|own_copies|small_wheels|handout|offline_class|CONTRIBUTING|headlab\.grading|"
     r"\"answers\"|\"lessons\"|\"tools\"|\"benchmarks\""
 )
 SENTENCE = re.compile(r"[A-Z][^.`]*`solutions/[^`]+`[^.]*\.")
@@ -53,7 +53,7 @@ def copy(folder):
     for path in sorted({path for pattern in FILES for path in ROOT.glob(pattern) if path.is_file()}):
         name = path.relative_to(ROOT)
         hidden = "__pycache__" in name.parts or any(part.startswith(".") for part in name.parts[:-1])
-        if hidden or path in stays:
+        if hidden or path in stays or name.is_relative_to("headlab/grading"):
             continue
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, folder / name)

@@ -9,10 +9,12 @@ from IPython import get_ipython
 from headlab._expect import expect, expect_full_precision
 from headlab._settings import as_torch_starts
 from headlab.exercises.engine import Exercise, Verdict, judge
+from headlab.exercises.own import own_task
 
 with as_torch_starts():  # the cases are made here
     from headlab.exercises import lesson1, lesson2, lesson3, lesson4, lesson5, lesson6, lesson7, lesson8
 
+__all__ = ["EXERCISES", "LESSONS", "check", "own_task", "tell_syntax_error"]
 LESSONS = (lesson1, lesson2, lesson3, lesson4, lesson5, lesson6, lesson7, lesson8)
 EXERCISES: dict[str, Exercise] = {
     number: exercise for lesson in LESSONS for number, exercise in lesson.EXERCISES.items()

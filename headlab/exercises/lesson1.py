@@ -375,10 +375,11 @@ ATTENDS = (
     (_shifted_by_the_largest, True),
     (_spares_the_first_rows, True),
 )
+LEAKS = dict(ATTENDS)
 
 
 def _leaks(attend):
-    return dict(ATTENDS)[attend]
+    return LEAKS[attend]
 
 
 def _shows(attend, past=0.0):
@@ -463,10 +464,39 @@ def _nan_passes(attend):
     return _shows(attend) or _shows(attend, -1e9) or any(bool((change.abs() > 1e-6).any()) for change in changes)
 
 
+def _fresh_scores(draw):
+    n = draw.randint(6, 10)
+    plain = ((_scores(1, 1),), (_scores(n, n),), (_scores(draw.randint(2, 5), n - 3, n - 3),))
+    return (*plain, (_scores_with_one_far_below(),), (_scores_with_one_high(),))
+
+
+def _fresh_attends(draw):
+    """The twelve functions and four more, in another order; what a test must try to catch them is no more."""
+    temperature, finite, first = draw.uniform(0.5, 2.0), -draw.uniform(2e3, 1e4), draw.randint(1, 2)
+
+    def even_and_learned(scores):
+        return 0.5 * _even(scores) + 0.5 * _pattern(scores)
+
+    def warm(scores):
+        return _pattern(scores * temperature)
+
+    def finite_mask(scores):
+        return scores.masked_fill(~causal_mask(len(scores)), finite).softmax(-1)
+
+    def sees_ahead(scores):
+        ahead = torch.ones_like(scores).tril(1).bool()
+        ahead[:first] = causal_mask(len(scores))[:first]
+        return scores.masked_fill(~ahead, -torch.inf).softmax(-1)
+
+    LEAKS.update({even_and_learned: False, warm: False, finite_mask: True, sees_ahead: True})
+    return tuple((attend,) for attend in draw.sample([*LEAKS], len(LEAKS)))
+
+
 EXERCISES = {
     "1.1": Exercise(
         answer=causal_mask,
         cases=((1,), (4,), (7,)),
+        fresh=lambda draw: tuple((n,) for n in (1, *draw.sample((2, 3, 5, 6, 8, 9, 10), 3))),
         mistakes=(
             _transposed,
             _no_self,
@@ -490,6 +520,7 @@ EXERCISES = {
             (_scores_with_one_high(),),
             (_scores(3, 4, 4),),
         ),
+        fresh=_fresh_scores,
         mistakes=(
             _future_zero,
             _mask_after,
@@ -513,6 +544,7 @@ EXERCISES = {
     "1.3": Exercise(
         answer=_first_wins,
         cases=((_pattern(_scores(2, 2)),), (_pattern(_scores(6, 6)),), (_pattern(_scores(3, 7, 7) / 2),)),
+        fresh=lambda draw: tuple((_pattern(scores),) for (scores,) in _fresh_scores(draw) if scores.shape[-1] > 1),
         mistakes=(
             _first_query_too,
             _mean_share,
@@ -532,6 +564,7 @@ EXERCISES = {
     "1.4": Exercise(
         answer=_strongest_link,
         cases=((_pattern(_scores(2, 3, 6, 6)),), (_pattern(_scores(1, 1, 3, 3)),), (_pattern(_scores(4, 2, 5, 5)),)),
+        fresh=lambda draw: tuple((_pattern(_scores(draw.randint(1, 4), draw.randint(2, 5), n, n)),) for n in (4, 7, 8)),
         mistakes=(
             _anything,
             _first_key_counts,
@@ -552,6 +585,7 @@ EXERCISES = {
     "1.5": Exercise(
         answer=_leaks,
         cases=tuple((attend,) for attend, _ in ATTENDS),
+        fresh=_fresh_attends,
         mistakes=(
             _only_zeros,
             _zeros_whatever_the_past,

@@ -285,10 +285,11 @@ CUTS = (
     (_later_heads_turned, False),
     (_earlier_heads_turned, False),
 )
+RIGHT = dict(CUTS)
 
 
 def _is_right(cut):
-    return dict(CUTS)[cut]
+    return RIGHT[cut]
 
 
 def _agrees(cut, n_tokens=5, n_heads=3, d_head=4, parts=slice(None), heads=slice(None), table=None):
@@ -459,12 +460,42 @@ def _at_its_lowest_token(contributions):
     return torch.cosine_similarity(contributions, others, dim=-1).amin(-1).argmin().item()
 
 
+def _fresh_runs(draw):
+    ids = [torch.tensor([draw.choices(range(50), k=n)]) for n in (4, 9)]
+    return ((_TINY, 0, ids[0]), (_TINY, 1, ids[1]))
+
+
+def _fresh_fused(draw):
+    sizes = ((draw.randint(1, 9), draw.randint(2, 6), draw.randint(2, 5)) for _ in range(3))
+    return tuple((_numbers(n_tokens, 3 * n_heads * d_head), n_heads) for n_tokens, n_heads, d_head in sizes)
+
+
+def _fresh_columns(draw):
+    sizes = [(n_heads * draw.randint(2, 64), n_heads) for n_heads in (2, 3, 5, 8, 12, 16)]
+    return tuple((draw.randrange(3 * d_model), d_model, n_heads) for d_model, n_heads in sizes for _ in range(2))
+
+
+def _fresh_cuts(draw):
+    """The functions in another order, with one more of each kind."""
+    third = draw.randrange(3)
+
+    def by_view(fused, n_heads):
+        return [part.unflatten(-1, (n_heads, -1)).movedim(-2, 0) for part in fused.tensor_split(3, dim=-1)]
+
+    def one_third_turned(fused, n_heads):
+        return tuple(heads.flip(0) if i == third else heads for i, heads in enumerate(_heads(fused, n_heads)))
+
+    RIGHT.update({by_view: True, one_third_turned: False})
+    return tuple((cut,) for cut in draw.sample([*RIGHT], len(RIGHT)))
+
+
 _TINY = _tiny_gpt2()
 
 EXERCISES = {
     "2.1": Exercise(
         answer=_fused,
         cases=((_TINY, 1, torch.tensor([[3, 1, 4, 1, 5]])), (_TINY, 0, torch.tensor([[9, 2, 6, 5, 3, 5, 8]]))),
+        fresh=_fresh_runs,
         mistakes=(
             _batch_left,
             _argument,
@@ -483,6 +514,7 @@ EXERCISES = {
     "2.2": Exercise(
         answer=_heads,
         cases=((_numbers(5, 36), 3), (_numbers(1, 12), 2), (_numbers(4, 30), 5)),
+        fresh=_fresh_fused,
         mistakes=(
             _no_transpose,
             _heads_before_thirds,
@@ -500,6 +532,7 @@ EXERCISES = {
     "2.3": Exercise(
         answer=_owner,
         cases=((0, 12, 3), (11, 12, 3), (12, 12, 3), (29, 12, 3), (37, 20, 5), (1000, 768, 12), (2303, 768, 12)),
+        fresh=_fresh_columns,
         mistakes=(
             _heads_before_the_thirds,
             _channel_of_the_third,
@@ -519,6 +552,7 @@ EXERCISES = {
     "2.4": Exercise(
         answer=_is_right,
         cases=tuple((cut,) for cut, _ in CUTS),
+        fresh=_fresh_cuts,
         mistakes=(
             _shapes_alone,
             _queries_alone,
@@ -540,6 +574,7 @@ EXERCISES = {
         cases=tuple(
             (_contributions(*shape),) for shape in ((5, 3, 3), (7, 4, 3), (6, 2, 3), (8, 5, 3), (9, 3, 2), (10, 4, 6))
         ),
+        fresh=lambda draw: tuple((_contributions(n, draw.randint(2, 5), draw.randint(3, 6)),) for n in (4, 6, 7, 11)),
         mistakes=(
             _cosine_with_the_sum,
             _ally,

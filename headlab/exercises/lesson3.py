@@ -384,10 +384,11 @@ HEADS = (
     (_twenty_four_back, False),
     (_half_the_text_back, False),
 )
+DOES_INDUCTION = dict(HEADS)
 
 
 def _does_induction(pattern_of):
-    return dict(HEADS)[pattern_of]
+    return DOES_INDUCTION[pattern_of]
 
 
 def _twice(n, between=0, front=0):
@@ -478,10 +479,30 @@ def _none_of_them(pattern_of):
     return False
 
 
+def _fresh_patterns(draw):
+    shapes = ((draw.randint(2, 5), draw.randint(4, 7), n, 3) for n in (5, 6, 8, 9))
+    return tuple((_pattern(1.4 * _numbers(*shape), 1.4 * _numbers(*shape, seed=1)),) for shape in shapes)
+
+
+def _fresh_heads(draw):
+    """The heads in another order, with more of each kind."""
+    share, back = draw.uniform(0.6, 0.95), draw.randint(3, 6)
+
+    def induction(ids):
+        return _looks(_induction_pairs(ids), share)
+
+    def looks_back(ids):
+        return _looks(_back(back, len(ids)), share)
+
+    DOES_INDUCTION.update({induction: True, looks_back: False})
+    return tuple((head,) for head in draw.sample([*DOES_INDUCTION], len(DOES_INDUCTION)))
+
+
 EXERCISES = {
     "3.1": Exercise(
         answer=_pattern,
         cases=(_two(1, 3), _two(5, 7), _two(3, 6, 2), _far_apart()),
+        fresh=lambda draw: (_two(1, 2), _two(draw.randint(6, 9), 5), _two(draw.randint(2, 4), 7, 3), _far_apart()),
         mistakes=(
             _unscaled,
             _no_root,
@@ -510,6 +531,7 @@ EXERCISES = {
             (torch.tensor([5, 1, 2, 3, 1, 2, 3, 1]),),
             (torch.tensor([7, 7, 7, 2, 7]),),
         ),
+        fresh=lambda draw: tuple((torch.tensor(draw.choices(range(n // 2), k=n)),) for n in (6, 9, 14, 20)),
         mistakes=(
             _same_pairs,
             _same_pairs_without_key_0,
@@ -532,6 +554,7 @@ EXERCISES = {
             (_pattern(1.4 * _numbers(*shape), 1.4 * _numbers(*shape, seed=1)),)
             for shape in ((2, 7, 7, 2), (4, 7, 6, 3), (5, 4, 9, 3), (3, 4, 6, 3), (2, 7, 9, 3), (4, 7, 5, 3))
         ),
+        fresh=_fresh_patterns,
         mistakes=(
             _key_0_counts,
             _not_divided,
@@ -552,6 +575,7 @@ EXERCISES = {
     "3.4": Exercise(
         answer=_does_induction,
         cases=tuple((head,) for head, _ in HEADS),
+        fresh=_fresh_heads,
         mistakes=(
             _repeated_once,
             _one_length,

@@ -314,6 +314,9 @@ EXERCISES = {
     "4.1": Exercise(
         answer=_fraction_negative,
         cases=((_scores(1, 1),), (_scores_with_a_zero(),), (_scores(3, 4, 4),)),
+        fresh=lambda draw: tuple(
+            (_scores(*heads, n, n),) for heads in ((), (2,), (3, 2)) for n in (draw.randint(2, 9),)
+        ),
         mistakes=(
             _zero_too,
             _future_too,
@@ -329,6 +332,7 @@ EXERCISES = {
     "4.2": Exercise(
         answer=_by_query,
         cases=((_scores(2, 3, 5, 5),), (_scores(4, 6, 6),)),
+        fresh=lambda draw: tuple((_scores(*heads, n, n),) for heads in ((5,), (2, 4)) for n in (draw.randint(3, 9),)),
         mistakes=(
             _by_key,
             _by_query_with_future,
@@ -344,6 +348,7 @@ EXERCISES = {
     "4.3": Exercise(
         answer=_resampled,
         cases=(_bootstrap_case(1, 5, 3), _bootstrap_case(2, 9, 4)),
+        fresh=lambda draw: tuple(_bootstrap_case(seed, draw.randint(4, 12), draw.randint(2, 7)) for seed in (3, 4, 5)),
         mistakes=(
             _mean_of_fractions,
             _same_denominator,
@@ -358,6 +363,7 @@ EXERCISES = {
     "4.4": Exercise(
         answer=_answers,
         cases=tuple((resampled, question) for resampled, question, _ in QUESTIONS),
+        fresh=lambda draw: tuple(draw.sample([(one, other) for one in UNITS for other in UNITS], 16)),
         mistakes=(
             _always_yes,
             _always_no,
@@ -373,6 +379,7 @@ EXERCISES = {
     "4.5": Exercise(
         answer=_alike,
         cases=(_lengths_case(1, 7, 5, 9), _lengths_case(2, 4, 11, 6, 8)),
+        fresh=lambda draw: tuple(_lengths_case(seed, *draw.sample(range(3, 13), 4)) for seed in (3, 4)),
         mistakes=(
             _whole_texts,
             _last_rows,

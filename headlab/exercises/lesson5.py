@@ -461,10 +461,21 @@ SINK_CASES = tuple(
     )
 )
 
+
+def _fresh_sinks(draw):
+    gaps = ((draw.uniform(-10, 40), draw.uniform(-10, 40)) for _ in range(8))
+    return tuple(
+        _sink_case(seed, draw.randint(5, 9), *gap, draw.choice((-90.0, 30.0))) for seed, gap in enumerate(gaps)
+    )
+
+
 EXERCISES = {
     "5.1": Exercise(
         answer=_centred,
         cases=((_scores(2, 2),), (_scores(6, 6),), (_scores(3, 4, 4),)),
+        fresh=lambda draw: tuple(
+            (_scores(*heads, n, n),) for heads in ((), (2,), (3, 2)) for n in (draw.randint(3, 9),)
+        ),
         mistakes=(
             _mean_with_future,
             _one_mean,
@@ -479,6 +490,7 @@ EXERCISES = {
     "5.2": Exercise(
         answer=_lifted,
         cases=(_head_case(1, 6, 8), _head_case(2, 1, 3), _head_case(3, 5, 5)),
+        fresh=lambda draw: tuple(_head_case(seed, n, n + draw.randint(0, 4)) for seed, n in ((4, 2), (5, 5), (6, 7))),
         mistakes=(
             _pushed_down,
             _mean_query,
@@ -513,6 +525,7 @@ EXERCISES = {
     "5.4": Exercise(
         answer=_lead_without_bias,
         cases=(_lead_case(2, 2, 5, 7), _lead_case(5, 3, 5, 7), _lead_case(105, 3, 3, 5)),
+        fresh=lambda draw: tuple(_lead_case(seed, draw.randint(2, 5), draw.randint(2, 5), 6) for seed in (11, 12, 13)),
         mistakes=(
             _lead_as_it_is,
             _lead_of_the_bias,
@@ -529,6 +542,7 @@ EXERCISES = {
     "5.5": Exercise(
         answer=_breaks_the_sink,
         cases=SINK_CASES,
+        fresh=_fresh_sinks,
         mistakes=(
             _all_queries,
             _no_mask,

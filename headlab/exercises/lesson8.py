@@ -691,6 +691,7 @@ EXERCISES = {
     "8.1": Exercise(
         answer=_loss,
         cases=(_text(2, 5), _text(6, 9), _text(5, 7, spread=100)),
+        fresh=lambda draw: tuple(_text(n, draw.randint(6, 12)) for n in (2, 5, 9)),
         mistakes=(
             _same_position,
             _own_tokens,
@@ -719,6 +720,9 @@ EXERCISES = {
     "8.2": Exercise(
         answer=_without_first,
         cases=tuple((layer, 20 * _drawn(layer + 3, layer + 5, layer + 5) + layer) for layer in (0, 1, 3)),
+        fresh=lambda draw: tuple(
+            (layer, 20 * _drawn(draw.randint(2, 5), n, n)) for layer, n in ((0, 4), (2, 6), (5, 7))
+        ),
         mistakes=(
             _first_row_too,
             _zero_score,
@@ -747,6 +751,7 @@ EXERCISES = {
     "8.3": Exercise(
         answer=_mean_ablated,
         cases=((_drawn(3, 5, 4), 2), (_drawn(2, 7, 3) + 1, 1), (_drawn(4, 4, 2), 1), (_drawn(3, 6, 2), 0)),
+        fresh=lambda draw: tuple((_drawn(n, draw.randint(2, 6), 3), draw.randrange(n)) for n in (3, 5, 6)),
         mistakes=(
             _zeroed,
             _every_head,
@@ -778,6 +783,7 @@ EXERCISES = {
             *((_costs(*shape),) for shape in ((4, 3, 5), (6, 4, 6), (5, 4, 3), (7, 2, 9))),
             (torch.arange(1.0, 7)[:, None, None] * _costs(6, 3, 7),),  # the later a text, the larger its costs
         ),
+        fresh=lambda draw: tuple((_costs(draw.randint(4, 8), n, draw.randint(2, 9)),) for n in (2, 3, 5, 6)),
         mistakes=(
             _best_mean,
             _best_median,
@@ -804,6 +810,12 @@ EXERCISES = {
     "8.5": Exercise(
         answer=_indirect,
         cases=(_parts(3, 4), _parts(2, 5), _all_costs_negative(), _by_rows(), (2 * _drawn(4, 3), _drawn(3, 4).T)),
+        fresh=lambda draw: (
+            _parts(4, 5),
+            _parts(3, 6),
+            _all_costs_negative(),
+            (2 * _drawn(n := draw.randint(3, 6), 3), _drawn(n, 3)),
+        ),
         mistakes=(
             _signed_parts,
             _loud_half,

@@ -1,0 +1,218 @@
+"""Grading without nbgrader: cases that nobody has seen, tasks of one's own, and what a notebook's function needs."""
+
+import json
+import os
+import shutil
+import sys
+
+import nbformat
+import numpy as np
+import pytest
+import torch
+
+from headlab.cli import main
+from headlab.exercises import EXERCISES, LESSONS, own_task
+from headlab.exercises.engine import assess, observe
+from headlab.exercises.own import QUESTIONS
+from headlab.grading import grade, sandbox
+from headlab.grading.fresh import fresh_exercise
+from headlab.grading.judge import judge_cells
+from headlab.grading.lesson import lesson_of
+from headlab.grading.own_answers import is_right, right_answer
+from headlab.grading.report import as_csv
+from headlab.grading.slices import program_of
+
+GRADED = range(1, len(LESSONS) + 1)
+
+
+@pytest.mark.parametrize("number", EXERCISES)
+def test_fresh_cases_are_others_and_the_answer_passes(number):
+    for seed in (1, 2**30):
+        exercise = fresh_exercise(number, seed)
+        seen = observe(exercise.answer, exercise.cases, seconds=60)
+        assert assess(exercise, seen, lambda: False) == ("passed", "right")
+        if any(exercise.cases):  # a function without arguments answers a question that has one answer
+            assert str(exercise.cases) != str(EXERCISES[number].cases)
+            assert str(exercise.cases) != str(fresh_exercise(number, seed + 1).cases)
+
+
+@pytest.mark.parametrize("number", GRADED)
+def test_every_exercise_of_a_lesson_is_graded(number):
+    lesson = lesson_of(number)
+    numbers = [item.number for item in lesson.items]
+    assert numbers == [*LESSONS[number - 1].EXERCISES, f"{number}.own"]
+    assert all(item.points in range(1, 6) and item.title for item in lesson.items)
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_the_lessons_own_solutions_pass_without_a_remark(number):
+    lesson = lesson_of(number)
+    marks = judge_cells(lesson, list(lesson.cells), "nobody", seed=7)
+    assert [mark.status for mark in marks] == ["passed"] * (len(marks) - 1) + ["not attempted"]
+    assert not any(mark.notes for mark in marks)
+
+
+@pytest.mark.parametrize("lesson", QUESTIONS)
+def test_every_question_has_an_answer_that_depends_on_the_task(lesson, mini):
+    for question in QUESTIONS[lesson]:
+        names = (f"student {n}" for n in range(1000))
+        tasks = [task for task in (own_task(lesson, name) for name in names) if task.question == question][:2]
+        first, second = (right_answer(task, "mini") for task in tasks)
+        assert np.isfinite(first) and not is_right(first, second)
+        assert is_right(float(f"{first:.3g}"), first) and not is_right(1.05 * first + 0.001, first)
+        assert str(tasks[0]) != str(tasks[1])
+
+
+def test_an_own_answer_by_hand(mini):
+    """One of them from its definition, without the functions that the grader uses."""
+    model, tokenizer = mini
+    task = next(t for t in (own_task(3, f"s{n}") for n in range(100)) if t.question == "raw score")
+    ids = tokenizer(task.text, return_tensors="pt").input_ids[:, : task.n_tokens]
+    block = model.transformer.h[task.layer]
+    with torch.no_grad():
+        states = model(ids, output_hidden_states=True).hidden_states[task.layer]
+        q, k, _ = block.attn.c_attn(block.ln_1(states))[0].split(768, dim=-1)
+    band = slice(64 * task.head, 64 * task.head + 64)
+    assert right_answer(task, "mini") == pytest.approx((q[task.query, band] @ k[task.key, band]).item(), rel=1e-4)
+
+
+def test_two_students_rarely_have_the_same_task_and_a_name_has_one():
+    tasks = {str(own_task(5, f"student {n}")) + own_task(5, f"student {n}").text for n in range(300)}
+    assert len(tasks) >= 297
+    composed, apart = "Nguyễn Thị Ánh", "  nguyễn  thị ánh "
+    assert own_task(1, composed) == own_task(1, apart)
+    assert own_task(1, composed) != own_task(2, composed)
+    for lesson, student, said in ((9, "Ada", "lesson: expected one of 1, 2"), (1, " ", "student: expected your name")):
+        with pytest.raises(ValueError, match=f"^{said}"):
+            own_task(lesson, student)
+
+
+def test_a_program_holds_only_what_a_name_needs():
+    cells = [
+        "%matplotlib inline\nimport torch, numpy as np\nfrom math import *",
+        "while True:\n    pass",
+        "size = 3\nother = size + 1\nplt.show()",
+        "table = {}\ntable['a'] = size\ntable.update(b=2)\nnp.seterr(all='raise')",
+        "def helper(x):\n    size_of = other\n    return table, x",
+        "!rm -rf here\nx = 1",
+        "def mine(x):\n    return [helper(y) for y in x]",
+        "def broken(:",
+    ]
+    program = program_of(cells)
+    kept = [program.sources[s.file].splitlines()[s.node.lineno - 1] for s in program.needed("mine")]
+    assert kept == [
+        "from math import *", "size = 3", "other = size + 1", "table = {}", "table['a'] = size", "table.update(b=2)",
+        "def helper(x):", "def mine(x):",
+    ]  # fmt: skip
+    assert [why for _, why in program.broken] == [
+        "Python cannot read line 1 of this cell, `def broken(:`: invalid syntax"
+    ]
+    assert [s.file for s in program.needed("x")][-1] == "<code cell 6>"
+
+
+RESULTS = [
+    None, True, 3, 2.5, "q", (1, [2.0, "k"]), np.float64(0.5), np.arange(4), torch.ones(2, 3, dtype=torch.bool),
+    torch.tensor(1.5), np.array([np.nan, np.inf]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", RESULTS, ids=repr)
+def test_a_result_comes_back_as_it_went(value):
+    from headlab.exercises.engine import _describe, _same
+
+    found = sandbox.decode(json.loads(json.dumps(sandbox.encode(value))))
+    assert _same(found, value, 0.0) and _describe(found) == _describe(value) and type(found) is type(value)
+
+
+def test_what_is_no_result_comes_back_as_its_type_alone():
+    class Odd:
+        def __reduce__(self):
+            return os.abort, ()
+
+    assert type(sandbox.decode(sandbox.encode({"a": Odd()}))).__name__ == "dict"
+    assert type(sandbox.decode(sandbox.encode([Odd()]))[0]).__name__ == "Odd"
+    for forged in ({"array": {"dtype": "O", "shape": [1], "content": ""}}, {"pickle": "x"}, 5, {"plain": [1]}):
+        with pytest.raises(ValueError, match="^result: expected"):
+            sandbox.decode(forged)
+
+
+def test_nothing_starts_programs_or_outlives_its_time():
+    cells = ["import os\ndef my_causal_mask(n):\n    os.system('touch gone')"]
+    said = sandbox.run_function(cells, "my_causal_mask", "1.1", 1)["visible"].fault
+    assert sandbox.REFUSED in said
+    limits = sandbox.Limits(whole=2)
+    endless = sandbox.run_function(
+        ["my_causal_mask = 0\nwhile True:\n    my_causal_mask += 1"], "my_causal_mask", "1.1", 1, limits
+    )
+    assert endless == {"ended": "your notebook ran for more than 2 s; does a loop never end?"}
+
+
+@pytest.fixture
+def handed_in(tmp_path):
+    """A folder with two students of lesson 1 who have done nothing; a notebook each."""
+    cells = [nbformat.v4.new_code_cell("def my_causal_mask(n):\n    ...")]
+    for student in ("a", "b"):
+        (tmp_path / "in" / student).mkdir(parents=True)
+        nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "in" / student / "01_causal_masking.ipynb")
+    return tmp_path / "in"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "options", "said"),
+    [
+        (lambda f: None, ["--lesson", "12"], "--lesson: expected one of 1, 2, 3, 4, 5, 6, 7, 8, 9, got 12"),
+        (lambda f: None, ["--lesson", "9"], "--lesson: expected a lesson with exercises"),
+        (lambda f: None, ["--lesson", "1", "--workers", "0"], "--workers: expected a whole number from 1"),
+        (shutil.rmtree, ["--lesson", "1"], "FOLDER: expected a folder with a folder or a notebook for each student"),
+        (lambda f: [shutil.rmtree(p) for p in f.iterdir()], ["--lesson", "1"], "FOLDER: expected a folder or"),
+        (lambda f: (f / "a.ipynb").write_text("{}"), ["--lesson", "1"], "FOLDER: expected each student once"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_line(handed_in, tmp_path, capsys, spoil, options, said):
+    spoil(handed_in)
+    assert main(["grade", str(handed_in), *options, "--out", str(tmp_path / "out")]) == 1
+    printed = capsys.readouterr().err
+    assert printed.startswith(said) and printed.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_two_notebooks_that_differ_are_not_graded_and_stop_nobody(handed_in, tmp_path, capsys):
+    other = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("def my_causal_mask(n):\n    return n")])
+    (handed_in / "a" / "old").mkdir()
+    nbformat.write(other, handed_in / "a" / "old" / "01_causal_masking.ipynb")
+    (handed_in / "c").mkdir()
+    lesson, results = grade.grade_folder(handed_in, 1, tmp_path / "out", told=lambda line: None)
+    faults = {result.student: result.fault for result in results}
+    assert "there are 2 notebooks of this lesson that differ" in faults["a"] and faults["b"] == ""
+    assert faults["c"] == "there is no notebook of lesson 1 among what you handed in"
+
+
+def test_an_interrupted_grading_keeps_what_it_has(handed_in, tmp_path, monkeypatch, capsys):
+    real, seen = grade.judge_cells, []
+
+    def interrupted(*arguments):
+        seen.append(arguments[2])
+        if len(seen) > 1:
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    command = ["grade", str(handed_in), "--lesson", "1", "--out", str(tmp_path / "out"), "--workers", "1"]
+    monkeypatch.setattr(grade, "judge_cells", interrupted)
+    assert main(command) == 130
+    assert "what was graded is kept" in capsys.readouterr().err
+    assert len(list((tmp_path / "out" / "results").glob("*.json"))) == 1
+    monkeypatch.setattr(grade, "judge_cells", real)
+    assert main(command) == 0
+    assert "1 of 2 were graded before" in capsys.readouterr().out
+
+
+def test_no_cell_of_a_table_is_a_formula():
+    found = as_csv([["=cmd()", "+1", "Ada", 5]]).decode("utf-8-sig")
+    assert found == "'=cmd(),'+1,Ada,5\n"
+
+
+def test_the_students_copy_says_that_it_cannot_grade(monkeypatch, capsys):
+    monkeypatch.delitem(sys.modules, "headlab.grading.grade")
+    monkeypatch.setitem(sys.modules, "headlab.grading", None)
+    assert main(["grade", "x", "--lesson", "1"]) == 1
+    assert capsys.readouterr().err == "headlab grade: only the teacher's copy of the course has it\n"
