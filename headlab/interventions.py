@@ -42,6 +42,11 @@ def loss(model, input_ids):
     (T - 1,), entry t for token t + 1. A list of texts, of any lengths, gives a list of losses. Raises ValueError or
     TypeError on tokens that are not there.
     Introduced in lesson 8. Source: Radford et al. 2019, "Language Models are Unsupervised Multitask Learners".
+
+    >>> model, tokenizer = load_model("mini")
+    >>> ids = tokenizer("The old man sat.", return_tensors="pt").input_ids
+    >>> loss(model, ids).shape  # of each token but the first
+    torch.Size([4])
     """
     return _losses(model, input_ids)
 
@@ -55,6 +60,12 @@ def loss_with_scores(model, input_ids, change):
     1e-5 nats and a millionth of its size, the rounding error of float32. Raises where it returns another shape or
     dtype, NaN, +inf, or a query without any key.
     Introduced in lesson 8. Source: the report, for the question.
+
+    >>> model, tokenizer = load_model("mini")
+    >>> ids = tokenizer("The old man sat.", return_tensors="pt").input_ids
+    >>> change = loss_with_scores(model, ids, lambda layer, raw: raw + 50) - loss(model, ids)
+    >>> round(change.abs().max().item(), 3)
+    0.0
     """
     _expect_function(change)
     return _losses(model, input_ids, _attend_with_scores(change))
@@ -67,6 +78,11 @@ def loss_with_biases(model, input_ids, change):
     channel), in the order query, key, value, and returns as many. Raises where it returns another shape or dtype, or
     a number that is not finite.
     Introduced in lesson 8. Source: Ran-Milo, Ofek and Mendel 2026, "A Mechanistic Account of Attention Sinks in GPT-2".
+
+    >>> model, tokenizer = load_model("mini")
+    >>> ids = tokenizer("The old man sat.", return_tensors="pt").input_ids
+    >>> loss_with_biases(model, ids, lambda layer, bias: 0 * bias).shape
+    torch.Size([4])
     """
     _expect_function(change)
 
@@ -91,6 +107,12 @@ def loss_without_heads(model, input_ids, heads, replace="mean", other=None, chan
     there.
     Introduced in lesson 8. Source: Wang et al. 2022, "Interpretability in the Wild" (mean); Chan et al. 2022, "Causal
     Scrubbing" (resample).
+
+    >>> model, tokenizer = load_model("mini")
+    >>> ids = tokenizer("The old man sat.", return_tensors="pt").input_ids
+    >>> cost = loss_without_heads(model, ids, [(0, 5)]) - loss(model, ids)
+    >>> cost.shape
+    torch.Size([4])
     """
     replacement = _replacement(model, input_ids, replace, other)
     removed, with_scores = expect_heads(model, heads), None
@@ -117,6 +139,11 @@ def loss_without_each_head(model, input_ids, replace="mean", other=None):
     Equal to `loss_without_heads(model, input_ids, [(layer, head)], replace, other)` for each of them, but several times
     faster: the layers below a head are run once, and the heads of a layer together. One text, or a list of them.
     Introduced in lesson 8.
+
+    >>> model, tokenizer = load_model("mini")
+    >>> ids = tokenizer("The old man sat.", return_tensors="pt").input_ids
+    >>> loss_without_each_head(model, ids).shape  # (layer, head, token but the first)
+    torch.Size([4, 12, 4])
     """
     replacement = _replacement(model, input_ids, replace, other)
     texts = _checked_texts(model, input_ids)
@@ -132,6 +159,11 @@ def logit_attribution(model, input_ids, query, token):
     what it is in this text, and nothing that later layers make of the head's output is counted. See `logit_terms` for
     the other parts of the logit. Raises on a position or a token that is not there.
     Introduced in lesson 8. Source: nostalgebraist 2020, "interpreting GPT: the logit lens"; Elhage et al. 2021.
+
+    >>> model, tokenizer = load_model("mini")
+    >>> ids = tokenizer("The old man sat.", return_tensors="pt").input_ids
+    >>> logit_attribution(model, ids, query=3, token=ids[0, 4]).shape  # (layer, head)
+    torch.Size([4, 12])
     """
     return logit_terms(model, input_ids, query, token).heads
 
@@ -141,6 +173,11 @@ def logit_terms(model, input_ids, query, token):
 
     Arguments as in `logit_attribution`.
     Introduced in lesson 8. Source: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits".
+
+    >>> model, tokenizer = load_model("mini")
+    >>> ids = tokenizer("The old man sat.", return_tensors="pt").input_ids
+    >>> logit_terms(model, ids, query=3, token=ids[0, 4])._fields
+    ('token_embedding', 'position_embedding', 'heads', 'attention_biases', 'mlps', 'final_bias')
     """
     ids = checked_ids(model, input_ids)
     _expect_evaluation(model)

@@ -112,7 +112,6 @@ def house_style():
 
     >>> with house_style():
     ...     figure = plt.figure(figsize=(4, 3))
-
     """
     families = [name for name in plt.rcParams["font.family"] if name != "DejaVu Sans"]
     fonts = {"font.family": ["DejaVu Sans", *families]} | {name: plt.rcParams[name] for name in FONTS}
@@ -163,6 +162,9 @@ def plot_mask(mask, tokens, ax=None):
     """Which keys (columns) each query (row) may see: bool (T, T) and its T token labels; the others look masked.
 
     Introduced in lesson 1.
+
+    >>> plot_mask(torch.ones(2, 2, dtype=torch.bool).tril(), ["the", "·man"]).get_xlabel()
+    'key (the token looked at)'
     """
     expect_tensor(mask, "mask", "of True and False (T, T)")
     if mask.dtype != torch.bool:
@@ -182,6 +184,9 @@ def plot_scores(scores, tokens, ax=None, label="raw score q·k", limit=None):
     limit: the largest absolute score of the colour scale, by default that of these scores. Give panels that are to be
     compared the same one.
     Introduced in lesson 1.
+
+    >>> plot_scores(torch.tensor([[1.0, -torch.inf], [-2.0, 3.0]]), ["the", "·man"]).get_ylabel()
+    'query (the token that looks)'
     """
     _expect_one_square(scores, "scores")
     masked = scores.isneginf()
@@ -198,6 +203,9 @@ def plot_pattern(pattern, tokens, ax=None):
     """An attention pattern (query, key): each row's shares of one, from 0 to 1; the future looks masked where it is.
 
     Introduced in lesson 1.
+
+    >>> plot_pattern(torch.tensor([[1.0, 0.0], [0.3, 0.7]]), ["the", "·man"]).get_ylabel()
+    'query (the token that looks)'
     """
     _expect_one_square(pattern, "pattern")
     expect_finite(pattern, "pattern")
@@ -211,6 +219,10 @@ def masked_future(pattern):
     """Which cells of a pattern (T, T) look masked: the future's, where it gets exactly nothing, and none otherwise.
 
     Introduced in lesson 1.
+
+    >>> masked_future(torch.tensor([[1.0, 0.0], [0.3, 0.7]]))
+    tensor([[False,  True],
+            [False, False]])
     """
     _expect_one_square(pattern, "pattern")
     future = torch.ones_like(pattern, dtype=torch.bool).triu(1)
@@ -224,6 +236,9 @@ def plot_head_grid(values, ax=None, label="", vmin=None, vmax=None, meaning="amo
     meaning: "score", "share", "fraction" or "amount", which says in which of MAPS; vmin, vmax: the ends of the colour
     scale, by default 0 and 1 for shares and fractions, those of the values for others, and as far below zero as above
     for scores. Introduced in lesson 1.
+
+    >>> plot_head_grid(np.zeros((4, 12)), label="share").get_ylabel()
+    'layer'
     """
     values = _checked_heads(values)
     low, high = _checked_range(values, vmin, vmax, meaning)
@@ -243,6 +258,9 @@ def plot_fused(matrix, n_heads, head, ax=None, ylabel="input channel", label="we
 
     matrix: the weight of c_attn, or its output for a text (tokens, 3 * d_model); limit: where the colour scale ends, by
     default at the 99th percentile of the absolute values. Introduced in lesson 2.
+
+    >>> plot_fused(torch.zeros(12, 36), n_heads=3, head=1).get_ylabel()
+    'input channel'
     """
     expected = "(rows, 3 x d_model), d_model a multiple of n_heads"
     expect_float_tensor(matrix, "matrix", expected)
@@ -285,6 +303,9 @@ def plot_bands(d_model, n_heads, head, ax=None):
     """The columns of a fused matrix as a strip: three thirds cut into heads, with the bands of one head marked.
 
     Introduced in lesson 2.
+
+    >>> plot_bands(d_model=12, n_heads=3, head=1).get_xlabel()
+    'column of the fused matrix; in full colour: the 4 columns of head 1 in each third'
     """
     d_model = expect_whole(d_model, "d_model", "a whole number of channels >= 1")
     n_heads = expect_whole(n_heads, "n_heads", "a whole number of heads >= 1")
@@ -299,9 +320,9 @@ def plot_bands(d_model, n_heads, head, ax=None):
             start = third * d_model + h * d_head
             ax.barh(0, d_head, left=start, height=1, color=colour, alpha=1 if h == head else 0.25, edgecolor="white")
         start = third * d_model + head * d_head
-        ink = _text_colour(ax)
-        ax.text(start + d_head / 2, 0.62, f"{start}–{start + d_head - 1}", ha="center", va="bottom", color=ink)
-        ax.text((third + 0.5) * d_model, 1.15, f"all {name}", ha="center", va="bottom", color=ink, weight="bold")
+        own = _text_colour(ax)
+        ax.text(start + d_head / 2, 0.62, f"{start}–{start + d_head - 1}", ha="center", va="bottom", color=own)
+        ax.text((third + 0.5) * d_model, 1.15, f"all {name}", ha="center", va="bottom", color=own, weight="bold")
     ax.set(xlim=(0, 3 * d_model), ylim=(-0.5, 1.7), yticks=[], xticks=range(0, 3 * d_model + 1, d_model))
     ax.set_xlabel(f"column of the fused matrix; in full colour: the {d_head} columns of head {head} in each third")
     ax.spines[["left", "right", "top"]].set_visible(False)
@@ -312,6 +333,10 @@ def show_figure(alt):
     """Show the current figure in a notebook with `alt`, its message in words, as alternative text, and close it.
 
     Introduced in lesson 1.
+
+    >>> figure = plt.figure()
+    >>> show_figure("Nothing yet.")
+    Figure(640x480)
     """
     expect(isinstance(alt, str) and alt.strip(), "alt", "what the figure shows, in words", repr(alt))
     figure = plt.gcf()
@@ -324,6 +349,10 @@ def write_numbers(values, ax, digits=0):
     """Write each number of values (row, column) into its cell of the heatmap on `ax`; what is not finite stays empty.
 
     Introduced in lesson 1.
+
+    >>> ax = plot_pattern(torch.tensor([[1.0, 0.0], [0.3, 0.7]]), ["the", "·man"])
+    >>> write_numbers(torch.tensor([[1.0, 0.0], [0.3, 0.7]]), ax, digits=1)
+    <Axes: xlabel='key (the token looked at)', ylabel='query (the token that looks)'>
     """
     values = real_array(values, "values")
     image = _axes(ax, None).images
@@ -342,6 +371,10 @@ def plot_vectors(vectors, tokens, ax=None, **style):
     """Vectors of two channels, (T, 2), as arrows from the origin, each named by its token; `style` is the arrows'.
 
     Call it again with the same `ax` to lay other vectors over them. Introduced in lesson 1.
+
+    >>> ax = plot_vectors(torch.tensor([[1.0, 2.0], [2.0, 0.0]]), ["the", "·man"])
+    >>> len(ax.texts)
+    2
     """
     values = finite_array(vectors, "vectors")
     expect(values.ndim == 2 and values.shape[1] == 2, "vectors", "two channels each (T, 2)", f"shape {values.shape}")
@@ -372,6 +405,8 @@ def plot_tokens(tokens, values, ax=None, label="", limit=None):
 
     tokens: T labels; values (T,); limit: the largest absolute value of the colour scale, by default that of these
     values. Introduced in lesson 8.
+
+    >>> ax = plot_tokens(["the", "·man"], [0.5, -0.5], label="change of loss (nats)")
     """
     values = finite_array(values, "values").astype(float)
     expect(values.ndim == 1 and values.size >= 1, "values", "one number for each token (T,)", f"shape {values.shape}")
@@ -403,6 +438,9 @@ def plot_distances(distances, ax=None):
     """How far apart each two heads' patterns are, (head, head), from 0 (the same) to 1 (no key in common).
 
     Introduced in lesson 3.
+
+    >>> plot_distances(torch.tensor([[0.0, 0.4], [0.4, 0.0]])).get_xlabel()
+    'head'
     """
     distances = finite_array(distances, "distances")
     square = distances.ndim == 2 and distances.shape[0] == distances.shape[1] >= 1
@@ -421,6 +459,9 @@ def plot_score_histogram(counts, edges, ax=None, label=None, meaning=None):
 
     Call it again with the same `ax` to lay another sample over it. meaning: one of COLOURS, by default the one that the
     label begins with; samples without any get other colours in turn. Introduced in lesson 4.
+
+    >>> plot_score_histogram([1, 4, 2], edges=[-3, -1, 1, 3]).get_xlabel()
+    'raw score q·k'
     """
     counts, edges = (finite_array(x, name) for x, name in ((counts, "counts"), (edges, "edges")))
     fits = counts.ndim == 1 and counts.size > 0 and counts.min() >= 0 and counts.max() > 0
@@ -444,6 +485,9 @@ def plot_terms(means, names, ax=None):
     """The mean of each term of the raw scores, layer by layer: means (layer, 4) and the names of ScoreTerms.
 
     Introduced in lesson 5.
+
+    >>> plot_terms(np.zeros((2, 4)), ["content", "query bias", "key bias", "constant"]).get_xlabel()
+    'layer'
     """
     means = finite_array(means, "means")
     fits = means.ndim == 2 and means.shape[1] == 4 and len(means) >= 1
@@ -467,6 +511,8 @@ def plot_strips(groups, names, ax=None, size=4.0, alpha=1.0, jitter=0.0, meaning
     groups: arrays of any length; names: one for each; size: of a point, in points; jitter: how far, in columns, a point
     may stray sideways by chance, the same on every call; meaning: whose scores they are, one of COLOURS.
     Introduced in lesson 6.
+
+    >>> ax = plot_strips([[1.0, 2.0], [0.0]], ["layer 0", "layer 1"])
     """
     scores = [finite_array(group, "groups").ravel() for group in expect_list(groups, "groups", "arrays of scores")]
     names = _checked_labels(names, "names", len(scores), "group")
@@ -492,6 +538,9 @@ def plot_density(grid, density, ax=None, label=None, fill=True, meaning=None, **
     Call it again with the same `ax` to lay another density over it. meaning: one of COLOURS, by default the one that
     the label begins with; densities without any, and without a colour in `style`, get other colours in turn.
     Introduced in lesson 6.
+
+    >>> plot_density([-1.0, 0.0, 1.0], [0.2, 0.5, 0.2]).get_ylabel()
+    'density (per unit of q·k)'
     """
     grid, density = _checked_curve(grid, density)
     _expect_meaning(meaning)
@@ -515,6 +564,9 @@ def plot_mode_tree(bandwidths, modes, ax=None, marked=None, meaning="loaded mode
 
     bandwidths (n,), above 0; modes: the peaks (peaks,) of each, as `mode_tree` gives them; marked: {name: bandwidth},
     dashed lines, such as those of the rules; meaning: whose scores they are, one of COLOURS. Introduced in lesson 6.
+
+    >>> plot_mode_tree([0.5, 1.0], [[-1.0, 1.0], [0.0]]).get_ylabel()
+    'bandwidth (units of q·k)'
     """
     bandwidths = finite_array(bandwidths, "bandwidths")
     fits = bandwidths.ndim == 1 and bandwidths.size > 0 and bandwidths.min() > 0
@@ -547,6 +599,10 @@ def plot_ridgelines(curves, names, ax=None, meaning="loaded model"):
     curves: (grid, density) pairs, the first at the top; names: one for each; meaning: whose they are, one of COLOURS.
     All heights are on one scale, so that equal areas are equal shares; a peak may reach into the rows above.
     Introduced in lesson 6.
+
+    >>> curves = [(np.array([-1.0, 0.0, 1.0]), np.array([0.2, 0.5, 0.2]))] * 2
+    >>> plot_ridgelines(curves, ["layer 0", "layer 1"]).get_xlabel()
+    'raw score q·k'
     """
     pairs = [expect_list(curve, "curves", PAIRS) for curve in expect_list(curves, "curves", PAIRS)]
     expect(all(len(pair) == 2 for pair in pairs), "curves", PAIRS, f"lengths {[len(pair) for pair in pairs]}")
@@ -576,6 +632,12 @@ def plot_layers(histogram, bandwidth="scott", n_grid=None, meaning="loaded model
 
     The panels share one axis of scores, which covers the middle 99% of all heads' together; each panel has its own
     scale of heights. bandwidth and n_grid as in `fast_kde`; meaning as in `plot_ridgelines`. Introduced in lesson 6.
+
+    >>> from headlab.histogram import ScoreHistogram
+    >>> histogram = ScoreHistogram([0], n_heads=2)
+    >>> histogram.update(0, torch.linspace(-1, 1, 100).expand(2, 100))
+    >>> len(plot_layers(histogram))
+    1
     """
     if not isinstance(histogram, ScoreHistogram):
         raise TypeError(f"histogram: expected a ScoreHistogram, got {shown(repr(histogram))}")
@@ -616,6 +678,9 @@ def plot_layer_densities(grid, densities, ax=None, vmax=None):
 
     vmax: where the colour scale ends, by default at the highest density; give panels that are to be compared the same.
     Introduced in lesson 7.
+
+    >>> plot_layer_densities(np.linspace(-1, 1, 5), np.ones((2, 5))).get_ylabel()
+    'layer'
     """
     grid, densities = _checked_densities(grid, densities)
     n_layers = len(densities)
@@ -638,6 +703,8 @@ def plot_head_densities(grid, densities, values, ax=None, label="", vmin=None, v
     grid (n,); densities (layer, head, n), each drawn to its own peak; values (layer, head) for the colour, which has
     the meaning and the ends that it has in `plot_head_grid`. A tick under each curve marks the score 0.
     Introduced in lesson 7.
+
+    >>> axes = plot_head_densities(np.linspace(-1, 1, 5), np.ones((2, 3, 5)), np.zeros((2, 3)))
     """
     values = _checked_heads(values)
     low, high = _checked_range(values, vmin, vmax, meaning)
@@ -673,6 +740,9 @@ def plot_by_layer(values, ax=None, ylabel="", label=None, meaning=None):
     same `ax` to lay up to three more samples beside it. meaning: one of COLOURS, by default the one that the label
     begins with; samples without any get other colours in turn.
     Introduced in lesson 7.
+
+    >>> plot_by_layer(np.zeros((4, 12)), ylabel="median score (q·k)").get_xlabel()
+    'layer'
     """
     values = finite_array(values, "values")
     fits = values.ndim in (2, 3) and values.size > 0
@@ -708,6 +778,9 @@ def plot_head_clusters(values, names):
     standard deviations of all heads a head lies above or below their mean; beside the rows, the head's layer. Heads and
     statistics are joined by Ward's method. Returns the Axes of the heat map.
     Introduced in lesson 7. Source: seaborn's clustermap; Ward 1963.
+
+    >>> values = np.random.default_rng(0).normal(size=(2, 3, 4))  # (statistic, layer, head)
+    >>> ax = plot_head_clusters(values, ["spread", "gap"])
     """
     values = finite_array(values, "values")
     fits = values.ndim == 3 and len(values) >= 2 and values[0].size >= 2
@@ -745,6 +818,9 @@ def plot_heads(x, y, ax=None, xlabel="", ylabel="", named=()):
 
     x and y (layer, head); named: the heads (layer, head) that are named beside their points.
     Introduced in lesson 5.
+
+    >>> plot_heads(np.zeros((4, 12)), np.ones((4, 12)), xlabel="spread", ylabel="gap").get_xlabel()
+    'spread'
     """
     x, y = (_checked_heads(values, name) for values, name in ((x, "x"), (y, "y")))
     expect(x.shape == y.shape, "y", f"one value for each of {x.shape} heads, as x", y.shape)
@@ -856,6 +932,9 @@ def as_label(text):
 
     The fonts are those of matplotlib's `font.family`: name one there that knows the script, and it is used.
     Introduced in lesson 1.
+
+    >>> as_label("$5").startswith("$")
+    False
     """
     fonts = [get_font(findfont(FontProperties(family=[family]))) for family in plt.rcParams["font.family"]]
     kept = [

@@ -39,6 +39,11 @@ def predict(question, *choices):
     run it is a form alone, and where forms are not shown it is text. Raises ValueError or TypeError
     where there are fewer than two choices or more than four, or two alike.
     Introduced in lesson 1.
+
+    >>> guess = predict("Which is larger?", "a query", "a key")  # shows the choices
+    <headlab.predict.Prediction object at ...>
+    >>> guess.answer  # what the reader has chosen
+    ''
     """
     for text in (question, *choices):
         if not isinstance(text, str):
@@ -63,6 +68,11 @@ def predict_number(question, unit=""):
         )
 
     Introduced in lesson 1.
+
+    >>> guess = predict_number("How many pairs does a mask of 4 tokens leave?", "pairs")
+    <headlab.predict.NumberPrediction object at ...>
+    >>> guess.answer  # what the reader has typed
+    ''
     """
     for text in (question, unit):
         if not isinstance(text, str):

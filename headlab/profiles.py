@@ -82,6 +82,10 @@ def query_profile(pattern):
     share of the largest, of the first and of the previous key; and the mean step back, from query to key, in tokens.
     Raises where pattern is not square or its rows are not shares that sum to 1.
     Introduced in lesson 7.
+
+    >>> pattern = torch.tensor([[1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [0.25, 0.25, 0.5]])
+    >>> query_profile(pattern).effective_tokens.round(2)
+    array([2.83])
     """
     later = _from_third_query(pattern)
     position = torch.arange(pattern.shape[-1], device="cpu")
@@ -103,6 +107,11 @@ def head_profile(raw, pattern):
     mean spread (standard deviation) of a row's scores, effective tokens, shares on the first and the previous key, and
     step back in tokens. Scores are in units of q.k. Raises where the shapes differ or T < 3.
     Introduced in lesson 7. Source: the report, which names the laminar profile.
+
+    >>> from headlab.scores import attention_pattern
+    >>> raw = torch.zeros(3, 3)
+    >>> head_profile(raw, attention_pattern(raw, d_head=64)).first_share.round(2)
+    np.float64(0.33)
     """
     queries = query_profile(pattern)
     expect_square(raw, "raw")
@@ -118,6 +127,12 @@ def laminar_profile(capture):
     capture: what `capture_heads` returns for one text of at least 3 tokens; raises where it is something else. Holds
     one layer's scores at a time.
     Introduced in lesson 7. Source: the report, which names the laminar profile.
+
+    >>> from headlab.capture import capture_heads
+    >>> model, tokenizer = load_model("mini")
+    >>> ids = tokenizer("The old man sat.", return_tensors="pt").input_ids
+    >>> laminar_profile(capture_heads(model, ids)).median.shape  # (layer, head)
+    (4, 12)
     """
     if not all(hasattr(capture, name) for name in ("layers", "scores", "pattern")):
         raise TypeError(f"capture: expected a HeadCapture, as capture_heads gives, got {shown(repr(capture))}")
@@ -131,6 +146,11 @@ def without_first_key(pattern):
     pattern (..., T, T), T >= 2. The others keep their proportions, so it is also the pattern of the scores without the
     first key. Raises where a query looks at nothing but the first token.
     Introduced in lesson 7.
+
+    >>> pattern = torch.tensor([[1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [0.25, 0.25, 0.5]])
+    >>> without_first_key(pattern)
+    tensor([[1.0000, 0.0000],
+            [0.3333, 0.6667]])
     """
     _expect_shares(pattern, at_least=2)
     return _shared_out(pattern[..., 1:, 1:])
@@ -145,6 +165,10 @@ def share_above(pattern, levels, drop_first_key=False):
     than 0.5, so compare texts of one length only. Raises where rows are not shares that sum to 1, or where a query
     looks at nothing but the first token and that is dropped.
     Introduced in lesson 7.
+
+    >>> pattern = torch.tensor([[1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [0.25, 0.25, 0.5]])
+    >>> share_above(pattern, levels=[0.1, 0.5]).round(2)
+    array([1.  , 0.33])
     """
     later = _from_third_query(pattern)
     levels = finite_array(levels, "levels")
@@ -164,6 +188,10 @@ def large_weights(pattern, level=0.5):
     LargeWeights, each (...): means over the queries from the third on, for which these four kinds are distinct. Raises
     where rows are not shares that sum to 1.
     Introduced in lesson 7.
+
+    >>> pattern = torch.tensor([[1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [0.25, 0.25, 0.5]])
+    >>> large_weights(pattern).itself
+    array(1.)
     """
     level = expect_number(level, "level", "a share above 0, at most 1")
     expect(0 < level <= 1, "level", "a share above 0, at most 1", level)
@@ -182,6 +210,10 @@ def layer_densities(scores, n_grid=None, bandwidth="scott"):
     grid (n_grid,), which holds the grids that `fast_kde` gives for each layer, in units of q.k, and numpy
     (layer, n_grid). Raises as `fast_kde` does, and where n_grid points, or MOST_POINTS, would lose the narrowest layer.
     Introduced in lesson 7. Source: the report; lesson 6 for the density.
+
+    >>> grid, densities = layer_densities([[-1.0, 0.0, 1.0], [-5.0, 0.0, 5.0]])
+    >>> grid.shape, densities.shape
+    ((512,), (2, 512))
     """
     scores = expect_list(scores, "scores", "those of each layer")
     least, most = (POINTS, MOST_POINTS) if n_grid is None else (expect_points(n_grid),) * 2
@@ -209,6 +241,10 @@ def bootstrap_mean(values, level=0.95, n_resamples=2000, seed=0):
     it is too narrow: of normally distributed values, what is called 95 % holds the mean in 75 % of the cases for 3
     texts, 84 % for 5, 89 % for 8, 91 % for 12 and 93 % for 18. Where texts come in clusters, give it `cluster_means`.
     Introduced in lesson 7. Source: Efron and Tibshirani 1993, chapter 13; Hesterberg 2015, for the coverage.
+
+    >>> low, high = bootstrap_mean([1.0, 2.0, 3.0, 6.0])
+    >>> round(low.item(), 2), round(high.item(), 2)
+    (1.5, 5.0)
     """
     values = finite_array(values, "values")
     expect(values.ndim >= 1 and len(values) >= 2, "values", "at least two texts (text, ...)", f"shape {values.shape}")
@@ -221,6 +257,9 @@ def cluster_means(values, clusters):
     values (text, ...); clusters: the name of each text's cluster. The clusters come in the order of their first texts.
     Texts of one cluster resemble each other, so that clusters, not texts, are the units of an interval or a test.
     Introduced in lesson 7. Source: Davison and Hinkley 1997, section 3.8.
+
+    >>> cluster_means(np.array([1.0, 3.0, 8.0]), ["prose", "prose", "list"])
+    array([2., 8.])
     """
     values = finite_array(values, "values")
     names = expect_list(clusters, "clusters", "the name of each text's cluster")
@@ -244,6 +283,10 @@ def compare_groups(groups, n_resamples=9999, seed=0):
     Returns Comparison. Texts must be independent: where they come in clusters, give `cluster_means`. Raises where the
     groups' layers differ in number.
     Introduced in lesson 7. Source: Fisher 1935 (shuffling), Westfall and Young 1993 (the largest over many).
+
+    >>> groups = [np.array([1.0, 2.0, 1.5, 1.8]), np.array([5.0, 6.0, 5.5, 6.1])]
+    >>> compare_groups(groups, n_resamples=99).p
+    array([0.05])
     """
     groups = [finite_array(group, "groups") for group in expect_list(groups, "groups", "arrays (text, layer)")]
     groups = [group[:, None] if group.ndim == 1 else group for group in groups]
@@ -285,6 +328,10 @@ def variance_shares(values):
     layers' means, of the heads' means about their layer's, of the texts' means, and the rest, what a head does on one
     text but not on another (and chance).
     Introduced in lesson 7. Source: Fisher 1925, analysis of variance (a layout with one value in each cell).
+
+    >>> values = np.arange(8.0).reshape(2, 2, 2)  # (text, layer, head)
+    >>> round(variance_shares(values).text, 2)
+    0.76
     """
     values = finite_array(values, "values")
     fits = values.ndim == 3 and min(values.shape) >= 2

@@ -68,6 +68,12 @@ def profile_texts(name, texts, out, workers=None, scheduler=None):
     file. Raises ValueError or OSError in one line, before anything is counted, where a text is not there, not UTF-8 or
     empty and where the file holds something else.
     Introduced in lesson 6.
+
+    >>> from pathlib import Path
+    >>> size = Path("novel.txt").write_text("The old man sat. " * 40)
+    >>> histogram = profile_texts("mini", ["novel.txt"], "counts.npz")
+    >>> histogram.layers
+    (0, 1, 2, 3)
     """
     texts = _read(_checked_paths(texts))
     expect(workers is None or scheduler is None, "workers", "either workers or a scheduler", "both")

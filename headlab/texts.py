@@ -164,6 +164,10 @@ def cut_texts(source, tokenizer, n_tokens=64, n_pieces=12, change=None):
 
     Pieces of one book resemble each other: `profiles.cluster_means` averages over each source.
     Introduced in lesson 9.
+
+    >>> model, tokenizer = load_model("mini")
+    >>> cut_texts(["The old man sat. " * 100], tokenizer, n_tokens=16, n_pieces=4).ids.shape
+    torch.Size([4, 16])
     """
     n_tokens = expect_whole(n_tokens, "n_tokens", "a whole number of tokens >= 3")
     expect(n_tokens >= 3, "n_tokens", "a whole number of tokens >= 3", n_tokens)

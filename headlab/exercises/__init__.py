@@ -28,6 +28,9 @@ def check(number, function, *loaded):
     model, the arguments of one more case, whose right answer is computed from them. Returns a Verdict, which a notebook
     shows as one line. Raises ValueError where there is no such exercise.
     Introduced in lesson 1.
+
+    >>> check("1.1", lambda n_tokens: torch.ones(n_tokens, n_tokens))
+    ✗ Exercise 1.1: expected True and False of shape (1, 1), got numbers of shape (1, 1)
     """
     known = isinstance(number, str) and number in EXERCISES
     expect(known, "number", f"one of {', '.join(EXERCISES)}", repr(number))

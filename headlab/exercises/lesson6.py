@@ -599,7 +599,13 @@ def _the_density(scores):
 
 
 def made_up_heads():
-    """The scores of six made-up heads, {letter: (400,)}, for the ridgeline of exercise 6.7. Introduced in lesson 6."""
+    """The scores of six made-up heads, {letter: (400,)}, for the ridgeline of exercise 6.7.
+
+    Introduced in lesson 6.
+
+    >>> list(made_up_heads())
+    ['A', 'B', 'C', 'D', 'E', 'F']
+    """
     random = np.random.default_rng(67)
     two = np.where(random.random(400) < 0.6, random.normal(-22, 3, 400), random.normal(8, 3, 400))
     return {

@@ -169,6 +169,9 @@ def ridgeline_puzzle():
     """Made-up raw scores of five layers for exercise 7.2: five arrays of 4,000.
 
     Introduced in lesson 7.
+
+    >>> [len(layer) for layer in ridgeline_puzzle()]
+    [4000, 4000, 4000, 4000, 4000]
     """
     rng = np.random.default_rng(72)
     far, near = rng.normal(-14, 3, 3200), rng.normal(6, 2, 800)

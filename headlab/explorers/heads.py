@@ -62,6 +62,13 @@ def head_summary(capture, labels, layer, head):
 
     capture: a HeadCapture of the text; labels: its tokens as token_strings gives them. Returns a list of lines, as
     many for each head of the text. Introduced in lesson 3.
+
+    >>> from headlab.capture import capture_heads
+    >>> from headlab.models import load_model, token_strings
+    >>> model, tokenizer = load_model("mini")
+    >>> ids = tokenizer("The old man sat.", return_tensors="pt").input_ids
+    >>> head_summary(capture_heads(model, ids), token_strings(tokenizer, ids), layer=0, head=5)[0]
+    'L0H5: raw scores of the visible pairs from -60.0 to 76.6, 67% of them negative.'
     """
     raw, pattern = capture.scores(layer, head), capture.pattern(layer, head)
     n_tokens = len(labels)
