@@ -409,7 +409,7 @@ assert worse > 2 and (middle["dependent"][3] < middle["dependent"][[0, 1]]).all(
 widths = np.geomspace(1, 12, 60)
 marked = {rule: choose_bandwidth(example, rule) for rule in ("scott", "sheather-jones")}
 fig, axes = plt.subplots(1, 2, figsize=(14, 3.8), layout="constrained")
-plot_mode_tree(widths, mode_tree(example, widths), axes[0], marked, "real GPT-2")
+plot_mode_tree(widths, mode_tree(example, widths), axes[0], marked, "real GPT-2").set_title("mode tree")
 h, places = marked["sheather-jones"], np.linspace(-60, 20, 401)
 for name in ("other keys", "first key"):
     part = recorded[name][1, 8]
@@ -879,7 +879,7 @@ check("6.6", my_misleading_mean, scores[-1])
 heads = made_up_heads()
 axes = plot_ridgelines(
     [fast_kde(s, bandwidth="sheather-jones") for s in heads.values()], list(heads), meaning=None
-).set_title("Made-up")
+).set_title("Six made-up heads")
 show_figure("Six ridges, A to F, that differ in place, width and shape.")
 
 # %% [markdown] tags=["hint"]
