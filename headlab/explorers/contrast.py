@@ -19,6 +19,10 @@ class ContrastExplorer(PageExplorer):
     be read and set from Python too: layer, head, times (of the key bias), scale, and content, query_bias, key_bias and
     constant, whether that term counts.
     Introduced in lesson 5.
+
+    >>> from headlab.explorers import recorded_gpt2
+    >>> ContrastExplorer(*recorded_gpt2(), layer=4, head=11, times=-100).lines()[2]
+    'Largest change of any share: 0.000.'
     """
 
     _esm, _css = page_side("contrast")

@@ -20,6 +20,10 @@ class DensityExplorer(PageExplorer):
     be read and set from Python too: layer, head, n_samples, width (in Scott's bandwidths), kernels (whether each is
     shown) and mend (whether the shares' edges reflect).
     Introduced in lesson 6.
+
+    >>> from headlab.explorers import recorded_gpt2
+    >>> DensityExplorer(*recorded_gpt2(), mend=True).lines()[2]
+    'Shares: bandwidth 0.107, 0.0% of the density lies below 0 or above 1.'
     """
 
     _esm, _css = page_side("density")

@@ -14,6 +14,10 @@ class HeadExplorer(PageExplorer):
     and `text` can be read and set from Python too; `error` is the line that the reader sees where a text cannot be
     shown. Works in a saved page without a kernel: see `to_html`.
     Introduced in lesson 3.
+
+    >>> from headlab.explorers import recorded_gpt2
+    >>> HeadExplorer(*recorded_gpt2(), layer=4, head=11).lines()[2]
+    '“·Fred” gives 100% of its attention to “·of”, just before it.'
     """
 
     _esm, _css = page_side("heads")

@@ -26,6 +26,10 @@ class InterventionExplorer(PageExplorer):
     changes together are measured when they are chosen; the page shows the sum of the single changes until then, and
     says so.
     Introduced in lesson 8.
+
+    >>> from headlab.models import load_model
+    >>> InterventionExplorer(*load_model("mini"), "The old man saw it.", heads=[(0, 5)]).lines()[0]
+    'Changed: without L0H5.'
     """
 
     _esm, _css = page_side("intervention")

@@ -20,6 +20,10 @@ class MaskExplorer(PageExplorer):
     model, tokenizer: as load_model gives them; text: what to show first, at most MAX_TOKENS tokens. Each setting can
     be read and set from Python too: layer, head, n_tokens (of a shorter text, all), mask, temperature.
     Introduced in lesson 1.
+
+    >>> from headlab.explorers import recorded_gpt2
+    >>> MaskExplorer(*recorded_gpt2(), layer=4, head=11, n_tokens=5).lines()[0]
+    'L4H11, 5 of 9 tokens read, mask on, temperature 1.0.'
     """
 
     _esm, _css = page_side("mask")

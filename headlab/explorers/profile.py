@@ -25,6 +25,10 @@ class ProfileExplorer(PageExplorer):
     model, tokenizer: as load_model gives them; text: what to show first, from 3 to MAX_TOKENS tokens. Each setting can
     be read and set from Python too: first and last, the layers that are shown, head, and statistic, a field of Profile.
     Introduced in lesson 7.
+
+    >>> from headlab.explorers import recorded_gpt2
+    >>> ProfileExplorer(*recorded_gpt2(), statistic="first_share").lines()[1]
+    'Median of the heads: lowest 0.27 in layer 0, highest 0.92 in layer 9.'
     """
 
     _esm, _css = page_side("profile")

@@ -68,6 +68,10 @@ def recorded_gpt2():
     1, 3, 4, 5, 6 and 7: HeadExplorer(*recorded_gpt2(), layer=4, head=11).
     Introduced in lesson 3. Source: activations recorded in jessevig/bertviz (Apache-2.0), GPT-2 by OpenAI (MIT);
     tools/record_gpt2_scores.py makes the file.
+
+    >>> recording, _, text = recorded_gpt2()
+    >>> text
+    'John Smith is also the son of Fred Smith'
     """
     with np.load(RECORDED) as file:
         content, query_bias, key_bias, constant = (torch.from_numpy(file[name]) for name in ScoreTerms._fields)

@@ -18,6 +18,10 @@ class ShiftExplorer(PageExplorer):
     be read and set from Python too: layer, head, n_tokens (of a shorter text, all), first_key (whether its scores
     count) and added, a number that is added to every raw score.
     Introduced in lesson 4.
+
+    >>> from headlab.explorers import recorded_gpt2
+    >>> ShiftExplorer(*recorded_gpt2(), layer=2).lines()[1]
+    'Over all heads 74%; 124 of 144 heads have a negative majority.'
     """
 
     _esm, _css = page_side("shift")

@@ -19,6 +19,10 @@ class SplittingExplorer(PageExplorer):
     model, tokenizer: as load_model gives them; text: what to show first, at most MAX_TOKENS tokens. layer and head can
     be read and set from Python too. The page gets the activations in half precision, three digits of them.
     Introduced in lesson 2.
+
+    >>> from headlab.models import load_model
+    >>> SplittingExplorer(*load_model("mini"), "The old man saw it.", head=2).lines()[1]
+    'Of these, columns 128 to 191 q, 896 to 959 k, 1664 to 1727 v, each 64 channels.'
     """
 
     _esm, _css = page_side("split")
