@@ -398,7 +398,7 @@ assert worse > 2 and (middle["dependent"][3] < middle["dependent"][[0, 1]]).all(
 
 # %% [markdown]
 # Here dependence hardly changes *which* bandwidth is best (on time series see Hall, Lahiri and Truong 1995). It changes **how much
-# any curve can be trusted**: the error is several times as large. Section 6 measures that for a real head.
+# any curve can be trusted**: the error is several times as large.
 #
 # ## 5. Which hill is real?
 #
@@ -451,8 +451,8 @@ guess.reveal(
 )
 
 # %% [markdown]
-# The curve has no plateau. **A hill that depends on the bandwidth is no finding**, so "95 of 144 heads have two hills" is none;
-# an earlier version of this lesson claimed it. What is there to find, then? Ask a question that needs no bandwidth: of all
+# The curve has no plateau. **A hill that depends on the bandwidth is no finding**, so "95 of 144 heads have two hills" is none. What
+# is there to find, then? Ask a question that needs no bandwidth: of all
 # pairs of a first-key score and another score of the same head, in what share does the first key win?
 
 # %%
