@@ -16,6 +16,7 @@ from headlab import contrast, density, interventions, plots, profiles, scores, s
 from headlab.capture import capture_heads, count_scores, score_divisor, score_terms
 from headlab.diagram import data_flow
 from headlab.exercises import EXERCISES, check
+from headlab.exercises.lesson7 import ridgeline_puzzle
 from headlab.exercises.lesson6 import made_up_heads
 from headlab.explorers import EXPLORERS, HeadExplorer, recorded_gpt2
 from headlab.masking import causal_mask, mask_scores, softmax
@@ -111,6 +112,7 @@ def numbers(model, ids):
         "large": profiles.large_weights(pattern),
         "mean": profiles.bootstrap_mean(sample[:, :5]),
         "groups": profiles.compare_groups([sample[:4, :3], sample[4:9, :3]], n_resamples=99),
+        "puzzle": ridgeline_puzzle(),
         "clusters": profiles.cluster_means(sample[:, :5], ["a", "b"] * 6),
         "variance": profiles.variance_shares(sample[:12].reshape(2, 6, -1)[..., :4].transpose(2, 0, 1)),
         "loss": interventions.loss(model, ids),
