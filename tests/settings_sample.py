@@ -16,8 +16,8 @@ from headlab import contrast, density, interventions, plots, profiles, scores, s
 from headlab.capture import capture_heads, count_scores, score_divisor, score_terms
 from headlab.diagram import data_flow
 from headlab.exercises import EXERCISES, check
-from headlab.exercises.lesson7 import ridgeline_puzzle
 from headlab.exercises.lesson6 import made_up_heads
+from headlab.exercises.lesson7 import ridgeline_puzzle
 from headlab.explorers import EXPLORERS, HeadExplorer, recorded_gpt2
 from headlab.masking import causal_mask, mask_scores, softmax
 from headlab.models import load_model, token_strings
