@@ -1,288 +1,428 @@
 # %% [markdown]
 # # 9 · A project of your own
 #
-# *A question, a measurement, a control, an honest answer. This notebook is a template: it runs as it is, on a question that you replace with your own.*
+# *A question, a measurement, a control, an honest answer. This notebook is a template. It runs as it is, on a question that you
+# replace with your own.*
 #
 # **You will be able to**
 # - turn a hunch about attention heads into a question that a measurement can answer, with "no" as a possible answer;
-# - compare texts, heads or models with an interval or a test, and say what the sample cannot decide;
-# - write down a result that somebody else can run again.
+# - compare groups of texts layer by layer, and say what the sample cannot decide;
+# - test what else could explain a difference, and not only name it;
+# - write two pages that somebody else can check, and review those of somebody else.
 #
 # **You need** lessons 1 to 8.
 #
-# **Time** two to six hours. The cells as they are take well under a minute on two cores.
+# **Time** about {{minutes}} minutes to read and run this notebook; the cells run in {{seconds}}. The project itself takes two
+# to six hours.
 #
-# Section 1 is the template. Section 2 has three questions, from easy to hard, with what a good answer shows; do one of them if you have no question yet. They are answered in
-# `solutions/09_your_own_project.ipynb`: try first.
+# Sections 1 to 5 are the template, section 6 has three questions to start from, and section 7 says what to hand in. The
+# solutions hold a finished project, from the question to the report.
 
 # %%
 import matplotlib.pyplot as plt
 import numpy as np
-import torch
-from scipy.stats import permutation_test
 
 from headlab.capture import capture_heads
 from headlab.models import load_model
-from headlab.plots import plot_by_layer
-from headlab.profiles import Profile, bootstrap_mean, laminar_profile, query_profile
-from headlab.texts import TEXTS
+from headlab.plots import plot_by_layer, show_figure
+from headlab.profiles import Profile, cluster_means, compare_groups, head_profile, laminar_profile
+from headlab.says import says, who
+from headlab.scores import attention_pattern
+from headlab.texts import MORE, TEXTS, cut_texts
 
 model, tokenizer = load_model()
 control, control_tokenizer = load_model("random")
-n_layers, n_heads = model.config.n_layer, model.config.n_head
-n_tokens = 64  # cut all texts to one length, or their profiles cannot be compared (lesson 7)
+n_tokens = 64  # of every piece: longer texts have queries with more keys (lesson 7)
 
 # %% [markdown]
-# ## 1. The template
-#
-# ### 1.1 The question
+# ## 1. The question
 #
 # > **Question.** *Does the attention reach further back in dialogue than in prose?*
 # >
-# > **Prediction, written before any measurement.** *Further: an answer needs its question, which lies a line back.*
+# > **Prediction, written before any measurement.** *Further: an answer needs its question, which stands a line back.*
 # >
-# > **What would prove me wrong.** *No difference, or one in the other direction, over the texts.*
+# > **What would prove me wrong.** *No difference, or one in the other direction.*
 # >
-# > **What else could give the same result.** *Other lengths (so all texts are cut alike); the first token (so look at the profile without it, too); line breaks.*
+# > **What else could give the same result.** *The length (so all pieces have one), line breaks, the first token.*
 #
-# Replace all four. A good question names **what** is compared, **in which statistic**, and **over which sample**. "What do heads do with dialogue?" is none yet.
+# Replace all four. A good question names **what** is compared, **in which statistic** and **in which texts**. "What do heads do
+# with dialogue?" is not one yet. Choose the statistic now: whoever tries seven finds one that differs by chance.
 #
-# ### 1.2 The material
+# ## 2. The material
 #
-# Two groups of texts. headlab ships three texts of each kind; add your own as strings, of at least 64 tokens each. Three against three is little: section 1.4 shows how little.
+# Two groups of texts or more, **at least twelve in each**. Three against three cannot settle anything: there are only 20 ways
+# to deal six texts out, and two of them are the real one. `cut_texts` cuts a list of texts, a book or a folder of books into
+# pieces of one length:
+#
+#     cut_texts("my-novel.txt", tokenizer)       # twelve pieces, spread over the book
+#     cut_texts("folder-of-novels", tokenizer)   # twelve pieces from the folder's .txt files
+#
+# Pieces of one book resemble each other. For a claim about authors, the author's books are the units, not the pieces.
 
 # %%
-my_texts = {
-    "prose": [*TEXTS["prose"]],
-    "dialogue": [*TEXTS["dialogue"]],
+material = {
+    "prose": [*TEXTS["prose"], *MORE["prose"]],  # or the path of a book or a folder
+    "dialogue": [*TEXTS["dialogue"], *MORE["dialogue"]],
 }
-statistic, unit = "mean_step_back", "tokens"  # or another field of Profile, and its unit
-print("statistics:", ", ".join(Profile._fields))
+statistic, unit = "mean_step_back", "tokens"  # a field of Profile, and its unit
+print("statistics to choose from:", ", ".join(Profile._fields))
 
-# %%
-for name, texts in my_texts.items():
-    lengths = [len(tokenizer(text).input_ids) for text in texts]
-    assert min(lengths) >= n_tokens, f"{name}: a text has only {min(lengths)} tokens, make it longer"
-    print(f"{name}: {len(texts)} texts of {min(lengths)} to {max(lengths)} tokens, cut to {n_tokens}")
+for name, source in material.items():
+    pieces = cut_texts(source, tokenizer, n_tokens)
+    print(f"{name}: {len(pieces.ids)} pieces of {n_tokens} tokens, from {len(set(pieces.sources))} sources")
 
 # %% [markdown]
-# ### 1.3 The measurement, with the control beside it
+# ## 3. The measurement, with the control beside it
 
 
 # %%
-def measure(model, tokenizer, texts):
-    """The Profile of a model on several texts, each statistic (text, layer, head)."""
-    captures = (capture_heads(model, tokenizer(text, return_tensors="pt").input_ids[:, :n_tokens]) for text in texts)
-    return Profile(*np.stack([laminar_profile(capture) for capture in captures], axis=1))
+def without_first(capture):
+    """The Profile (layer, head) of what is left when nobody may look at the first token."""
+    raw = [capture.scores(layer)[:, 1:, 1:].double() for layer in capture.layers]  # each (head, query, key)
+    d_head = capture.q.shape[-1]
+    return Profile(*np.stack([head_profile(r, attention_pattern(r, d_head)) for r in raw], axis=1))
 
 
-loaded = {name: getattr(measure(model, tokenizer, texts), statistic) for name, texts in my_texts.items()}
-untrained = {name: getattr(measure(control, control_tokenizer, texts), statistic) for name, texts in my_texts.items()}
+def look_at(model, tokenizer, change=None):
+    """For each group the heads of a model on every piece, and the pieces' sources."""
+    groups = {name: cut_texts(source, tokenizer, n_tokens, change=change) for name, source in material.items()}
+    return {name: ([capture_heads(model, ids) for ids in p.ids], p.sources) for name, p in groups.items()}
+
+
+def measure(groups, profile=laminar_profile):
+    """For each group the chosen statistic, (source, layer, head): the mean over the pieces of each source."""
+    return {
+        name: cluster_means(np.stack([getattr(profile(capture), statistic) for capture in captures]), sources)
+        for name, (captures, sources) in groups.items()
+    }
+
+
+looked = look_at(model, tokenizer)
+planned, untrained = measure(looked), measure(look_at(control, control_tokenizer))
 
 # %%
-fig, axes = plt.subplots(1, 2, figsize=(15, 4), sharey=True, layout="constrained")
-for ax, title, sample in ((axes[0], "Loaded model", loaded), (axes[1], "Random control", untrained)):
+fig, axes = plt.subplots(1, 2, figsize=(15, 3.8), sharey=True, layout="constrained")
+for ax, title, sample in ((axes[0], who(model), planned), (axes[1], who(control), untrained)):
     for name, values in sample.items():
         plot_by_layer(values, ax, label=name if ax is axes[1] else None)
     ax.set_title(f"{title}: {' and '.join(str(len(values)) for values in sample.values())} texts of {n_tokens} tokens")
 axes[0].set(ylabel=f"{statistic.replace('_', ' ')} ({unit})")
-plt.show()
+show_figure(
+    f"{statistic} by layer, of {' and '.join(material)}: the loaded model on the left, the control on the right."
+)
 
 # %% [markdown]
-# *The figure says:* one sentence of yours. Points are heads, lines their medians, dashes 95 % intervals over texts.
+# Points are heads, lines their medians, dashes 95 % intervals over texts. Below the figure stands one sentence of yours: its
+# message.
 #
-# ### 1.4 Is it more than chance?
+# ## 4. Is it more than chance?
 #
-# One number for each text: here the median over heads, averaged over layers. Then two questions. How large is the difference? And how often would it be as large if the two groups were made by shuffling
-# the texts? `permutation_test` tries all ways to shuffle up to seven texts a group, and with more, 9,999 random ones.
+# For each text and layer, the median over heads. `compare_groups` (lesson 7) asks how often texts dealt out at random differ as
+# much in *some* layer. The layers stay apart: an average over them can hide two differences that go in opposite directions.
 
 
 # %%
-def difference(first, second):
-    """Mean of the first group less that of the second."""
-    return first.mean() - second.mean()
+def compare(title, sample):
+    """Print where the groups differ most, and p over all layers; returns the Comparison."""
+    test = compare_groups([np.median(values, -1) for values in sample.values()])  # each (text, layer)
+    layer = test.share.argmax()
+    means = ", ".join(f"{name} {mean[layer]:.2f}" for name, mean in zip(sample, test.means, strict=True))
+    print(f"{title}: most in layer {layer}, {means}; {test.share[layer]:.0%} of the variance, p = {test.p_any:.4f}")
+    return test
 
 
-def compare(sample):
-    """One line: the two groups, their difference, and the share of shufflings with one as large."""
-    (first, a), (second, b) = ((name, np.median(values, -1).mean(1)) for name, values in sample.items())
-    test = permutation_test((a, b), difference, n_resamples=9999, random_state=0)
-    spreads = [
-        f"{name} {v.mean():.3f} ({', '.join(f'{value:.3f}' for value in v)})" for name, v in ((first, a), (second, b))
-    ]
-    return f"{'; '.join(spreads)}; difference {test.statistic:+.3f}, p = {test.pvalue:.2f}"
+test = compare(who(model), planned)
+print(f"the least p that these numbers of texts allow: {test.least_p:.4f}")
 
-
-print("loaded model:  ", compare(loaded))
-print("random control:", compare(untrained))
-
-# %% [markdown]
-# Of six texts there are 20 ways to choose three, so no p can be below 2 / 20 = 0.10: **three against three cannot settle anything**, however large the difference. With six against six the least p is 0.002.
-# And if you try seven statistics, one of them may well look special by chance: say how many you tried.
-#
-# ### 1.5 The answer
-#
-# > **Finding.** *One sentence, with the numbers and the sample size.*
-# >
-# > **Verdict on the prediction.** *Holds, does not hold, or cannot be told from this sample.*
-# >
-# > **What the control showed.** *...*
-# >
-# > **Limits.** *Which model, which texts, what else could explain it, what you tried and did not report.*
-#
-# ### 1.6 Before you hand it in
-#
-# - *Restart and run all*: does every cell run from top to bottom?
-# - Does every figure say whose data it shows, from how many texts, heads and tokens, with units?
-# - Is every number in your text one that a cell prints?
-# - Was the head that you show chosen on other texts than those on which you test it?
-# - Have you named one result that spoke against you?
-#
-# ## 2. Three questions
-#
-# ### Question A (easy): does the model rest on the first token when it cannot make sense of a text?
-#
-# Compare `first_share` in prose and in nonsense.
-#
-# **What a good answer shows:** both groups' numbers text by text; the control, in which a difference would be one of token counts or chance; the smallest p that the sample allows; and no "proved" where three
-# texts stand against three.
-
-# %% [markdown] tags=["hint"]
-# <details><summary>Hint</summary>
-#
-# It is the template with two words changed. Then write three more texts of each kind.
-# </details>
-
-# %% tags=["solution"]
-question_a = {kind: measure(model, tokenizer, TEXTS[kind]).first_share for kind in ("prose", "nonsense")}
-control_a = {kind: measure(control, control_tokenizer, TEXTS[kind]).first_share for kind in ("prose", "nonsense")}
-print("loaded model:  ", compare(question_a))
-print("random control:", compare(control_a))
-
-# %% tags=["solution"]
-ax = plot_by_layer(question_a["prose"], ylabel="share on the first token", label="prose")
-plot_by_layer(question_a["nonsense"], ax, label="nonsense")
-ax.set_title(f"Loaded model: 3 and 3 texts of {n_tokens} tokens")
-plt.show()
-
-# %% [markdown] tags=["solution"]
-# *The figure says:* how far the two lines lie apart, beside the dashes about them.
-#
-# **A good answer.** Whatever the difference printed above, p cannot be below 0.10 here, so the answer is *cannot be told from this sample*, with the difference and the six numbers given. The control's
-# difference shows what the tokens alone do. It also says what would settle it: six texts of each kind, written before looking. And it asks whether "nonsense" is one thing: of the three texts, one is
-# shuffled words, one invented words, one grammatical absurdity. If they differ from each other as much as from prose, the question was too coarse.
+# %%
+says(
+    (test.p_any <= 0.05, f"{who(model)}: the groups differ in {(test.p <= 0.05).sum()} of {len(test.p)} layers."),
+    (test.least_p > 0.05, "With so few texts no difference could have been found. Find more texts."),
+    (
+        True,
+        f"{who(model)}: these texts do not show a difference. That is a result: report it, with how large a difference would have been seen.",
+    ),
+)
 
 # %% [markdown]
-# ### Question B (medium): does a previous-token head stay one, whatever it reads?
+# ## 5. What else could explain it?
 #
-# Find the strongest previous-token head in prose, and see what it does in dialogue, lists, code, nonsense and repeated words.
-#
-# **What a good answer shows:** the head is **chosen on some texts and tested on others**, since the best of many is always too good on the texts that chose it; all heads beside it, not it alone; the best head
-# of the control, chosen in the same way; an interval over the texts.
-
-# %% [markdown] tags=["hint"]
-# <details><summary>Hint</summary>
-#
-# `measure(...).previous_share` is (text, layer, head). `divmod(values.mean(0).argmax(), n_heads)` is the layer and the head.
-# </details>
+# A confound that is only named stays one. **Remove it and measure again.** If the difference stays, it was not the confound; if
+# it goes, it may have been. Three tests for this question, each a line; yours will need others.
 
 
-# %% tags=["solution"]
-def held_out(model, tokenizer, name):
-    """Choose the head on prose, and print its share, and the median of all heads, on the other kinds."""
-    chosen = measure(model, tokenizer, TEXTS["prose"]).previous_share.mean(0)
-    layer, head = np.unravel_index(chosen.argmax(), chosen.shape)
-    others = {kind: measure(model, tokenizer, TEXTS[kind]).previous_share for kind in TEXTS if kind != "prose"}
-    print(f"{name}: L{layer}H{head}, chosen on 3 prose texts: {chosen[layer, head]:.2f}")
-    for kind, values in others.items():
-        rank = (values.mean(0) > values[:, layer, head].mean()).sum() + 1
-        print(
-            f"    {kind:15} {values[:, layer, head].mean():.2f}, rank {rank} of {chosen.size}; median of all heads {np.median(values):.2f}"
-        )
-    tested = np.concatenate([values[:, layer, head] for values in others.values()])
-    low, high = bootstrap_mean(tested)
-    print(f"    15 other texts: {tested.mean():.2f}, 95 % interval {low:.2f} to {high:.2f}")
+# %%
+def join_lines(text):
+    return text.replace("\n", " ")
 
 
-held_out(model, tokenizer, "loaded model")
-held_out(control, control_tokenizer, "random control")
-
-# %% [markdown] tags=["solution"]
-# **A good answer.** It says of which head it speaks, that it was chosen on three texts and tested on fifteen others, and gives its rank in each kind. It looks at the *size*, not at the constancy alone: the control's best
-# head keeps its share and nearly its rank as well, since random weights are the same for all texts too, but that share is next to the median of all heads. It notes the limits: fifteen texts by the same authors,
-# five kinds, 64 tokens, and a head chosen on prose only.
-
-# %% [markdown]
-# ### Question C (hard): which heads notice that a text repeats?
-#
-# Give the model 30 random tokens and then the same 30 again (order kept), or the same 30 shuffled. Both texts hold the same tokens; only the order of the second half differs. Which heads attend more narrowly, with fewer
-# effective tokens, in the second half of the *repeated* text than in that of the *shuffled* one?
-#
-# **What a good answer shows:** the two texts of a **pair** are compared with each other; there are many heads, so the head is chosen on one half of the pairs and tested on the other; the effect has an interval over pairs;
-# the control shows none; and the answer does not call a head an "induction head" on this evidence alone (lesson 3 has the test for that).
-
-# %% [markdown] tags=["hint"]
-# <details><summary>Hint</summary>
-#
-# `query_profile(pattern).effective_tokens` is (head, T - 2): the queries of the second half are `[:, 28:]`. Draw the tokens from those of the prose texts, so that they are real words.
-# </details>
-
-
-# %% tags=["solution"]
-def narrowing(model, tokenizer, n_pairs=24, n_words=30):
-    """Effective tokens in the second half, shuffled less repeated: (pair, layer, head), positive where it narrows."""
-    vocabulary = torch.cat([tokenizer(text, return_tensors="pt").input_ids[0] for text in TEXTS["prose"]]).unique()
-    generator = torch.Generator().manual_seed(7)
-
-    def second_half(ids):
-        capture = capture_heads(model, ids)
-        patterns = (capture.pattern(layer) for layer in capture.layers)
-        return np.stack([query_profile(p).effective_tokens[:, n_words - 2 :].mean(1) for p in patterns])
-
-    differences = []
-    for _ in range(n_pairs):
-        words = vocabulary[torch.randperm(len(vocabulary), generator=generator)[:n_words]]
-        shuffled = words[torch.randperm(n_words, generator=generator)]
-        differences.append(second_half(torch.cat([words, shuffled])) - second_half(torch.cat([words, words])))
-    return np.stack(differences)
-
-
-for name, sample in (
-    ("loaded model", narrowing(model, tokenizer)),
-    ("random control", narrowing(control, control_tokenizer)),
+tests = {"as planned": test}
+one_line = measure(look_at(model, tokenizer, change=join_lines))
+rest = measure(looked, profile=without_first)
+for title, sample in (
+    ("without line breaks", one_line),
+    ("without the first token", rest),
+    ("random control", untrained),
 ):
-    layer, head = np.unravel_index(sample[:12].mean(0).argmax(), sample.shape[1:])
-    effect = sample[12:, layer, head]
-    low, high = bootstrap_mean(effect)
-    print(f"{name}: L{layer}H{head}, chosen on 12 pairs, narrows by {sample[:12, layer, head].mean():.2f} tokens there")
-    print(f"    on the 12 other pairs by {effect.mean():.2f} tokens, 95 % interval {low:.2f} to {high:.2f}")
-    mean = sample.mean(0)
-    most = "L{}H{}".format(*np.unravel_index(mean.argmin(), mean.shape))
-    print(f"    all {mean.size} heads, 24 pairs: median {np.median(mean):+.2f}, largest {mean.max():+.2f};")
-    print(f"    {(mean < 0).sum()} heads go the other way, {most} farthest: {mean.min():+.2f}")
+    tests[title] = compare(title, sample)
 
-# %% [markdown] tags=["solution"]
-# **A good answer.** It gives the effect on the pairs that did *not* choose the head, and says whether the interval excludes zero. It sets it beside the control: there, too, some head looked best on the pairs that chose it, and that effect
-# is chance. It warns that twelve pairs are few, and that a narrower attention is not yet a copy: the next step is where this head looks, `token_pairs(ids)["induction"]` of lesson 3, and whether the model predicts the
-# repeated token better. And it reports the heads that go the other way.
+# %%
+gap, untrained_gap = (np.ptp(tests[title].means, axis=0).max() for title in ("as planned", "random control"))
+stays = [title for title in ("without line breaks", "without the first token") if tests[title].p_any <= 0.05]
+says(
+    (test.p_any > 0.05, "There is no difference to be explained."),
+    (
+        tests["random control"].p_any <= 0.05 and untrained_gap > 0.25 * gap,
+        "The untrained control differs by a comparable amount: part of the difference comes from the tokens and not from training.",
+    ),
+    (
+        len(stays) == 2,
+        "The difference survives without line breaks and without the first token, and the control's is none or far smaller.",
+    ),
+    (len(stays) == 1, f"The difference survives only {', '.join(stays)}: what the other test removed may explain it."),
+    (True, "The difference goes when line breaks or the first token are removed: either may explain it."),
+)
 
-# %% [markdown] tags=["solution"]
-# ## A rubric for teachers
+# %% [markdown]
+# ## 6. Three questions to start from
 #
-# Twenty points. The verdict on the prediction does not count: a well-shown *no* or *cannot be told* earns as much as a *yes*.
+# Measurements of attention say what heads *look at*. Whether the model *needs* it, only an intervention can say (lesson 8). Each
+# of these can be answered with `headlab.interventions` and at least twelve texts.
+#
+# **A. Is the first token needed more in one kind of text?** Take the first key away (`loss_with_scores`), text by text, in prose
+# and in dialogue. *A good answer* has a control intervention (the second key), the cost of each text, and a test over texts. The
+# solutions have a finished project on it: try first.
+#
+# **B. Does the head that looks at the previous token carry what comes next?** Find the head with the largest `previous_share` on
+# six texts. On six *others* remove it, and each head of its layer (`loss_without_heads`). *A good answer* chooses and tests on
+# different texts, gives the rank of the head among its neighbours, and looks at the tokens whose loss rises.
+#
+# **C. Does a sharper model lose less on repeated text?** Multiply all scores by 0.5, 1 and 2 (`loss_with_scores`), on 24 random
+# tokens followed by the same 24, and by the same shuffled. *A good answer* compares the two texts of a pair with each other, in
+# the second half alone, and says for how many of twelve pairs the difference has the same sign.
+
+# %% [markdown] tags=["hint"]
+# <details><summary>Hint 1: a nudge</summary>
+#
+# Which number does each text give, and what would that number be if your prediction were wrong?
+# </details>
+#
+# <details><summary>Hint 2: the idea</summary>
+#
+# A text's cost is its mean loss with the change minus its mean loss without. Costs of texts can be compared with `compare_groups`,
+# as statistics can: give it an array (text,) for each group.
+# </details>
+
+# %% [markdown]
+# ## 7. Handing it in
+#
+# ### The report
+#
+# **Two pages: 500 to 800 words, one or two figures**, in this order.
+#
+# 1. **Question and prediction**, as written before the measurement. What would have refuted it.
+# 2. **Material and method**: which texts, how many, how long; which model; the statistic; the control. So that somebody else can
+#    repeat it.
+# 3. **Result**: one figure with its message in a sentence; the groups' numbers, p over all layers, how many things you tried.
+# 4. **What else could explain it**: what you removed, and what was left.
+# 5. **Answer and limits**: holds, does not hold, or cannot be told. What spoke against you.
+#
+# Before you hand it in: does *Restart and run all* work? Is every number in the text one that a cell prints? Does each figure
+# name its axes, units, model and number of texts? Was a head chosen on other texts than those it is tested on?
+#
+# Hand in **two files**: this notebook, and the report. Write the report in a notebook of its own, `report.ipynb`, and export it
+# in a terminal:
+#
+#     jupyter nbconvert --to html --no-input report.ipynb      # a page, without the code
+#     jupyter nbconvert --to webpdf --no-input report.ipynb    # a PDF, where Playwright and its browser are installed
+#
+# Without that browser, open the page in any browser and print it to a PDF.
+#
+# ### How it is marked
+#
+# Twenty points. The verdict on your prediction does not count: a well-shown *no* or *cannot be told* earns as much as a *yes*.
 #
 # | | 4 points | 2 points | 0 points |
 # | --- | --- | --- | --- |
-# | **Question** | names what is compared, the statistic and the sample; the prediction and what would refute it were written first | a question, but "no" is no possible answer or the prediction fits any result | "I looked at some heads" |
-# | **Measurement** | one length for all, causal pairs only, same treatment for both sides; each choice has a reason | correct, but a choice that matters (length, first token, head) has no reason | future counted, lengths mixed, or scores and shares confused |
-# | **Control and chance** | a control that could have shown the effect; interval or test with texts as the unit; heads chosen on other texts than those tested; says how many things were tried | one of these is missing | single examples, or an interval over scores taken for one over texts |
-# | **Figures and code** | axes, units, model and sample size on each figure; runs from top to bottom; others can repeat it | runs, but a figure cannot be read alone | does not run, or numbers in the text that no cell prints |
-# | **Answer** | finding, verdict and limits follow from the numbers; names what speaks against it; claims no more than the sample | right, but broader than the evidence or without limits | a conclusion that the numbers do not support |
+# | **Question** | names what is compared, the statistic and the texts; prediction and what would refute it written first | a question, but "no" is no possible answer | "I looked at some heads" |
+# | **Measurement** | one length, causal pairs only, both sides treated alike; each choice has a reason | correct, but a choice that matters has no reason | future counted, lengths mixed, or scores and shares confused |
+# | **Control and chance** | a control that could have shown the effect; a test with independent texts as units, for all layers together; confounds removed and measured again; says how many things were tried | one of these is missing | single examples, or scores or pieces of one book counted as texts |
+# | **Figures and code** | axes, units, model and sample size on each figure; runs from top to bottom | runs, but a figure cannot be read alone | does not run, or numbers in the text that no cell prints |
+# | **Answer** | finding, verdict and limits follow from the numbers; names what speaks against it | right, but broader than the evidence | a conclusion that the numbers do not support |
 #
-# 18 or more: could be shown to others as it is. 12 to 17: sound, with a gap that the student can name. Under 12: hand back with one question: *what would have changed your mind?*
+# ### A page for your reviewer
 #
-# Expect question A in two hours, B in three, C in five. Ask every student two things in person: *which head or text spoke against you?* and *what does your interval leave out?*
+# Exchange reports with somebody. Fill this in, at most one page, and hand it in with your name.
+#
+# > **In one sentence, what did the author find?** (If you cannot tell, stop here and say why.)
+# >
+# > **Which number convinced you most? Which cell prints it?**
+# >
+# > **Run the notebook: is it the same number?**
+# >
+# > **What else could explain the result, and how could the author remove it?**
+# >
+# > **One claim that goes beyond the evidence, and how to word it instead.**
+# >
+# > **The points you would give in each row of the table, with a reason.**
+
+# %% [markdown] tags=["solution"]
+# ## 8. A finished project: is the first token needed more in dialogue than in prose?
+#
+# This answers question A. First the work, then the report.
+
+# %% tags=["solution"]
+import torch
+
+from headlab.interventions import loss, loss_with_scores
+
+
+def without_key(key):
+    """A change of the raw scores (head, query, key): later queries do not see this key."""
+
+    def change(layer, raw):
+        changed = raw.clone()
+        changed[:, key + 1 :, key] = -torch.inf
+        return changed
+
+    return change
+
+
+def mean_losses(change_text=None, key=None):
+    """For each group the mean loss of every text, in nats a token, (text,); without a key where one is named."""
+    ids = {name: list(cut_texts(source, tokenizer, 24, change=change_text).ids) for name, source in material.items()}
+    losses = {
+        name: loss(model, texts) if key is None else loss_with_scores(model, texts, without_key(key))
+        for name, texts in ids.items()
+    }
+    return {name: np.array([values.mean().item() for values in several]) for name, several in losses.items()}
+
+
+def rises(key, before, change_text=None):
+    """For each group, what it costs every text to lose a key: the rise of its mean loss, (text,)."""
+    return {name: after - before[name] for name, after in mean_losses(change_text, key).items()}
+
+
+before = mean_losses()
+costs = {key: rises(key, before) for key in (0, 1)}
+ax = plt.subplots(figsize=(8, 3.4), layout="constrained")[1]
+rows = [(key, name, values) for key, of in costs.items() for name, values in of.items()]
+for row, (key, name, values) in enumerate(rows):
+    label = f"{name}, without the {('first', 'second')[key]} key"
+    ax.plot(values, np.full(len(values), row), "o", alpha=0.5, color="#0072B2")
+    ax.plot(values.mean(), row, "|", ms=18, color="black")
+    ax.text(1.01, row, label, transform=ax.get_yaxis_transform(), va="center")
+ax.axvline(0, color="0.45", lw=1, ls="--")
+ax.invert_yaxis()
+ax.set(xlabel="rise of the loss (nats a token)", yticks=[], title=f"{who(model)}: 12 texts of each kind, 24 tokens")
+show_figure(
+    "Each point is a text, each bar the mean of a kind: the cost without the first key above, without the second below."
+)
+
+# %% tags=["solution"]
+found = {key: compare_groups(list(costs[key].values())) for key in costs}
+prose, dialogue = (costs[0][name] for name in ("prose", "dialogue"))
+dialogue_more = dialogue.mean() - prose.mean()
+error = 2 * np.sqrt(prose.var(ddof=1) / len(prose) + dialogue.var(ddof=1) / len(dialogue))
+for key, name in ((0, "first"), (1, "second")):
+    means = ", ".join(f"{kind} {values.mean():+.3f}" for kind, values in costs[key].items())
+    print(f"without the {name} key: {means} nats a token; p = {found[key].p_any:.3f}")
+print(f"dialogue minus prose, first key: {dialogue_more:+.3f}, plus or minus {error:.3f} (two standard errors)")
+
+# %% [markdown] tags=["solution"]
+# ### The report
+#
+# **Is the first token needed more in dialogue than in prose?**
+#
+# **Question and prediction.** Many heads of trained models rest on the first token (lesson 5). If they rest there when nothing in
+# the text is worth looking at, the token should be needed more where lines are short and break off, as in dialogue. *Prediction,
+# written first:* taking the first key away costs dialogue more than prose. *It would be refuted* by no difference, or by one in
+# the other direction.
+#
+# **Material and method.** Twelve texts of prose and twelve of dialogue, written for headlab by the same authors, each cut to a
+# piece of 24 tokens. The units are the texts. In every layer and head the first key's score was set to $-\infty$ for all later queries,
+# which leaves the remaining shares in proportion. The cost of a text is the rise of its mean loss, in nats a token. *Control:*
+# the same with the second key, which takes away a key as early, but no sink. The test deals the 24 texts out at random 9,999
+# times; the smallest p it can give is 0.0001.
+#
+# *What was tried and is not shown:* one statistic, no choice of heads, but two lengths. On mini, pieces of 40 tokens were
+# tried first. There prose lost more, 1.50 nats a token against 1.18 (p = 0.04, but 0.89 without quotation marks and line
+# breaks). With two tries such a p means half as much, and the second try did not confirm it.
+#
+# **Result.** The figure above has a point for each text.
+
+# %% tags=["solution"]
+says(
+    (
+        prose.mean() < 0.02 and dialogue.mean() < 0.02,
+        f"{who(model)}: taking the first key away costs these texts nothing ({prose.mean():+.3f} and {dialogue.mean():+.3f} nats a token), so the question has no object here.",
+    ),
+    (
+        found[0].p_any <= 0.05 and dialogue_more > 0,
+        f"{who(model)}: the first key is worth {dialogue.mean():.2f} nats a token in dialogue and {prose.mean():.2f} in prose (p = {found[0].p_any:.3f}). The prediction holds for these texts.",
+    ),
+    (
+        found[0].p_any <= 0.05,
+        f"{who(model)}: the first key is worth {prose.mean():.2f} nats a token in prose and {dialogue.mean():.2f} in dialogue (p = {found[0].p_any:.3f}). The prediction is refuted: the difference goes the other way.",
+    ),
+    (
+        True,
+        f"{who(model)}: {dialogue.mean():.2f} nats a token in dialogue, {prose.mean():.2f} in prose, p = {found[0].p_any:.2f}. No difference was found. At two standard errors the data exclude one larger than about {abs(dialogue_more) + error:.2f} nats, and say nothing about smaller ones.",
+    ),
+)
+says(
+    (
+        found[1].p_any <= 0.05,
+        f"The control differs between the kinds too (p = {found[1].p_any:.3f}): losing any early key may matter more in one kind of text.",
+    ),
+    (True, f"The control shows no difference between the kinds (p = {found[1].p_any:.2f})."),
+)
+
+# %% [markdown] tags=["solution"]
+# **What else could explain it.** Dialogue is full of quotation marks and line breaks, and a piece may begin with one. If the
+# first token's content is needed, and not its place, that is enough for a difference; it can hide one as well. Both signs can
+# be removed, and the costs measured again:
+
+
+# %% tags=["solution"]
+def plain(text):
+    return text.replace("\n", " ").replace('"', "")
+
+
+plain_costs = rises(0, mean_losses(plain), plain)
+plain_test = compare_groups(list(plain_costs.values()))
+print("without quotation marks and line breaks: " + ", ".join(f"{n} {v.mean():+.3f}" for n, v in plain_costs.items()))
+says(
+    (
+        found[0].p_any > 0.05 and plain_test.p_any > 0.05,
+        f"Without them there is no difference either (p = {plain_test.p_any:.2f}).",
+    ),
+    (
+        found[0].p_any > 0.05,
+        f"Without them there is one (p = {plain_test.p_any:.3f}): they may have hidden it. This was not predicted, so it needs new texts.",
+    ),
+    (plain_test.p_any <= 0.05, f"Without them the difference stays (p = {plain_test.p_any:.3f})."),
+    (
+        True,
+        f"Without them no difference is found (p = {plain_test.p_any:.2f}): quotation marks and line breaks may explain it.",
+    ),
+)
+
+# %% [markdown] tags=["solution"]
+# **Answer and limits.** The answer is the sentence under *Result*, for these 24 texts, this model and pieces of 24 tokens. A
+# *no difference* is no proof that there is none: twelve texts a kind show only differences larger than the one given. A
+# *difference* is one between these two sets of texts: they were written for a course, and dialogue differs from prose in more
+# than its lines. The model was made to predict without a key that it was trained with, so the cost says how much it relies on
+# the sink, not how well it would do had it never had one. What we would do next: the same with dialogue cut from twelve novels,
+# with the novel as the unit.
+#
+# ### Notes for teachers
+#
+# What makes this worth full marks is not its verdict: the prediction stands first, the control could have shown the effect, the
+# confound was removed and not only named, and the answer says what the sample cannot decide. Ask every student two things in person:
+# *which text spoke against you?* and *what does your interval leave out?*
 
 # %% [markdown]
-# **Where to read on.** Questions that others asked of GPT-2's heads: Olsson et al. 2022, *In-context Learning and Induction Heads*; Xiao et al. 2023, *Efficient Streaming Language Models with Attention Sinks*; Vig and Belinkov 2019,
-# *Analyzing the Structure of Attention in a Transformer Language Model*.
+# **Where to read on.** Questions that others asked of GPT-2's heads: C. Olsson et al., 2022, *In-context Learning and Induction
+# Heads*; K. Wang et al., 2022, *Interpretability in the Wild*; J. Vig and Y. Belinkov, 2019, *Analyzing the Structure of Attention
+# in a Transformer Language Model*.

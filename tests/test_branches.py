@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from headlab.contrast import FOLDS, below_first_key, decompose_scores, row_contrast
 from headlab.masking import causal_mask
 from headlab.predict import Prediction
-from headlab.profiles import VarianceShares, variance_shares
+from headlab.profiles import Comparison, VarianceShares, variance_shares
 from headlab.says import first_true
 from headlab.scores import attention_pattern, head_outputs, project_heads, raw_scores
 from headlab.shift import bootstrap_fraction, gpt2_reference, shift_stats
@@ -93,6 +93,7 @@ t = torch.tensor
 MODEL = SimpleNamespace(dtype=torch.float32, config=SimpleNamespace(vocab_size=50257))
 HEAD = {"model": MODEL, "layer": 3, "head": 1}
 BEFORE = {"model": MODEL, "before": t([0.6, 0.05]), "sinks": t([False, True]), "even": 0.1}
+FOUND = Comparison(np.array([[0.0, 0, 0], [1, 1, 1]]), np.ones(3), np.array([0.01, 0.2, 0.04]), 0.01, 1e-4)
 MADE_UP = {
     "01_causal_masking": {
         "reveal: best == 'old'": {1: {"best": "stone"}},
@@ -305,6 +306,43 @@ MADE_UP = {
             for place, (learned, gone_blind, costly) in enumerate(
                 [(True, True, True), (True, False, True), (True, True, False), (False, True, True)]
             )
+        },
+    },
+    "09_your_own_project": {
+        "says: test.p_any <= 0.05": {
+            0: {"model": MODEL, "test": FOUND},
+            1: {"model": MODEL, "test": FOUND._replace(p_any=0.1, least_p=0.1)},
+            2: {"model": MODEL, "test": FOUND._replace(p_any=0.3)},
+        },
+        "says: test.p_any > 0.05": {
+            place: {
+                "test": FOUND._replace(p_any=0.3) if place == 0 else FOUND,
+                "tests": {"random control": FOUND._replace(p_any=0.01 if place == 1 else 0.6)},
+                "stays": stays,
+                "gap": 1.0,
+                "untrained_gap": 0.5,
+            }
+            for place, stays in enumerate([[], [], ["a", "b"], ["a"], []])
+        },
+        "says: prose.mean() < 0.02 and dialogue.mean() < 0.02": {
+            place: {
+                "model": MODEL,
+                "prose": np.full(3, prose),
+                "dialogue": np.full(3, dialogue),
+                "dialogue_more": dialogue - prose,
+                "error": 0.1,
+                "found": {0: FOUND._replace(p_any=p)},
+            }
+            for place, (prose, dialogue, p) in enumerate(
+                [(0.01, -0.01, 0.01), (0.3, 0.6, 0.01), (0.6, 0.3, 0.01), (0.3, 0.4, 0.3)]
+            )
+        },
+        "says: found[1].p_any <= 0.05": {
+            place: {"found": {1: FOUND._replace(p_any=p)}} for place, p in enumerate([0.01, 0.3])
+        },
+        "says: found[0].p_any > 0.05 and plain_test.p_any > 0.05": {
+            place: {"found": {0: FOUND._replace(p_any=p)}, "plain_test": FOUND._replace(p_any=plain)}
+            for place, (p, plain) in enumerate([(0.3, 0.3), (0.3, 0.01), (0.01, 0.01), (0.01, 0.3)])
         },
     },
 }

@@ -15,7 +15,7 @@ import lesson_cells  # noqa: E402
 from lesson_cells import fold_predictions, format_faults, minutes, rounded, state_time  # noqa: E402
 
 # Lessons whose exercises, hints and times have the form that lesson_cells describes.
-IN_FORM = ("01", "02", "03", "04", "05", "06", "07", "08")
+IN_FORM = ("01", "02", "03", "04", "05", "06", "07", "08", "09")
 
 
 def folded(*sources):
