@@ -28,6 +28,7 @@ from headlab.explorers import MaskExplorer
 from headlab.masking import causal_mask, mask_scores, softmax
 from headlab.models import load_model, token_strings
 from headlab.plots import (
+    COLOURS,
     plot_head_grid,
     plot_mask,
     plot_pattern,
@@ -65,8 +66,8 @@ guess = predict(
 # %%
 raw = q @ k.T  # (query, key)
 fig, axes = plt.subplots(1, 2, figsize=(12, 4.8), layout="constrained")
-plot_vectors(k, [f"k: {token}" for token in tokens], axes[0], color="tab:orange")
-plot_vectors(q[3:], ["q: house"], axes[0], color="tab:blue")
+plot_vectors(k, [f"k: {token}" for token in tokens], axes[0], color=COLOURS["other keys"])
+plot_vectors(q[3:], ["q: house"], axes[0], color="black")
 axes[0].set(xlabel="channel 0: adjective", ylabel="channel 1: noun", title="One query and the four keys")
 write_numbers(raw, plot_scores(raw, tokens, axes[1]))
 axes[1].set_title("All dot products: rows ask, columns offer")

@@ -43,7 +43,7 @@ from headlab.diagram import data_flow
 from headlab.exercises import check
 from headlab.explorers import SplittingExplorer
 from headlab.models import load_model, token_strings
-from headlab.plots import plot_bands, plot_fused, plot_pattern, show_figure
+from headlab.plots import COLOURS, plot_bands, plot_fused, plot_pattern, show_figure
 from headlab.predict import predict, predict_number
 from headlab.says import says, who
 from headlab.scores import attention_pattern, raw_scores
@@ -337,9 +337,9 @@ def bias_forgotten(fused):
 
 # %%
 guess = predict(
-    "How will the three wrong patterns give themselves away?",
-    "their rows will not sum to 1",
-    "some future keys will get a share",
+    "How do wrong patterns give themselves away?",
+    "their rows do not sum to 1",
+    "some future keys get a share",
     "neither: in form they are valid patterns",
 )
 
@@ -371,8 +371,8 @@ guess.reveal(
     ),
     (True, None, "see above."),
     overlooked={
-        "their rows will not sum to 1": "the softmax makes every row sum to 1.",
-        "some future keys will get a share": "the mask removes the future, whatever the scores are.",
+        "their rows do not sum to 1": "the softmax makes every row sum to 1.",
+        "some future keys get a share": "the mask removes the future, whatever the scores are.",
     },
 )
 for cut in cuts:
@@ -474,7 +474,7 @@ guess.reveal(
 lengths = contributions.norm(dim=-1).mean(dim=-1)  # (head,)
 most, least = lengths.argmax().item(), lengths.argmin().item()
 fig, ax = plt.subplots(figsize=(7, 3.2), layout="constrained")
-ax.bar(range(n_heads), lengths.numpy(), color="tab:blue")
+ax.bar(range(n_heads), lengths.numpy(), color=COLOURS["loaded model"])
 ax.set(xlabel="head", ylabel="mean length of its contribution", xticks=range(n_heads))
 ax.set_title(f"{who(model)}, layer {layer}: what each head adds to the residual stream")
 show_figure(f"Bars: the mean length of each head's contribution, from {lengths.min():.2f} to {lengths.max():.2f}.")

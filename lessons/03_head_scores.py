@@ -639,8 +639,14 @@ says(
         "standard error. On this passage the head favours adjectives.",
     ),
     (
+        chosen[0][:2] == chosen[1][:2],
+        f"{who(model)}: both halves choose L{layer}H{head}, but its excess is not both times more than twice its standard "
+        "error on the other half. This passage shows no noun-adjective head.",
+    ),
+    (
         True,
-        f"{who(model)}: the two halves do not agree on one head whose excess holds on the other half. This passage shows no noun-adjective head.",
+        f"{who(model)}: the two halves choose different heads, so neither choice is confirmed. This passage shows no "
+        "noun-adjective head.",
     ),
 )
 
@@ -856,6 +862,7 @@ one, two = rows[near].item(), columns[near].item()
 outputs = capture.pattern(layer) @ capture.v[layer]  # (head, token, d_head)
 w_o = model.transformer.h[layer].attn.c_proj.weight.detach().unflatten(0, (n_heads, d_head))  # (head, d_head, d_model)
 rotation = torch.linalg.qr(torch.randn(d_head, d_head, generator=generator)).Q
+rotation[:, 0] *= rotation.det().sign()  # where it has mirrored the space as well, mirror it back
 turned_output, turned_w_o = outputs[one] @ rotation, rotation.T @ w_o[one]
 
 

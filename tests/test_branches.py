@@ -139,6 +139,7 @@ MADE_UP = {
         "says: chosen[0] == chosen[1] and chosen[0][-1]": {
             0: HEAD | {"chosen": [(3, 1, True), (3, 1, True)]},
             1: HEAD | {"chosen": [(3, 1, True), (3, 1, False)]},
+            2: HEAD | {"chosen": [(3, 1, True), (2, 5, True)]},
         },
     },
     "04_negative_shift": {
