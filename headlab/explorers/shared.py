@@ -243,6 +243,7 @@ def as_text(value):
     return {"base64": base64.b64encode(value).decode()} if isinstance(value, bytes) else value
 
 
+@np.errstate(under="ignore")  # what is too small for the page is 0 there
 def as_bytes(values, dtype="<f4"):
     """A tensor or an array as the page gets it."""
     return np.ascontiguousarray(np.asarray(values), dtype).tobytes()
