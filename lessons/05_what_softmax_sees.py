@@ -232,9 +232,9 @@ guess.reveal(
 # %% [markdown]
 # *Real GPT-2, recorded, 6 to 12 tokens:* in each of the ten texts, more than 90% of the other keys' scores lie below the
 # first key's. By layer (five prompts): 76, 87, 88, 91, 90, 98, 98, 99, 98, 99, 100 and 90%. **This is the true core of the
-# report's claim, and it does not depend on any gauge.** Part of its steadiness is the ceiling: a share
-# above 90% has little room to vary. Part is length: the fraction of negative scores grows with the text. And 55 to 60% of the scores lie below their row's mean. But this
-# skew is the first key's work: without the first token it is 48 to 53%. (The share of the first key falls along a text: 0.75
+# report's claim, and it does not depend on any gauge.** Part of its steadiness is the ceiling: a share above 90% has little
+# room to vary. Part is length: the fraction of negative scores grows with the text. And 55 to 60% of the scores lie below
+# their row's mean. But this skew is the first key's work: without the first token it is 48 to 53%. (The share of the first key falls along a text: 0.75
 # to 0.81 at the third query, 0.44 to 0.56 at the tenth. Of longer texts we have only single layers and heads: 0.56 to 0.73 in
 # layer 5 over four texts of 23 to 37 tokens, 0.59 in L10H7 over 41 texts of 101.)
 
