@@ -28,13 +28,15 @@ export const inFuture = (n) => (cell) => cell % n > Math.floor(cell / n);
 
 /** The entries of a table of n by n that a query may look at, in rows; without those of the first key if asked. */
 export function causal(table, n, dropFirstKey = false) {
-  const isSeen = (_, cell) => !inFuture(n)(cell) && !(dropFirstKey && cell % n === 0);
+  const isFuture = inFuture(n);
+  const isSeen = (_, cell) => !isFuture(cell) && !(dropFirstKey && cell % n === 0);
   return Float64Array.from(table).filter(isSeen);
 }
 
 /** Scores with -Infinity for the future, as masking.mask_scores. */
 export function maskScores(scores, n) {
-  return Float64Array.from(scores, (score, cell) => (inFuture(n)(cell) ? -Infinity : score));
+  const isFuture = inFuture(n);
+  return Float64Array.from(scores, (score, cell) => (isFuture(cell) ? -Infinity : score));
 }
 
 /** Each row of `n` scores as shares that sum to 1, as masking.softmax. */
@@ -91,14 +93,11 @@ export function histogram(values, edges) {
 
 /** Half-precision numbers, given by their 16 bits each, as single precision. */
 export function fromHalf(bits) {
-  const table = new Map();
   const number = (half) => {
     const [exponent, fraction] = [(half >> 10) & 31, half & 1023];
     const size = exponent ? 2 ** (exponent - 15) * (1 + fraction / 1024) : 2 ** -14 * (fraction / 1024);
     return half >> 15 ? -size : size;
   };
-  return Float32Array.from(bits, (half) => {
-    if (!table.has(half)) table.set(half, number(half));
-    return table.get(half);
-  });
+  const table = Float32Array.from({ length: 2 ** 16 }, (_, half) => number(half)); // fewer than there are activations
+  return new Float32Array(bits.length).map((_, place) => table[bits[place]]);
 }

@@ -35,19 +35,20 @@ class ShiftExplorer extends PageExplorer {
   compute() {
     const { sizes, divisors } = this.model.get("shown");
     const [layer, head, n, added] = ["layer", "head", "n_tokens", "added"].map((name) => this.get(name));
-    const hasFirst = this.model.get("first_key");
+    const [all, hasFirst] = [this.tokens.length, this.model.get("first_key")];
     const start = hasFirst ? 0 : 1; // without the first key the first row is empty
     const [nHeads, place] = [sizes[0] * sizes[1], layer * sizes[1] + head];
     const fractions = new Float64Array(nHeads);
     const [rows, rows_all] = [new Float64Array(n - start), new Float64Array(n - start)];
     let size = 0;
+    const every = this.raw; // counted where it stands, without a table for each of 144 heads
     for (let each = 0; each < nHeads; each++) {
-      const raw = this.rawOf(each, added);
       let negative = 0;
       size = 0;
       for (let row = start; row < n; row++) {
+        const first = (each * all + row) * all;
         let inRow = 0;
-        for (let key = start; key <= row; key++) inRow += raw[row * n + key] < 0;
+        for (let key = start; key <= row; key++) inRow += every[first + key] + added < 0 ? 1 : 0;
         const length = row + 1 - start;
         rows_all[row - start] += inRow / (nHeads * length);
         if (each === place) rows[row - start] = inRow / length;
