@@ -96,7 +96,7 @@ def test_a_program_holds_only_what_a_name_needs():
         "while True:\n    pass",
         "size = 3\nother = size + 1\nplt.show()",
         "table = {}\ntable['a'] = size\ntable.update(b=2)\nnp.seterr(all='raise')",
-        "def helper(x):\n    size_of = other\n    return table, x",
+        "def helper(x):\n    size_of = np.abs(other)\n    return table, x",
         "!rm -rf here\nx = 1",
         "def mine(x):\n    return [helper(y) for y in x]",
         "def broken(:",
@@ -104,6 +104,7 @@ def test_a_program_holds_only_what_a_name_needs():
     program = program_of(cells)
     kept = [program.sources[s.file].splitlines()[s.node.lineno - 1] for s in program.needed("mine")]
     assert kept == [
+        "import torch, numpy as np",
         "from math import *", "size = 3", "other = size + 1", "table = {}", "table['a'] = size", "table.update(b=2)",
         "def helper(x):", "def mine(x):",
     ]  # fmt: skip

@@ -73,20 +73,20 @@ One point each: the number in words, with its unit and what it is a share or a m
 come out otherwise (an even share, the control, the other heads); one limit that a further measurement could lift.
 === END MARK SCHEME ==="""
 ANSWER = "*Your answer:*"
-PROJECT_POINTS = 20
+RUBRIC = re.compile(r"^\| \| (\d+) points .*\n(?:\|.*(?:\n|$))+", re.MULTILINE)
 
 
 def notebook_of(master, model):
     """The source notebook of a master, with nbgrader's marks."""
     cells = jupytext.read(master).cells
-    rubric = [cell.source for cell in cells if cell.source.startswith("## A rubric")]
+    text = "\n\n".join(cell.source for cell in cells)
     cells = [cell for cell in cells if "solution" not in cell.metadata.get("tags", [])]
     for cell in cells:
         if cell.cell_type == "markdown":
             cell.source = SENTENCE.sub("Try first; your teacher has the solutions.", cell.source)
     number = int(master.name[:2])
-    if rubric:
-        cells += _by_hand(f"project-{number}", PROJECT_POINTS, _project(rubric[0]))
+    if "### Exercise" not in text:
+        cells += _by_hand(f"project-{number}", *_project(text, master.name))
         version = "project"
     else:
         lesson = lesson_of(number)
@@ -131,9 +131,16 @@ def _by_hand(name, points, text):
     return [question, nbformat.v4.new_markdown_cell(ANSWER)]
 
 
-def _project(rubric):
-    told = "## What is graded\n\nYour whole project, by hand, with the five rows of a rubric of four points each."
-    return f"{told}\n\n=== BEGIN MARK SCHEME ===\n{rubric.partition(chr(10))[2].strip()}\n=== END MARK SCHEME ==="
+def _project(text, name):
+    """The points and the words of the cell by which a project is graded, from the rubric in its master's text."""
+    rubric = RUBRIC.search(text)
+    if not rubric:
+        raise ValueError(
+            f"{name}: expected exercises, or a rubric as a table whose head begins '| | 4 points', got neither"
+        )
+    rows = len(rubric[0].strip().splitlines()) - 2
+    told = f"## What is graded\n\nYour whole project, by hand, with a rubric of {rows} rows."
+    return int(rubric[1]) * rows, f"{told}\n\n=== BEGIN MARK SCHEME ===\n{rubric[0].strip()}\n=== END MARK SCHEME ==="
 
 
 def _marked(kind, source, name, points=None, solution=False, task=False):
