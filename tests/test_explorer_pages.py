@@ -390,7 +390,7 @@ def test_it_fits_a_narrow_page_in_the_dark_and_at_twice_the_size(mini, opened, m
             page.wait_for_timeout(150)
             light = plt.imread(BytesIO(page.locator("canvas").first.screenshot()))
             assert dark[:8, :, :3].mean() < 0.5 < light[:8, :, :3].mean()  # the ground
-            assert np.abs(dark - light)[:20].max() > 0.5  # the title's ink went along
+            assert dark[:20, :, :3].max() > 0.8 and light[:20, :, :3].min() < 0.3  # the title's ink went along
 
 
 def test_what_cannot_be_computed_is_told_in_a_line_and_the_picture_stays(mini, opened):
