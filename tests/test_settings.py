@@ -508,10 +508,9 @@ def test_a_process_with_other_settings_computes_draws_and_says_the_same(
     with np.load(tmp_path / "found.npz") as found:
         said = {name.removesuffix(", words"): bytes(found[name]).decode() for name in found if name.endswith(", words")}
         still = {name: (found[name], said.pop(name)) for name in stills}
-        assert_same(
-            {name: found[name] for name in found if name not in still and not name.endswith(", words")},
-            numbers | pictures,
-        )
+        rest = {name: found[name] for name in found if name not in still and not name.endswith(", words")}
+        del rest["head clusters"]  # which seaborn lays out with the backend's own measures of text
+        assert_same(rest, numbers | pictures)
     assert_same_stills(still, stills)
     assert said == words | told()
     console = done.stdout.decode("cp1252")
