@@ -850,7 +850,7 @@ Markdown(
 # A longer text adds queries that have more keys. So the effect of length can be read from one long text, query by query.
 
 # %% tags=["optional"]
-long_ids = tokenizer(" ".join(TEXTS["prose"]), return_tensors="pt").input_ids[:, :192]
+long_ids = tokenizer(" ".join(TEXTS["prose"]), return_tensors="pt", verbose=False).input_ids[:, :192]
 tokens = laminar_profile(capture_heads(model, long_ids[:, :32])).effective_tokens
 ax = plot_by_layer(tokens, ylabel="effective number of tokens", label="32 tokens")
 for n in (96, 192):
