@@ -281,7 +281,7 @@ def _silverman(sample):
 
 
 def _cross_validated(sample):
-    """The bandwidth of the lowest score, first among widths 5 % apart, then between that one's neighbours."""
+    """The bandwidth of the lowest score, first among widths 5% apart, then between that one's neighbours."""
     least, most = _searched(sample)
     widths = np.geomspace(least, most, 120)
     best = int(np.argmin(_cross_validation(sample, widths)))

@@ -25,7 +25,7 @@ class ScoreHistogram:
 
     layers: the model's numbers of the layers counted; n_heads: heads per layer. `counts` (layer, head, bin) are whole
     numbers over bins that are the same in every histogram, so that `a + b` is exact, in any order, for texts counted
-    in other processes or on other machines. A bin is at most 0.1 % of its score wide (0.016 at a score of 20) and
+    in other processes or on other machines. A bin is at most 0.1% of its score wide (0.016 at a score of 20) and
     they reach to +-1,048,320; scores beyond are counted at the ends. Takes half a megabyte per head, for any number
     of scores. `model` says whose scores these are, `weights` is a digest of its weights, and `counted` holds the keys
     of the pieces of text that were counted (whole numbers; all three empty where the counting code gives none):

@@ -87,7 +87,7 @@ MOST_LABELS = 64  # of the tokens of a heatmap; of more, every second, third and
 LETTERS = 84  # of a text in a line of plot_tokens
 ABOVE_0 = "a number above 0"
 PAIRS = "(grid, density) pairs"
-FEW_TEXTS = 8  # fewer are shown one by one: their interval of 95 % would hold the mean in less than 89 %
+FEW_TEXTS = 8  # fewer are shown one by one: their interval of 95% would hold the mean in less than 89%
 MEDIANS = "medians of layers"  # how plot_by_layer knows its own lines again
 REFERENCE_LINE = {"color": "0.45", "lw": 1, "ls": "--"}  # seen on a light ground and on a dark one
 

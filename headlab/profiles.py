@@ -238,8 +238,8 @@ def bootstrap_mean(values, level=0.95, n_resamples=2000, seed=0):
 
     values (text, ...), one number for each text, of at least two. Returns (low, high), numpy of shape (...): the
     percentile interval when whole texts are drawn with replacement. It speaks of texts like these, and with few of them
-    it is too narrow: of normally distributed values, what is called 95 % holds the mean in 75 % of the cases for 3
-    texts, 84 % for 5, 89 % for 8, 91 % for 12 and 93 % for 18. Where texts come in clusters, give it `cluster_means`.
+    it is too narrow: of normally distributed values, what is called 95% holds the mean in 75% of the cases for 3
+    texts, 84% for 5, 89% for 8, 91% for 12 and 93% for 18. Where texts come in clusters, give it `cluster_means`.
     Introduced in lesson 7. Source: Efron and Tibshirani 1993, chapter 13; Hesterberg 2015, for the coverage.
 
     >>> low, high = bootstrap_mean([1.0, 2.0, 3.0, 6.0])

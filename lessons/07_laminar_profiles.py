@@ -301,13 +301,13 @@ says(
 # ## 4. What an interval is worth
 #
 # Would other texts give the same profile? `bootstrap_mean` draws the texts again and again, with replacement, and takes the
-# range in which 95 % of the means fall. With few texts that range is too narrow. We can see by how much on made-up texts,
+# range in which 95% of the means fall. With few texts that range is too narrow. We can see by how much on made-up texts,
 # whose true mean we know.
 
 # %%
 guess = predict(
-    "Two groups of three texts that do NOT differ, in 12 layers. How often do their 95 % intervals lie apart in some layer?",
-    "in 5 % of the cases: that is what 95 % means",
+    "Two groups of three texts that do NOT differ, in 12 layers. How often do their 95% intervals lie apart in some layer?",
+    "in 5% of the cases: that is what 95% means",
     "in about a third of them: 12 layers, each a new chance",
     "in well over half of them",
 )
@@ -319,7 +319,7 @@ cover = {}
 for n in sizes:
     low, high = bootstrap_mean(rng.normal(size=(n, 2000)), n_resamples=1000)
     cover[n] = ((low < 0) & (high > 0)).mean()
-print("95 % intervals that hold the true mean:", ", ".join(f"{n} texts {cover[n]:.0%}" for n in sizes))
+print("95% intervals that hold the true mean:", ", ".join(f"{n} texts {cover[n]:.0%}" for n in sizes))
 a, b = rng.normal(size=(2, 3, 12, 500))  # (group, text, layer, study)
 (low_a, high_a), (low_b, high_b) = (bootstrap_mean(group, n_resamples=1000) for group in (a, b))  # (layer, study)
 false = ((low_a > high_b) | (low_b > high_a)).any(0).mean()
@@ -329,10 +329,10 @@ print(f"of 100 studies with eight texts a group and no difference, compare_group
 guess.reveal(
     (false > 0.5, "in well over half of them", f"in {false:.0%} of 500 made-up studies."),
     (false > 0.15, "in about a third of them: 12 layers, each a new chance", f"in {false:.0%}."),
-    (True, "in 5 % of the cases: that is what 95 % means", f"in {false:.0%}."),
+    (True, "in 5% of the cases: that is what 95% means", f"in {false:.0%}."),
     overlooked={
-        "in 5 % of the cases: that is what 95 % means": "that would hold for one layer, and for an interval that keeps its promise.",
-        "in about a third of them: 12 layers, each a new chance": "the many layers are one part; intervals of three texts also fail far more often than in 5 %.",
+        "in 5% of the cases: that is what 95% means": "that would hold for one layer, and for an interval that keeps its promise.",
+        "in about a third of them: 12 layers, each a new chance": "the many layers are one part; intervals of three texts also fail far more often than in 5%.",
         "in well over half of them": "count the layers, and how often an interval of so few texts fails.",
     },
 )
@@ -341,7 +341,7 @@ guess.reveal(
 # Two remedies, which headlab uses from here on:
 #
 # - **Fewer than eight texts are shown one by one**, as thin lines, without an interval. From eight on two dashes show the
-#   interval; at 18 texts what is called 95 % holds in about 92 % of the cases.
+#   interval; at 18 texts what is called 95% holds in about 92% of the cases.
 # - **One test for all layers.** `compare_groups` takes, in each layer, the share of the variance that lies between the groups,
 #   and asks how often shuffled texts give *some* layer as large a share. It works for any number of groups.
 #
@@ -492,8 +492,8 @@ says(
 )
 
 # %% [markdown]
-# *Real GPT-2, recorded:* with all keys the share grows from 16.3 % to 20.1 %; without the first token it stays, 17.7 % and
-# 17.5 %. **The growth is the first token's.** The other keys are looked at no more sharply late than early.
+# *Real GPT-2, recorded:* with all keys the share grows from 16.3% to 20.1%; without the first token it stays, 17.7% and
+# 17.5%. **The growth is the first token's.** The other keys are looked at no more sharply late than early.
 #
 # ## 6. Is it the model or the text?
 #
@@ -543,12 +543,12 @@ guess.reveal(
 robust = [name for name, split in shares["loaded model"].items() if split.layer + split.head > 0.8]
 names = ", ".join(robust).replace("_", " ")
 says(
-    (len(robust) == 7, f"{who(model)}: layer and head explain over 80 % of the variance of all seven statistics."),
+    (len(robust) == 7, f"{who(model)}: layer and head explain over 80% of the variance of all seven statistics."),
     (
         len(robust) > 0,
-        f"{who(model)}: layer and head explain over 80 % of the variance of {len(robust)} of 7 statistics: {names}.",
+        f"{who(model)}: layer and head explain over 80% of the variance of {len(robust)} of 7 statistics: {names}.",
     ),
-    (True, f"{who(model)}: in no statistic do layer and head explain over 80 % of the variance."),
+    (True, f"{who(model)}: in no statistic do layer and head explain over 80% of the variance."),
 )
 
 # %% [markdown]
@@ -816,12 +816,12 @@ claims = [
     ),
     (
         "later layers have more pairs with high weights",
-        f"GPT-2 16.3 % to 20.1 %, without the first token 17.7 % to 17.5 %; loaded model {both}",
+        f"GPT-2 16.3% to 20.1%, without the first token 17.7% to 17.5%; loaded model {both}",
         "GPT-2: only because of the first token",
     ),
     (
         "a profile belongs to the model, not to the text",
-        f"layer and head have {min(s.layer + s.head for s in shares['real GPT-2'].values()):.0%} or more of the variance in GPT-2; over 80 % for {len(robust)} of 7 statistics in the loaded model",
+        f"layer and head have {min(s.layer + s.head for s in shares['real GPT-2'].values()):.0%} or more of the variance in GPT-2; over 80% for {len(robust)} of 7 statistics in the loaded model",
         "holds on GPT-2's five prompts of one kind",
     ),
 ]
@@ -908,7 +908,7 @@ check("7.7", my_without_first_key)
 # *Difficulty 4 of 5 · importance 3 of 5 · about 5 minutes*
 #
 # `values` (text, layer, head) holds a statistic; each line of `draws` (resample, text) names the texts that one resample draws.
-# Each text's profile is the *median over heads*, a resample's the *mean over its texts*. Return the 2.5 % and the 97.5 %
+# Each text's profile is the *median over heads*, a resample's the *mean over its texts*. Return the 2.5% and the 97.5%
 # quantile over resamples: two arrays (layer,).
 
 # %% [markdown] tags=["hint", "optional"]

@@ -112,7 +112,7 @@ show_figure(
 )
 
 # %% [markdown]
-# Points are heads, lines their medians, dashes 95 % intervals over texts. Below the figure stands one sentence of yours: its
+# Points are heads, lines their medians, dashes 95% intervals over texts. Below the figure stands one sentence of yours: its
 # message.
 #
 # ## 4. Is it more than chance?

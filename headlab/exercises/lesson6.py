@@ -395,7 +395,7 @@ def _all_looked_at(samples):
 
 
 def _with_ripples(samples):
-    """you count every ripple as a hill: `peaks` leaves out what rises by less than 5 % of the highest"""
+    """you count every ripple as a hill: `peaks` leaves out what rises by less than 5% of the highest"""
     bandwidth = choose_bandwidth(samples, "sheather-jones")
     return bandwidth, *_ranged(samples, bandwidth, 1e-6)
 

@@ -390,7 +390,7 @@ def _interval(values, draws):
 
 
 def _not_drawn(values, draws):
-    """the resamples are not used: this is where 95 % of single texts lie, much wider than an interval of their mean"""
+    """the resamples are not used: this is where 95% of single texts lie, much wider than an interval of their mean"""
     return tuple(np.quantile(np.median(values, -1), [0.025, 0.975], axis=0))
 
 
@@ -405,7 +405,7 @@ def _median_of_means(values, draws):
 
 
 def _ninety(values, draws):
-    """this is a 90 % interval: 95 % leaves 2.5 % out on each side"""
+    """this is a 90% interval: 95% leaves 2.5% out on each side"""
     return tuple(np.quantile(np.median(values, -1)[draws].mean(1), [0.05, 0.95], axis=0))
 
 
