@@ -518,3 +518,9 @@ def test_bad_input_is_told_in_one_line(call, error, line):
     with pytest.raises(error) as caught:
         call()
     assert str(caught.value) == line
+
+
+def test_a_seed_gives_one_interval_and_another_seed_another():
+    sums, sizes = np.arange(20.0), np.ones(20)
+    first, again, other = (bootstrap_ratio(sums, sizes, n_resamples=200, seed=seed) for seed in (1, 1, 2))
+    assert first == again and first[0] != other[0]
