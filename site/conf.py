@@ -18,6 +18,7 @@ nitpicky = True
 nb_execution_mode = "off"
 nb_remove_code_source = False
 nb_merge_streams = True
+nb_render_markdown_format = "gfm"
 nb_mime_priority_overrides = [("html", "text/html", 0), ("html", "image/png", 1)]
 nb_code_prompt_show = "Show what was measured"
 nb_code_prompt_hide = "Hide what was measured"

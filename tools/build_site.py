@@ -57,6 +57,7 @@ def gather(source):
     """Write what Sphinx reads."""
     shutil.copytree(ROOT / "site", source, ignore=shutil.ignore_patterns("__pycache__"))
     lessons = {path.stem: nbformat.read(path, as_version=4) for path in sorted(NOTEBOOKS.glob("[0-9]*.ipynb"))}
+    shutil.copy(ROOT / "headlab" / "predict.js", source / "_static")
     (source / "lessons").mkdir()
     place = explorer_writer(source / "_static" / "explorers")
     for name, notebook in lessons.items():
@@ -120,7 +121,7 @@ def page(name, notebook, place):
             describe(cell)
             if found := EXPLORER.search(cell.source):
                 cell.outputs = [nbformat.v4.new_output("display_data", {"text/html": place(found[1], bool(found[2]))})]
-            cell.outputs = [output for output in cell.outputs if not is_saved_page(output)]
+            cell.outputs = [without_script(output) for output in cell.outputs if not is_explorer(output)]
     downloads = (
         f"Every output on this page is *mini*'s or says whose it is. "
         f"{{download}}`Download this notebook </download/{name}.ipynb>` · "
@@ -131,9 +132,16 @@ def page(name, notebook, place):
     return notebook
 
 
-def is_saved_page(output):
-    """Whether an output is an explorer whole, with its numbers: a page has one place for each explorer."""
-    return "renderStill" in output.get("data", {}).get("text/html", "")
+def is_explorer(output):
+    """Whether an output is an explorer with all its numbers: a page has a place for each explorer already."""
+    return "headlab-page" in output.get("data", {}).get("text/html", "")
+
+
+def without_script(output):
+    """A prediction's form without the script that a saved page has: the site's own does its work."""
+    if "<fieldset" in output.get("data", {}).get("text/html", ""):
+        output["data"]["text/html"] = output["data"]["text/html"].partition("<script>")[0]
+    return output
 
 
 def fold(cell):
@@ -148,7 +156,7 @@ def fold(cell):
 def describe(cell):
     """myst-nb takes a picture's alternative text from the cell, not from the output."""
     pictures = [output for output in cell.outputs if "image/png" in output.get("data", {})]
-    words = [output.metadata.get("image/png", {}).get("alt", "TODO") for output in pictures]
+    words = [output.metadata["image/png"]["alt"] for output in pictures]
     if words:
         cell.metadata["mystnb"] = {"image": {"alt": " ".join(words)}}
 
@@ -157,7 +165,8 @@ def uses(notebook):
     """Links to the functions of headlab that a notebook imports."""
     links = []
     for module, name in imported(notebook):
-        documented = callable(getattr(importlib.import_module(module), name))
+        has_a_page = module.removeprefix("headlab.") in MODULES
+        documented = has_a_page and callable(getattr(importlib.import_module(module), name))
         links.append(f"{{py:obj}}`{name} <{module}.{name}>`" if documented else f"`{name}`")
     return ", ".join(links)
 

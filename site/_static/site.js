@@ -1,5 +1,7 @@
 // What the pages of the site do beside Sphinx's own: explorers that load when they come into view, and predictions.
 
+import { renderStill } from "./predict.js"; // headlab's own
+
 /** Load each explorer's module and numbers shortly before a reader scrolls to it. */
 function loadExplorers() {
   const observer = new IntersectionObserver(
@@ -31,32 +33,12 @@ async function loadExplorer(place) {
   }
 }
 
-/** To a choice say what the lesson found: the line of the measured output, further down, that tells of this choice. */
+/** Each prediction compares what a reader chooses with what was measured, further down on the page. */
 function answerPredictions() {
   for (const form of document.querySelectorAll(".cell_output fieldset")) {
-    const status = form.querySelector("output");
-    const verdict = verdictBelow(form);
-    if (!status || !verdict) continue;
-    status.textContent = "Choose, then read on: what was measured is folded below.";
-    form.addEventListener("change", (event) => {
-      status.textContent = lineAbout(verdict, event.target.value) ?? "Noted. Open the output below.";
-    });
+    const question = form.querySelector("legend").textContent.replace(/^Predict\. /, "");
+    renderStill(form, question.replace(/\s+/g, " ").trim());
   }
-}
-
-/** The lines of the first verdict after a form: one for each choice. */
-function verdictBelow(form) {
-  const outputs = [...document.querySelectorAll(".cell_output pre")];
-  const question = form.querySelector("legend").textContent.replace(/^Predict\. /, "");
-  const words = (text) => text.replace(/\s+/g, " ").trim();
-  const found = outputs.find((output) => words(output.textContent).includes(`Prediction: ${words(question)}`));
-  return found && words(found.textContent).split(/ (?=[✓✗] )/).slice(1);
-}
-
-function lineAbout(verdict, choice) {
-  const number = Number(choice);
-  const same = (text) => text === choice || (choice !== "" && Number.parseFloat(text) === number);
-  return verdict.find((line) => same(line.slice(2).split(": ")[0]) || line.slice(2).startsWith(`${choice}: `));
 }
 
 loadExplorers();
