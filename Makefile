@@ -17,8 +17,10 @@ OFFLINE := HEADLAB_MODEL=mini HF_HUB_OFFLINE=1
 # In a container the user is often root, and JupyterLab wants to be told that this is meant.
 ALLOW_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-# Each file of tests, and each notebook, in one of two processes; the browser's file, the longest, is the first but one.
+# Each file of tests, and each notebook, in one of two processes. Each has one thread: with more than there are cores,
+# the threads wait for each other, and a lesson takes several times as long.
 TWO_AT_A_TIME := -n 2 --no-loadscope-reorder
+test nbval lowest: export OMP_NUM_THREADS := 1
 
 .PHONY: lab test nbval handout offline-class wheels ready-lab ready-test ready-wheels notebooks site course class bench fuzz stress audit lowest lock clean
 

@@ -220,8 +220,8 @@ def test_lesson_3_exported_as_it_is_saved_answers_without_kernel_or_network(lab,
     with offline_page(lab.browser, export(Path(saved))) as page:
         explorer = page.locator(".headlab-page").first  # the second one shows real GPT-2
         explorer.scroll_into_view_if_needed()
-        for name in ("Layer", "Head"):
-            explorer.get_by_label(name, exact=True).press("ArrowRight")
+        for name in ("layer", "head"):
+            explorer.locator(f"input[name={name}]").press("ArrowRight")
         wait_for(explorer.locator(".summary"), "L1H6: raw scores")
         explorer.locator("canvas").nth(4).press("ArrowLeft")
         capture = capture_heads(mini[0], mini[1](TEXT, return_tensors="pt").input_ids)
