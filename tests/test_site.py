@@ -194,3 +194,15 @@ def test_a_prediction_is_answered_from_what_was_measured(address, browser):
         assert form.locator("output").inner_text().startswith("✓ old")
         form.get_by_label("stone").check()
         assert form.locator("output").inner_text().startswith("✗ stone")
+
+
+def test_every_explorer_answers(address, browser):
+    asked = 0
+    for name in LESSONS:
+        with Visit(browser, address) as visit:
+            for place in visit.open(f"lessons/{name}.html").locator("[data-explorer]").all():
+                before = place.locator(".summary").inner_text()
+                place.locator("input[type=range]").first.press("ArrowRight")
+                place.locator(".summary").filter(has_not_text=before).wait_for(timeout=10_000)
+                asked += 1
+    assert asked == 12  # one in each of lessons 1 to 8, and one of real GPT-2 in four of them

@@ -26,7 +26,6 @@ from headlab.models import load_model
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = ROOT / "notebooks"
-EXPLORER = re.compile(r"\b(\w+Explorer)\((\*recorded_gpt2)?")
 SENTENCE = "When the old man opened the door of the little white house, the old dog ran out of the house."
 # What an explorer of mini opens on: L0H5 looks at the token before, L2H6 at the first one.
 OPENS_ON = {
@@ -36,8 +35,8 @@ OPENS_ON = {
     "DensityExplorer": {"layer": 0, "head": 5},
     "InterventionExplorer": {"heads": [(0, 5)], "first_key": False},
 }
-# And of real GPT-2, as it was recorded: L4H11 looks at the token before, L5H5 at what followed the same token.
-OF_GPT2 = {"HeadExplorer": {"layer": 5, "head": 5}, "ProfileExplorer": {}}
+NAMES = {explorer.__name__ for explorer in explorers.EXPLORERS}
+FIRST_SIGHT = "HeadExplorer(*recorded_gpt2(), layer=5, head=5)"  # of the site: looks at what followed the same token
 # The modules that lessons call, in the order in which the lessons introduce them, and what stands around them.
 MODULES = """
     models capture masking splitting scores shift contrast density histogram profiles interventions explorers plots
@@ -65,7 +64,7 @@ def gather(source):
         nbformat.write(page(name, notebook, place), source / "lessons" / f"{name}.ipynb")
     index = source / "index.md"
     text = index.read_text(encoding="utf-8").replace("{{lessons}}", table(lessons))
-    index.write_text(text.replace("{{explorer}}", place("HeadExplorer", recorded=True, up="")), encoding="utf-8")
+    index.write_text(text.replace("{{explorer}}", place(explorer_call(FIRST_SIGHT), "index", up="")), encoding="utf-8")
     write_api(lessons, source / "api")
 
 
@@ -74,12 +73,12 @@ def explorer_writer(folder):
     folder.mkdir()
     mini = (*load_model("mini"), SENTENCE)
 
-    def write(name, recorded=False, up="../"):
-        opens_on = OF_GPT2.get(name, {"layer": 4, "head": 11}) if recorded else OPENS_ON.get(name, {})
-        explorer = getattr(explorers, name)(*(recorded_gpt2() if recorded else mini), **opens_on)
+    def write(call, where, up="../"):
+        name, recorded, settings = call
+        explorer = getattr(explorers, name)(*(recorded_gpt2() if recorded else mini), **settings)
         with redirect_stdout(StringIO()):  # the summary, which is the picture's alternative text too
             picture = explorer.still()
-        whole = f"{name}-gpt2" if recorded else name
+        whole = f"{where}-{name}{'-gpt2' if recorded else ''}"
         (folder / f"{name}.js").write_text(str(explorer._esm), encoding="utf-8")
         (folder / f"{name}.css").write_text(str(explorer._css), encoding="utf-8")
         (folder / f"{whole}.json").write_text(explorer.state_text(), encoding="utf-8")
@@ -91,6 +90,19 @@ def explorer_writer(folder):
         )
 
     return write
+
+
+def explorer_call(source):
+    """(name, whether it shows recorded GPT-2, settings) of the explorer that some code makes; None where it makes none.
+
+    A setting that depends on what the lesson measured is that of OPENS_ON.
+    """
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in NAMES:
+            name, recorded = ast.unparse(node.func), "recorded_gpt2" in ast.unparse(node)
+            written = {k.arg: k.value.value for k in node.keywords if isinstance(k.value, ast.Constant)}
+            return name, recorded, written if recorded else OPENS_ON.get(name, {}) | written
+    return None
 
 
 def write_downloads(name, folder):
@@ -119,8 +131,8 @@ def page(name, notebook, place):
         if cell.cell_type == "code":
             fold(cell)
             describe(cell)
-            if found := EXPLORER.search(cell.source):
-                cell.outputs = [nbformat.v4.new_output("display_data", {"text/html": place(found[1], bool(found[2]))})]
+            if call := explorer_call(cell.source):
+                cell.outputs = [nbformat.v4.new_output("display_data", {"text/html": place(call, name)})]
             cell.outputs = [without_script(output) for output in cell.outputs if not is_explorer(output)]
     downloads = (
         f"Every output on this page is *mini*'s or says whose it is. "
