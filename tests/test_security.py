@@ -16,6 +16,7 @@ import nbformat
 import pytest
 
 from headlab.explorers import EXPLORERS
+from headlab.predict import Prediction
 
 ROOT = Path(__file__).parents[1]
 
@@ -48,8 +49,9 @@ def test_jupyterlab_listens_on_the_loopback_and_asks_for_its_token(tmp_path):
         server.wait(30)
 
 
-def test_the_only_scripts_in_the_saved_notebooks_are_the_explorers():
-    ours = [base64.b64encode(str(explorer._esm).encode()).decode() for explorer in EXPLORERS]
+def test_the_only_scripts_in_the_saved_notebooks_are_the_explorers_and_the_predictions():
+    widgets = (*EXPLORERS, Prediction)
+    ours = [base64.b64encode(str(widget._esm).encode()).decode() for widget in widgets]
     for path in (ROOT / "notebooks").rglob("*.ipynb"):
         for cell in nbformat.read(path, as_version=4).cells:
             for output in cell.get("outputs", []):
