@@ -140,7 +140,8 @@ def in_a_saved_page(page, explorer, changes):
 def missed(row):
     """The columns in which a row is not what it should be."""
     late = [name for name, most in MOST.items() if row[name] > most]
-    return late + ["frames a second"] * (row["frames a second"] < LEAST_FRAMES) + ["MB grown"] * (row["MB grown"] > 5)
+    jerky = ["frames a second"] if row["frames a second"] < LEAST_FRAMES else []
+    return late + jerky + (["MB grown"] if row["MB grown"] > 5 else [])
 
 
 def main():
