@@ -109,7 +109,7 @@ def measure(notebook, cell, presses):
     slider = cell.locator(
         "input[name=head], input[name=scale], "
         ".widget-hslider:has(.widget-label:text-matches('^head$', 'i')) .noUi-handle"
-    )
+    ).first  # the head's comes before the scale's
     slider.scroll_into_view_if_needed()
     slider.focus()
     times = []
