@@ -81,13 +81,22 @@ def test_an_own_answer_by_hand(mini):
 def test_two_students_rarely_have_the_same_task_and_a_name_has_one():
     tasks = {str(own_task(5, f"student {n}")) + own_task(5, f"student {n}").text for n in range(300)}
     assert len(tasks) >= 297
-    composed = unicodedata.normalize("NFC", "Nguyễn Thị Ánh")
-    apart = unicodedata.normalize("NFD", "  nguyễn  thị ánh ")
-    assert own_task(1, composed) == own_task(1, apart)
-    assert own_task(1, composed) != own_task(2, composed)
+    assert own_task(1, "Ada") != own_task(2, "Ada")
     for lesson, student, said in ((9, "Ada", "lesson: expected one of 1, 2"), (1, " ", "student: expected your name")):
         with pytest.raises(ValueError, match=f"^{said}"):
             own_task(lesson, student)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Nguyễn Thị Ánh", unicodedata.normalize("NFD", "  nguyễn  thị ánh ")),
+        ("Ada", "Ａｄａ"),  # the wide letters of Chinese and Japanese keyboards
+        ("Ραΐλα", "ΡΑΪ́ΛΑ"),  # no single character is the capital of ΐ, so its two marks stand apart
+    ],
+)
+def test_a_name_is_the_same_however_it_is_typed(one, other):
+    assert one != other and own_task(1, one) == own_task(1, other)
 
 
 def test_a_program_holds_only_what_a_name_needs():
@@ -140,6 +149,7 @@ def test_what_is_no_result_comes_back_as_its_type_alone():
             sandbox.decode(forged)
 
 
+@pytest.mark.timeout(60)  # without the limit, the grader would wait for ever
 def test_nothing_starts_programs_or_outlives_its_time():
     cells = ["import os\ndef my_causal_mask(n):\n    os.system('touch gone')"]
     said = sandbox.run_function(cells, "my_causal_mask", "1.1", 1)["visible"].fault
