@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 1 · Causal masking
 #
-# *How does a language model keep its eyes off the future, and what does that do to the very first token?*
+# *How is a language model kept from looking into the future, and what does that do to the very first token?*
 #
 # **You will be able to**
 # - say what a query asks for and what a key offers, and read a table of their scores;
@@ -11,7 +11,7 @@
 #
 # **You need** Python with a little PyTorch (tensors, indexing, `@`). No earlier lesson.
 #
-# **Time** about {{minutes}} minutes, exercises included. Running all cells takes {{seconds}}, on two cores.
+# **Time** about {{minutes}} minutes, exercises included. Running all cells takes {{seconds}} on two cores.
 #
 # The course follows a short report in Vietnamese, *Cô lập và thăm dò khối chú ý* ("Isolating and probing attention
 # heads"), which summarises a lecture on GPT-2. We quote its claims in our own translation, in indented paragraphs that
@@ -45,7 +45,7 @@ from headlab.says import says, who
 #
 # An attention head gives every token three short vectors; two matter here. The **query** $q$ says what the token is
 # looking for. The **key** $k$ says what the token offers to others. The dot product $q_i \cdot k_j$ is the **raw score**:
-# how well the offer of token $j$ fits the request of token $i$.
+# how well what token $j$ offers fits what token $i$ asks for.
 #
 # Here are four tokens whose vectors we made by hand. Channel 0 stands for "adjective", channel 1 for "noun". A positive
 # number in a query asks for that property; a negative number asks for its absence.
@@ -88,9 +88,9 @@ guess.reveal(
 )
 
 # %% [markdown]
-# *What to see:* an arrow scores high when it is long and points the way the query points. The last row of the table is
-# the query of "house". Now look at the row of "old": it asks for a noun, and its best key is "house", which comes two
-# tokens **later**.
+# *What to see:* a key scores high when its arrow is long and points in the same direction as the query. The last row of
+# the table belongs to the query of "house". Now look at the row of "old": it asks for a noun, and its best key is
+# "house", which comes two tokens **later**.
 
 # %% [markdown]
 # ## 2. Why no token may look ahead
@@ -117,8 +117,8 @@ guess.reveal(
     mask.sum().item(),
     "the rows see 1 + 2 + 3 + 4 keys. For T tokens it is T(T + 1)/2, a little more than half of all pairs.",
     overlooked={
-        6: "that leaves out the diagonal, but a token may see itself.",
-        8: "half of 16 would cut the diagonal in two; the whole diagonal is visible.",
+        6: "that leaves out the diagonal, but every token may see itself.",
+        8: "that is half of 16, which counts only half of the diagonal. All of the diagonal is visible.",
         16: "that is every pair, the future included.",
     },
 )
@@ -158,7 +158,7 @@ guess.reveal(
     (True, None, "some shares of the future are not 0."),
     overlooked={
         "a tiny positive number": "that is what a very low finite score gives, until it underflows.",
-        "nan, because infinity is not a number": "inf - inf and 0 · inf are nan, but exp(-inf) is a limit that exists: 0.",
+        "nan, because infinity is not a number": "inf - inf and 0 · inf are nan, but exp(x) has a limit as x goes to -inf: 0.",
     },
 )
 
@@ -177,9 +177,9 @@ show_figure(
 
 # %% [markdown]
 # *What to see:* the mask removes the upper triangle, and softmax divides each query's attention among the keys that are
-# left. "old" asks for "house", cannot have it, and has to choose between "the" and itself.
+# left. "old" asks for "house" but may not see it, so it has to choose between "the" and itself.
 #
-# **Verdict.** Both statements about the softmax hold, and they hold exactly. The first row is a softmax over one score,
+# **Verdict.** Both statements about the softmax hold exactly. The first row is a softmax over one score,
 # $e^s / e^s = 1$. It is not an error, though: the first token has only one key to choose from.
 
 # %% [markdown]
@@ -191,20 +191,20 @@ show_figure(
 print("softmax of (0, -110):", torch.tensor([0.0, -110.0]).softmax(-1).tolist())
 
 # %% [markdown]
-# In float32, $e^{-110}$ is too small to be stored. It becomes 0, exactly.
+# In float32, $e^{-110}$ is too small to be stored, so it becomes exactly 0.
 
 # %%
 guess = predict(
-    "Which number can stand for the future without ever leaking?",
+    "Which number can replace the future's scores without ever leaking?",
     "-110: its share is exactly 0",
     "-100,000: no real score is as low as that",
     "only -inf",
 )
 
 # %% [markdown]
-# The row below is real. It is what one query of the language model Pythia-70m gave its five visible keys, as a user of
-# the library TransformerLens reported in 2023 (issue 385; issue 318 has another case). The library masked the
-# three future keys with -100,000.
+# The row below is real. It holds the scores that one query of the language model Pythia-70m gave its five visible keys.
+# A user of the TransformerLens library reported it in 2023 (issue 385; issue 318 has another case). The library masked
+# the three future keys with -100,000.
 
 # %%
 visible_scores = torch.tensor([-110208.05, -110189.81, -110206.52, -110208.45, -110192.60])
@@ -220,15 +220,15 @@ assert leaked[-torch.inf] == 0 and leaked[-1e5] > 0.99
 # %%
 guess.reveal(
     (leaked[-1e5] > 0, "only -inf", "no finite score lies below it, so the visible keys always get all the attention."),
-    (True, None, "here even the finite numbers held."),
+    (True, None, "here even the finite numbers did not leak."),
     overlooked={
-        "-110: its share is exactly 0": "only if a visible score is far higher. Shares depend on differences within the row.",
-        "-100,000: no real score is as low as that": "these five are. All of the attention went to the future.",
+        "-110: its share is exactly 0": "that is so only if a visible score is far higher. Shares depend on differences within the row.",
+        "-100,000: no real score is as low as that": "these five are lower still, so all of the attention went to the future.",
     },
 )
 
 # %% [markdown]
-# The library transformers, which runs GPT-2 here, is no exception. Until 2022 it masked with -10,000, and people who
+# The transformers library, which runs GPT-2 here, is no exception. Until 2022 it masked with -10,000, and people who
 # trained models with it reported the same leak (issues 3181 and 15199). Which number does your model mask with? We look
 # at what its first attention block receives.
 
@@ -249,7 +249,7 @@ handle.remove()
 model_mask = received.get("attention_mask")
 lowest = model_mask.min() if isinstance(model_mask, torch.Tensor) else torch.tensor(torch.nan)
 says(
-    (lowest.isnan(), f"The {who(model)} receives no mask: its attention code applies one of its own."),
+    (lowest.isnan(), f"The {who(model)} receives no mask: its attention code applies its own."),
     (lowest == -float("inf"), f"The {who(model)} adds -inf to the future's scores."),
     (
         lowest == torch.finfo(model.dtype).min,
@@ -265,7 +265,7 @@ says(
 # safety does not depend on the scores.
 
 # %% [markdown]
-# ## 5. A mask that is added, or multiplied?
+# ## 5. Is the mask added or multiplied?
 #
 # The report's mask holds 1 for the past and $-\infty$ for the future, and it is "laid over" the scores. That can mean two
 # things. Take **adding** first. Other texts add 0 for the past; does the report's 1 change anything?
@@ -281,7 +281,7 @@ assert difference < 1e-6
 # Nothing changes beyond rounding. A constant that is added to every visible score of a row multiplies the numerator and the
 # denominator by the same factor, here $e^1$. Remember this: in lesson 5 it decides the fate of the report's main claim.
 #
-# Now take **multiplying**: the past times 1, the future times $-\infty$.
+# Now take **multiplying**: the past is multiplied by 1, the future by $-\infty$.
 
 # %%
 guess = predict(
@@ -306,14 +306,14 @@ guess.reveal(
     ),
     (True, None, f"they are {found}."),
     overlooked={
-        "-inf, -inf, -inf": "the sign counts: a negative number times -inf is +inf, the opposite of a mask.",
-        "-inf, 0, inf": "0 · inf has no value, so the computer answers nan.",
+        "-inf, -inf, -inf": "the sign matters: a negative number times -inf is +inf, the opposite of a mask.",
+        "-inf, 0, inf": "0 · inf is undefined, so the result is nan.",
     },
 )
 
 # %% [markdown]
 # How often would this happen in a real model? *Real GPT-2, recorded* (five prompts of 6 or 7 tokens): 73% of all
-# scores of future keys are negative, and 85% of the rows that have a future contain at least one.
+# scores of future keys are negative, and 85% of the rows that have a future contain at least one negative score.
 
 # %%
 capture = capture_heads(model, input_ids)
@@ -343,8 +343,8 @@ print("first row:", [round(share, 2) for share in leaky[0].tolist()])
 assert leaky[~mask].min() > 0
 
 # %% [markdown]
-# A score of 0 is an ordinary score, and $e^0 = 1$ buys a share like any other. Adding 0 to the past does no harm; a score
-# of 0 in the future is a leak.
+# A score of 0 is an ordinary score: with $e^0 = 1$ it gets a share like any other. Adding 0 to the past does no harm,
+# but a score of 0 in the future is a leak.
 
 # %% [markdown]
 # ## 6. The tempting mistake: mask after the softmax
@@ -373,8 +373,8 @@ guess.reveal(
     ),
     (True, None, "see the sums above."),
     overlooked={
-        "1 in every row": "softmax made the rows sum to 1 with the future in them; the future's part is now missing.",
-        "less than 1 in every row": "the last query sees every key, so nothing is taken from it.",
+        "1 in every row": "softmax made each row sum to 1 with the future included. The future's part is now missing.",
+        "less than 1 in every row": "the last query sees every key, so its row still sums to 1.",
     },
 )
 
@@ -393,7 +393,8 @@ print("masked before the softmax, row 0:", softmax(mask_scores(loud))[0].tolist(
 assert late[0].sum() == 0 and softmax(mask_scores(loud))[0, 0] == 1
 
 # %% [markdown]
-# The future had taken everything, and nothing was left to divide: 0/0. Mask first.
+# The future had taken everything. The past was left with shares of 0, and dividing them by their sum gives 0/0. So mask
+# first.
 
 # %% [markdown]
 # ## 7. A real head
@@ -404,7 +405,7 @@ assert late[0].sum() == 0 and softmax(mask_scores(loud))[0, 0] == 1
 #
 # `capture_heads` runs the model once and keeps the queries, keys and values of every head (lesson 2 shows how).
 # `capture.pattern(layer, head)` scales the raw scores by $1/\sqrt{d_\mathrm{head}}$ (lesson 3), masks them and takes the
-# softmax; the last two with the same functions as above.
+# softmax. The last two steps use the same functions as above.
 
 # %%
 data_flow("scores", "pattern", model=model)
@@ -437,7 +438,7 @@ guess.reveal(
     ((patterns[..., 0, 0] == 1).all(), "neither", "a softmax over a single score is 1, at any temperature."),
     (True, None, "some first rows are not 1."),
     overlooked={
-        "reading fewer tokens": "it cuts off the last rows and columns, and nothing that is left depended on them.",
+        "reading fewer tokens": "it removes the last rows and columns, and nothing that remains depends on them.",
         "a temperature of 5, which evens out the shares": "it evens out every other row, but a row with one key has nothing to even out.",
     },
 )
@@ -478,7 +479,7 @@ guess.reveal(
     (True, None, "earlier states changed as well: this model leaks."),
     overlooked={
         "the last token's and, layer by layer, its neighbours'": "information flows from earlier tokens to later ones, never back.",
-        "all of them: attention connects every pair of tokens": "it connects each token with itself and with the past.",
+        "all of them: attention connects every pair of tokens": "it connects each token only with itself and with the past.",
     },
 )
 
@@ -494,7 +495,7 @@ guess.reveal(
 
 # %%
 def even_share(n_tokens):
-    """What the first of so many tokens gets on average from the others, if each divides its attention evenly."""
+    """The mean share that the first of n_tokens tokens gets from the others if each divides its attention evenly."""
     return (1 / torch.arange(2.0, n_tokens + 1)).mean().item()
 
 
@@ -505,7 +506,7 @@ control_patterns = torch.stack([control_capture.pattern(layer) for layer in cont
 control_even = even_share(control_ids.shape[1])  # its tokenizer may cut the text into another number of tokens
 control_collected = control_patterns[..., 1:, 0].mean(-1)  # (layer, head)
 even = even_share(len(labels))
-print(f"an even share of the first token: {even:.3f} on {len(labels)} tokens")
+print(f"an even share for the first token of {len(labels)}: {even:.3f}")
 
 # %%
 guess = predict(
@@ -554,9 +555,10 @@ guess.reveal(
 
 # %% [markdown]
 # A head that sends most of its attention to the first token, whatever that token is, uses it as an **attention sink**
-# (Xiao et al. 2023): a place for attention that is not needed elsewhere. We call such a head a **sink head**. *Real GPT-2,
-# recorded* ("John Smith is also the son of Fred Smith", 9 tokens, even share 0.23): a head gives the first token between
-# 0.00 and 0.99, 0.68 on average, and 109 of the 144 heads give it more than half. Lesson 5 asks why the first token.
+# (Xiao et al. 2023): a place for attention that is not needed elsewhere. We call such a head a **sink head**. *Real
+# GPT-2, recorded* ("John Smith is also the son of Fred Smith", 9 tokens, even share 0.23): a head gives the first token
+# between 0.00 and 0.99, 0.68 on average, and 109 of the 144 heads give it more than half. Lesson 5 asks why it is the
+# first token.
 
 # %%
 layer, head = divmod(collected.argmax().item(), n_heads)
@@ -573,8 +575,8 @@ says(
 # %% [markdown]
 # ## Exercises
 #
-# Each check runs your function on inputs of its own and says what is wrong. The solutions are in
-# `solutions/01_causal_masking.ipynb`; try first.
+# Each check runs your function on inputs of its own and says what is wrong. Try first; the solutions are in
+# `solutions/01_causal_masking.ipynb`.
 
 # %% [markdown]
 # ### Exercise 1.1 · The mask
@@ -617,7 +619,7 @@ check("1.1", my_causal_mask)
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint 1: a nudge</summary>
 #
-# There are three steps, and section 6 shows what goes wrong in another order.
+# There are two steps, and section 6 shows what goes wrong if you swap them.
 # </details>
 #
 # <details><summary>Hint 2: the idea</summary>
@@ -667,18 +669,18 @@ def my_first_wins(pattern):
 check("1.3", my_first_wins)
 
 # %% [markdown] tags=["solution"]
-# **Why leave out the first query?** Key 0 is its only key, so key 0 always wins there, in every head of every model. Counting
-# it would raise every fraction below 1, most of all in short texts.
+# **Why leave out the first query?** Key 0 is its only key, so key 0 always wins there, in every head of every model.
+# Counting that win would raise every fraction that is below 1, most of all in short texts.
 
 # %% [markdown]
 # ### Exercise 1.4 · Find the strongest link
 #
 # *Difficulty 3 of 5 · importance 5 of 5 · about 6 minutes*
 #
-# Attention often goes to the first token or to the query itself. Look for something else: over all heads, find the largest
-# share that a query gives to a key that is **neither the first token nor the query itself**. Return its place as four
-# integers: (layer, head, query, key). The check tries your function on made-up patterns and on those of the loaded
-# model.
+# Attention often goes to the first token or to the query itself. Look for something else: over all heads, find the
+# largest share that a query gives to a key that is **neither the first token nor the query itself**. Return its
+# position as four integers: (layer, head, query, key). The check tries your function on made-up patterns and on those
+# of the loaded model.
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint 1: a nudge</summary>
@@ -688,7 +690,7 @@ check("1.3", my_first_wins)
 #
 # <details><summary>Hint 2: the idea</summary>
 #
-# `argmax()` without an axis counts through the flattened tensor. `torch.unravel_index` turns that count back into four
+# `argmax()` without an axis returns a position in the flattened tensor. `torch.unravel_index` turns it back into four
 # indices.
 # </details>
 
@@ -723,9 +725,10 @@ if link is not None:
 #
 # *Difficulty 4 of 5 · importance 5 of 5 · about 10 minutes*
 #
-# A colleague hands you a function `attend` that turns raw scores (query, key) into a pattern. You cannot see its code. We
-# say that it **leaks** if, for some scores, a key in the future of a query gets any share at all, or its score changes
-# the shares of the past. Write a test that calls `attend` on scores of your own and returns True if it leaks, False if not.
+# A colleague hands you a function `attend` that turns raw scores (query, key) into a pattern. You cannot see its code.
+# We say that it **leaks** if, for some scores, a key in the future of a query gets any share at all, or if a future
+# score changes the shares of the past. Write a test that calls `attend` on scores of your own and returns True if it
+# leaks, False if not.
 #
 # Some leaks show only with unusual scores, such as those of sections 4 and 6. The check hands your test twelve functions,
 # four sound ones and eight that leak. A sound one need not divide the attention as softmax does.
@@ -734,7 +737,7 @@ if link is not None:
 # <details><summary>Hint 1: a nudge</summary>
 #
 # Section 8 tested a whole model: change something in the future, and compare. Is it enough to look for zeros above the
-# diagonal? Is it enough to compare?
+# diagonal? Is it enough to compare two runs?
 # </details>
 #
 # <details><summary>Hint 2: the idea</summary>
@@ -751,7 +754,7 @@ def my_leak_test(attend):
     scores = torch.randn(5, 5, generator=torch.Generator().manual_seed(0))
     for past in (0.0, -1e9):  # ordinary scores, and scores below any finite mask
         before = attend(scores + past)
-        for other in (-50.0, 3.0, 200.0):  # what stands in the future
+        for other in (-50.0, 3.0, 200.0):  # the future's scores
             after = attend((scores + past).masked_fill(future, other))
             if (after[future] != 0).any() or not torch.allclose(before, after, atol=1e-6):  # nan is never close
                 return True
@@ -768,11 +771,11 @@ check("1.5", my_leak_test)
 # | --- | --- | --- |
 # | the mask gives the past 1 and the future $-\infty$, laid over $QK^\top$ | section 5: added, 1 and 0 give the same pattern; multiplied, negative scores become $+\infty$ | right if "laid over" means added |
 # | softmax turns $-\infty$ into exactly 0 | sections 3 and 7: no share of the future differs from 0 | holds |
-# | the first token gives itself 100%, an "outlier error" | sections 3 and 7: exactly 1 in every head | holds; it is no error, but the only possible share |
+# | the first token gives itself 100%, an "outlier error" | sections 3 and 7: exactly 1 in every head | holds; it is not an error but the only possible share |
 #
-# Beyond the report: a large negative number is safe only while a visible score lies far above it (section 4); masking after
-# the softmax loses shares (section 6); later tokens change nothing earlier (section 8); compare what a head gives the first
-# token with an even share before you call it a sink head (section 9).
+# Beyond the report: a large negative number is safe only while a visible score lies far above it (section 4); masking
+# after the softmax loses shares (section 6); later tokens change no earlier state (section 8). Before you call a head a
+# sink head, compare what it gives the first token with an even share (section 9).
 #
 # **Where to read on**
 # - A. Vaswani and others, 2017, *Attention Is All You Need*, arXiv 1706.03762, section 3.2.3 (the mask).

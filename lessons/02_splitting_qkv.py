@@ -12,7 +12,7 @@
 #
 # **You need** lesson 1, and `view`, `transpose` and slices from PyTorch.
 #
-# **Time** about {{minutes}} minutes, exercises included. Running all cells takes {{seconds}}, on two cores.
+# **Time** about {{minutes}} minutes, exercises included. Running all cells takes {{seconds}} on two cores.
 
 # %% [markdown]
 # **Before you start:** three questions about lesson 1. Answer them aloud, then unfold.
@@ -22,7 +22,7 @@
 # Keys 0, 1, 2 and 3: the past and itself.
 # </details>
 #
-# <details><summary>2. Why is a score of 0 no mask?</summary>
+# <details><summary>2. Why does a score of 0 not mask a key?</summary>
 #
 # Softmax gives it a share, since $e^0 = 1$. Only $-\infty$ gets exactly 0, whatever the other scores are.
 # </details>
@@ -56,8 +56,9 @@ d_head = d_model // n_heads
 print(f"{who(model)}: {n_layers} layers of {n_heads} heads; d_model = {d_model} = {n_heads} heads x {d_head} channels")
 
 # %% [markdown]
-# From here on sizes have names, because models differ: **d_model** is the number of channels of a token, **d_head** that of
-# a head's vectors, and d_model = n_heads · d_head. In GPT-2 small, d_model is 768, d_head is 64, and there are 12 heads.
+# From here on, sizes have names, because models differ: **d_model** is the number of channels of a token, **d_head**
+# that of a head's vectors, and d_model = n_heads · d_head. In GPT-2 small, d_model is 768, d_head is 64, and there are
+# 12 heads.
 
 # %%
 data_flow("c_attn", "thirds", "heads", "W_o", model=model)
@@ -135,8 +136,8 @@ print("x @ W + b is the module's output:", torch.allclose(x @ weight + bias, fus
 assert torch.allclose(x @ weight + bias, fused, atol=1e-3)
 
 # %% [markdown]
-# So the weight is stored as (in, out). The GPT-2 of transformers uses a `Conv1D`; PyTorch's `nn.Linear` would store it the
-# other way round. What if you forget that, and multiply by the transpose?
+# So the weight is stored as (in, out). The transformers library builds GPT-2 with a `Conv1D`; PyTorch's `nn.Linear`
+# would store it the other way round. What if you forget that, and multiply by the transpose?
 
 # %%
 try:
@@ -145,12 +146,13 @@ except RuntimeError as error:
     print("the whole weight, transposed:", error)
 third = weight[:, :d_model]  # the first third of the columns is square
 right, transposed = x @ third, x @ third.T
-print("a third, transposed:", tuple(transposed.shape), "and no complaint")
+print("a third, transposed:", tuple(transposed.shape), "and no error")
 print(f"largest difference from the right product: {(right - transposed).abs().max():.2f}")
 
 # %% [markdown]
-# Multiplying by the whole transposed weight raises an error. But each third is square, (d_model, d_model), so there **the
-# product has the right shape and the wrong numbers**. Shapes cannot tell you. That is why we compare values after every step.
+# Multiplying by the whole transposed weight raises an error. But each third is square, (d_model, d_model), so there
+# **the product has the right shape and the wrong numbers**. Shapes do not reveal the mistake. That is why we compare
+# values after every step.
 #
 # ## 3. Thirds: queries, keys, values
 #
@@ -191,7 +193,7 @@ guess.reveal(
     ),
     (True, None, "see the table above."),
     overlooked={
-        "nothing: q · k = k · q": "the query of token i with the key of token j is not the query of j with the key of i.",
+        "nothing: q · k = k · q": "q_i · k_j and q_j · k_i differ, because each token has its own query and its own key.",
         "the scores are transposed, and so is the first row": "the mask comes after the swap, and leaves the first row only key 0.",
     },
 )
@@ -223,7 +225,7 @@ show_figure(
 )
 
 # %% [markdown]
-# *What to see:* a head owns three bands of columns, one in each third, at the same place in each.
+# *What to see:* a head owns three bands of columns, one in each third, always at the same place.
 
 # %%
 guess = predict_number(
@@ -281,8 +283,8 @@ for third, part in enumerate(split_qkv(fused)):
 print(f"{3 * n_heads} small projections, (d_model, d_head) each, give what one large projection gives")
 
 # %% [markdown]
-# So **the heads never needed one matrix**. Each has its own small $W_Q$, $W_K$ and $W_V$; the fused matrix is all of them
-# side by side. One large product is merely faster.
+# So **the heads do not need a common matrix**. Each has its own small $W_Q$, $W_K$ and $W_V$; the fused matrix is all
+# of them side by side. One large product is merely faster.
 #
 # The **splitting explorer** shows the bands of any head, and the q, k and v that they hold:
 
@@ -313,7 +315,7 @@ print("head 1's queries, cut into heads first:     ", small.view(3, 2, 3, 2)[:, 
 #   gets all channels of token 0 and half of token 1: its rows are no longer tokens.
 # - **Heads before thirds.** Some models store q, k and v of one head side by side. GPT-2 does not. Columns 6 and 7 lie in
 #   the second third: this "query" is head 1's key.
-# - **The bias forgotten.** Nothing is moved; unless the bias is 0, the numbers are off.
+# - **Forgetting the bias.** Every number is in the right place, but it is wrong unless the bias is 0.
 #
 # Now all three on the real output, all the way to the pattern.
 
@@ -340,7 +342,7 @@ guess = predict(
     "How do wrong patterns give themselves away?",
     "their rows do not sum to 1",
     "some future keys get a share",
-    "neither: in form they are valid patterns",
+    "neither: they are valid patterns",
 )
 
 # %%
@@ -366,8 +368,8 @@ causal = all((p[..., ahead] == 0).all().item() for p in patterns.values())
 guess.reveal(
     (
         sums_to_one and causal,
-        "neither: in form they are valid patterns",
-        "the mask and the softmax give any table of scores a valid form, so the form proves nothing.",
+        "neither: they are valid patterns",
+        "the mask and the softmax turn any table of scores into a valid pattern, so that proves nothing.",
     ),
     (True, None, "see above."),
     overlooked={
@@ -385,8 +387,8 @@ says(
 )
 
 # %% [markdown]
-# Only values show that a cut is right, never shapes. `capture_heads` uses the same hook and the same cut, for every layer in
-# one run. From here on we use it.
+# Only values show that a cut is right; shapes never do. `capture_heads` uses the same hook and the same cut, for every
+# layer in one run. From here on we use it.
 
 # %%
 capture = capture_heads(model, input_ids)
@@ -442,7 +444,7 @@ assert torch.allclose(by_hand, outputs, atol=1e-3)  # so the third third holds t
 guess = predict(
     "To which head does the bias b belong?",
     "to each head, an equal part",
-    "to each head, the whole of it",
+    "to each head, all of it",
     "to none",
 )
 
@@ -460,7 +462,7 @@ guess.reveal(
     (True, None, "the sum is not the block's output."),
     overlooked={
         "to each head, an equal part": "it could be divided that way, but no head computes it, and removing a head would not remove its part.",
-        "to each head, the whole of it": "then it would be counted once for every head.",
+        "to each head, all of it": "then it would be counted once for every head.",
     },
 )
 
@@ -488,13 +490,13 @@ says(
 )
 
 # %% [markdown]
-# A long contribution is not necessarily an important one: two heads may write opposite vectors, which cancel. Exercise 2.5
-# looks for that.
+# A long contribution is not necessarily an important one: two heads may write opposite vectors, which cancel. Exercise
+# 2.5 looks for such a head.
 #
 # ## Exercises
 #
 # Each check uses inputs whose sizes differ (first 3 heads, 5 tokens, 4 channels, then others), so that a swapped axis
-# cannot hide. The solutions are in `solutions/02_splitting_qkv.ipynb`; try first.
+# is noticed. Try first; the solutions are in `solutions/02_splitting_qkv.ipynb`.
 
 # %% [markdown]
 # ### Exercise 2.1 · The hook
@@ -547,7 +549,7 @@ check("2.1", my_fused)
 #
 # <details><summary>Hint 2: the idea</summary>
 #
-# When one axis is split into two, both stay in its place. Move the heads to the front afterwards.
+# When you split one axis into two, the new ones stand where it stood. Move the heads to the front afterwards.
 # </details>
 
 
@@ -649,7 +651,7 @@ check("2.4", my_cut_test)
 #
 # <details><summary>Hint 2: the idea</summary>
 #
-# `torch.cosine_similarity` takes an axis: that of the channels. It does all heads and tokens at once.
+# Give `torch.cosine_similarity` the axis of the channels. It handles all heads and tokens at once.
 # </details>
 
 
@@ -670,7 +672,7 @@ check("2.5", my_opponent, contributions)
 # | the report's claim | evidence | verdict |
 # | --- | --- | --- |
 # | a hook on `c_attn` yields a "768 × 2304 block", Q, K and V fused | section 2: the hook receives (tokens, 2304), and this equals $xW + b$ with a weight of (768, 2304) | half right: 768 × 2304 is the weight, not what a hook yields |
-# | the first third is Q | sections 3, 5 and 7: with Q first, K second and V third everything equals the model's own, in all heads | holds |
+# | the first third is Q | sections 3, 5 and 7: with Q first, K second and V third, everything equals the model's own in all heads | holds |
 # | `torch.split` gives 12 heads of (tokens, 64) | section 4: equal to a view and to the projection by each head's own columns | holds for GPT-2 small; in general n_heads of (tokens, d_head) |
 # | the heads are mixed again by $W_O$ | section 7: separate contributions and the bias sum to the block's output | holds; the mix is a sum |
 #

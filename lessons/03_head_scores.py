@@ -13,7 +13,7 @@
 #
 # **You need** lessons 1 and 2.
 #
-# **Time** about {{minutes}} minutes, exercises included. Running all cells takes {{seconds}}, on two cores.
+# **Time** about {{minutes}} minutes, exercises included. Running all cells takes {{seconds}} on two cores.
 
 # %% [markdown]
 # **Before you start:** three questions about lessons 1 and 2. Answer them aloud, then unfold.
@@ -98,12 +98,12 @@ guess.reveal(
 )
 
 # %% [markdown]
-# Without the divisor the largest share approaches 1 as channels are added: every query looks at one key, by chance. There
-# the softmax is almost flat, so its gradients are tiny. With the divisor the number of channels no longer matters. This is
-# the reason that Vaswani et al. give (2017, section 3.2.1).
+# Without the divisor the largest share approaches 1 as channels are added: every query looks at one key, by chance.
+# There the softmax is almost flat, so its gradients are tiny. With the divisor, the number of channels no longer
+# matters. This is the reason that Vaswani et al. give (2017, section 3.2.1).
 #
-# But does it apply to GPT-2? Its weights start small, so its channels do not have variance 1. Our control is such a start:
-# GPT-2 small with untrained weights.
+# But does it apply to GPT-2? Its weights start small, so its channels do not have variance 1. Our control starts that
+# way: GPT-2 small with untrained weights.
 
 # %%
 text = "The old man looked at the little white house by the sea."
@@ -136,15 +136,15 @@ says(
     (
         trained > 1.5 * divided,
         f"In the {who(model)} the largest share of a row is still {trained:.2f} on average after dividing, far above the "
-        f"control's {divided:.2f}. The divisor did not keep training from spreading the scores.",
+        f"control's {divided:.2f}. The divisor did not stop training from spreading the scores.",
     ),
     (True, f"In the {who(model)} the mean largest share is {trained:.2f}, not far above the control's {divided:.2f}."),
 )
 
 # %% [markdown]
-# **Verdict.** The formula is what the model computes (section 3 shows it). The reason that Vaswani et al. give holds for
-# channels of variance 1. GPT-2 starts with smaller variances, and its softmax would not saturate either way. What the root
-# does is keep the typical size of the scores independent of d_head.
+# **Verdict.** The formula is what the model computes (section 3 shows it). The reason that Vaswani et al. give holds
+# for channels of variance 1. GPT-2 starts with smaller variances, and its softmax would not saturate either way. What
+# the root does is to keep the typical size of the scores independent of d_head.
 
 # %% [markdown]
 # ## 2. Four names
@@ -153,7 +153,7 @@ says(
 # 5, head 1, both counted from 0.
 
 # %%
-# The head in which a negative score wins the most rows.
+# The head with the largest number of rows that are won by a negative score.
 wins = torch.stack([(mask_scores(capture.scores(n)).amax(-1) < 0).sum(-1) for n in capture.layers])  # (layer, head)
 layer, head = divmod(wins.argmax().item(), n_heads)
 raw = capture.scores(layer, head)
@@ -218,7 +218,7 @@ class CausalAttention(Patterns):
 
     def forward(self, x):
         q, k, v = self.project(x)
-        outputs = self.pattern(q, k) @ v  # (head, query, key) @ (head, key, d_head): values, summed by their shares
+        outputs = self.pattern(q, k) @ v  # (head, query, key) @ (head, key, d_head): values, weighted by their shares
         return self.out(outputs.transpose(0, 1).flatten(1))  # merged: (token, d_model)
 
 
@@ -296,10 +296,10 @@ guess.reveal(
 )
 
 # %% [markdown]
-# So attention without softmax is no fixed mix either: the weights $q \cdot k$ still depend on the text. It is the simplest
-# linear attention (linear in the number of tokens: Katharopoulos et al. 2020). The softmax makes the weights positive and
-# makes them sum to 1. So an output is a weighted average of the values, and a large score takes attention *away* from other
-# keys.
+# So even without softmax, attention is not a fixed mix: the weights $q \cdot k$ still depend on the text. It is the
+# simplest linear attention (linear in the number of tokens: Katharopoulos et al. 2020). The softmax makes the weights
+# positive and makes them sum to 1. So an output is a weighted average of the values, and a large score takes attention
+# *away* from other keys.
 
 # %% [markdown]
 # ## 4. What heads look for
@@ -346,9 +346,10 @@ guess.reveal(
 )
 
 # %% [markdown]
-# Two rules: no token counts as its own key, and key 0 counts for "first" alone, since a sink head looks at key 0 whatever
-# stands there. How strongly a head belongs to a type is **the share that its queries give to their marked keys**, averaged
-# over the queries that have such keys: `mean_share(pattern, pairs)`. We measure all heads on a passage with repetitions.
+# Two rules: no token counts as its own key, and key 0 counts only for "first", since a sink head looks at key 0
+# whatever token it is. How strongly a head belongs to a type is **the share that its queries give to their marked
+# keys**, averaged over the queries that have such keys: `mean_share(pattern, pairs)`. We measure all heads on a passage
+# with repetitions.
 
 # %%
 passage = (
@@ -419,15 +420,15 @@ explorer.still()
 explorer
 
 # %% [markdown]
-# *Real GPT-2, recorded:* the same for all its 144 heads on one sentence of nine tokens. Nothing is run here; the scores ship with
-# headlab. It opens on a previous-token head.
+# *Real GPT-2, recorded:* the same for all 144 heads on one sentence of nine tokens. Nothing is run here; the scores
+# ship with headlab. It opens on a previous-token head.
 
 # %%
 HeadExplorer(*recorded_gpt2(), layer=4, head=11)
 
 # %% [markdown]
-# For links across a passage it is easier to draw the attention on the text itself, every token shaded by the share that one
-# query gives it. Here is the head that is clearest for induction, at its clearest query (framed):
+# Links across a passage are easier to see on the text itself, with every token shaded by the share that one query gives
+# it. Here is the clearest induction head, at its clearest query (framed):
 
 # %%
 far_layer, far_head = where(shares["induction"])
@@ -471,13 +472,14 @@ says(
 )
 
 # %% [markdown]
-# How can a head find what came *after* a copy? Taken alone, a token's key knows that token, not the one before it. Elhage
-# et al. (2021) explain it with two heads. A **previous-token head** in an earlier layer writes into each position of the
-# residual stream which token stands before it. The induction head's *key* reads this: "before me stood X". Its *query*
-# asks: "I am X; what comes after an X?" This is called **K-composition**.
+# How can a head find what came *after* a copy? On its own, a token's key knows that token, not the one before it.
+# Elhage et al. (2021) explain it with two heads. A **previous-token head** in an earlier layer writes into each
+# position of the residual stream which token stands before it. The induction head's *key* reads this: "before me stood
+# X". Its *query* asks: "I am X; what comes after an X?" This is called **K-composition**.
 #
-# If that is right, the induction head should lose its target when the previous-token head falls silent. We can test it: we
-# replace the previous-token head's output by its mean over the tokens, so that it says the same everywhere, and measure again.
+# If that is right, the induction head should lose its target when the previous-token head falls silent. We can test it:
+# we replace the previous-token head's output by its mean over the tokens, so that it writes the same everywhere, and
+# measure again.
 
 # %%
 guess = predict(
@@ -542,11 +544,11 @@ guess.reveal(
 )
 
 # %% [markdown]
-# *Real GPT-2's weights* let us ask the same without a text. How strongly does what one head writes ($W_V W_O$) enter what
-# another reads with its keys ($W_Q W_K^\top$)? The composition score of Elhage et al. is the Frobenius norm of the product
-# of the two, divided by the product of their norms (with the weights of ln_1 folded in). Among the 60 heads of layers 0 to
-# 4, **L4H11**, the previous-token head, has the highest score with the induction head **L5H5**: 0.10, against a median of
-# 0.04.
+# *Real GPT-2's weights* let us ask the same question without a text. How strongly does what one head writes ($W_V W_O$)
+# enter what another reads with its keys ($W_Q W_K^\top$)? The composition score of Elhage et al. is the Frobenius norm
+# of the product of the two, divided by the product of their norms (with the weights of ln_1 folded in). Among the 60
+# heads of layers 0 to 4, **L4H11**, the previous-token head, has the highest score with the induction head **L5H5**:
+# 0.10, against a median of 0.04.
 
 # %% [markdown]
 # ## 6. Does a head link a noun to its adjective?
@@ -565,7 +567,7 @@ function_words = "a after across an and at before by down every from her him in 
 
 
 def last_token(place):
-    """The number of the token that holds the character at this place of the passage."""
+    """The position of the token that contains this character of the passage."""
     return next(i for i, (start, end) in enumerate(offsets) if start <= place < end)
 
 
@@ -614,7 +616,7 @@ guess.reveal(
 # So we choose the head on every other phrase and measure it on the rest, and then the other way round.
 
 # %%
-at_distance = {}  # distance: pairs of content words that are no link; without key 0, the sink
+at_distance = {}  # distance: pairs of content words that are not links; without key 0, the sink
 for i in content:
     for j in content:
         if 0 < j < i and (i, j) not in links:
@@ -640,8 +642,8 @@ says(
     ),
     (
         chosen[0][:2] == chosen[1][:2],
-        f"{who(model)}: both halves choose L{layer}H{head}, but its excess is not both times more than twice its standard "
-        "error on the other half. This passage shows no noun-adjective head.",
+        f"{who(model)}: both halves choose L{layer}H{head}, but on the other half its excess is not more than twice "
+        "its standard error both times. This passage shows no noun-adjective head.",
     ),
     (
         True,
@@ -654,16 +656,16 @@ says(
 # Even a yes would only say that a head favours the adjective. It would not say *why*: because it is an adjective, or because
 # the two words often go together.
 #
-# **Verdict: open.** *Real GPT-2, recorded:* six phrases have an adjective right before its noun (deserted planet, neural
-# network, human beings, brown fox, lazy dogs, Artificial Intelligence). The two halves choose different heads, L0H7 and
-# L0H4, and on the other half these exceed their habit at that distance by 0.25 ± 0.18 and 0.11 ± 0.23 (standard errors).
-# Six phrases are too few to tell.
+# **Verdict: open.** *Real GPT-2, recorded:* six phrases have an adjective right before its noun (deserted planet,
+# neural network, human beings, brown fox, lazy dogs, Artificial Intelligence). The two halves choose different heads,
+# L0H7 and L0H4, and on the other half they exceed their usual share at that distance by 0.25 ± 0.18 and 0.11 ± 0.23
+# (standard errors). Six phrases are too few to tell.
 
 # %% [markdown]
 # ## Exercises
 #
-# Each check runs your function on inputs of its own and says what is wrong. The solutions are in
-# `solutions/03_head_scores.ipynb`; try first.
+# Each check runs your function on inputs of its own and says what is wrong. Try first; the solutions are in
+# `solutions/03_head_scores.ipynb`.
 
 # %% [markdown]
 # ### Exercise 3.1 · The whole way to the pattern
@@ -780,8 +782,8 @@ check("3.3", my_farthest, patterns)
 #
 # <details><summary>Hint 2: the idea</summary>
 #
-# Choose texts in which "after the copy" and "so many tokens back" are different cells: put something between the two
-# copies, and change the length. `mean_share` and `token_pairs` do the measuring.
+# Choose texts in which "after the copy" and "a fixed number of tokens back" are different cells: put something between
+# the two copies, and change the length. `mean_share` and `token_pairs` do the measuring.
 # </details>
 
 
@@ -806,7 +808,7 @@ check("3.4", my_induction_test)
 # | claim | evidence | verdict |
 # | --- | --- | --- |
 # | attention is $\mathrm{softmax}(QK^\top / \sqrt{d_k})\, V$ (the report) | section 3: our own module equals the model's block in every layer | holds |
-# | the root keeps the softmax from saturating (Vaswani et al.) | section 1: true of channels with variance 1; the untrained control does not saturate without it | holds for such channels; GPT-2 starts with smaller variance |
+# | the root keeps the softmax from saturating (Vaswani et al.) | section 1: true for channels with variance 1; the untrained control does not saturate without it | holds for such channels; GPT-2 starts with smaller variance |
 # | an adjective and its noun stand out (the report) | section 6: against other content words at the same distance, on phrases not used for the choice | open: the recordings of GPT-2 hold too few such pairs |
 #
 # Beyond the report: heads of known types are found by marking pairs in the text and comparing with even attention and with

@@ -12,7 +12,7 @@
 #
 # **You need** lessons 1 to 5.
 #
-# **Time** about {{minutes}} minutes, exercises included. Running all cells takes {{seconds}}, on two cores.
+# **Time** about {{minutes}} minutes, exercises included. Running all cells takes {{seconds}} on two cores.
 #
 # We have seen that raw scores are shifted, that attention is sparse, that heads have habits. No picture can tell whether any
 # of this *matters* to what the model predicts. In this lesson we reach in: we change one thing while the model reads a text,

@@ -11,7 +11,7 @@ def _scores(*shape):
 
 
 def _scores_with_one_far_below():
-    """Scores whose first row lies below any round number that readers put in the place of -inf."""
+    """Scores whose first row lies below any round number that readers use instead of -inf."""
     scores = _scores(4, 4)
     scores[0, 0] = -1e36
     return scores
@@ -99,7 +99,7 @@ def _unmasked(scores):
 
 
 def _times_infinity(scores):
-    """multiplied by -inf: a negative score then turns into +inf, and that into nan. Replace it, as masked_fill does"""
+    """multiplying by -inf turns a negative score into +inf, and the softmax into nan: use masked_fill instead"""
     return (scores * torch.where(causal_mask(scores.shape[-1]), 1.0, -torch.inf)).softmax(-1)
 
 
@@ -114,17 +114,17 @@ def _over_the_first_axis(scores):
 
 
 def _over_axis_one(scores):
-    """the softmax runs along axis 1, the last one only where no head axis is in front: use dim=-1"""
+    """the softmax runs along axis 1, which is the last axis only where there is no head axis: use dim=-1"""
     return mask_scores(scores).softmax(1)
 
 
 def _finite_mask(scores):
-    """the future gets a large negative number: where the past lies lower still, the future wins. Only -inf is safe"""
+    """the future gets a large negative number: where the past's scores are lower, the future wins. Only -inf is safe"""
     return scores.masked_fill(~causal_mask(scores.shape[-1]), -1e4).softmax(-1)
 
 
 def _bare_exponentials(scores):
-    """exp of a very low score is 0, and 0 / 0 is nan: take the row's largest score away first, as .softmax(-1) does"""
+    """exp of a very low score is 0, and 0 / 0 is nan: subtract the row's largest score first, as .softmax(-1) does"""
     weights = mask_scores(scores).exp()
     return weights / weights.sum(-1, keepdim=True)
 
@@ -145,7 +145,7 @@ def _past_masked(scores):
 
 
 def _itself_masked(scores):
-    """the diagonal is masked, so that the first row has no key left: a query may see itself"""
+    """the diagonal is masked, so the first row has no key left: a query may see itself"""
     return scores.masked_fill(~causal_mask(scores.shape[-1]).tril(-1), -torch.inf).softmax(-1)
 
 
@@ -160,13 +160,13 @@ def _sees_the_next(scores):
 
 
 def _repaired_afterwards(scores):
-    """masked after the softmax, divided by the row's sum: where the past's shares vanish, that is 0 / 0. Mask first"""
+    """masked after the softmax and divided by the row's sum: if the past's shares are 0, that is 0 / 0. Mask first"""
     late = softmax(scores) * causal_mask(scores.shape[-1])
     return late / late.sum(-1, keepdim=True)
 
 
 def _no_softmax(scores):
-    """these are the masked scores: the softmax is still to come"""
+    """these are the masked scores: take their softmax"""
     return mask_scores(scores)
 
 
@@ -175,12 +175,12 @@ def _first_wins(pattern):
 
 
 def _first_query_too(pattern):
-    """the first query is counted: key 0 always wins there, for it is the only one. Leave row 0 out"""
+    """the first query is counted: key 0 always wins there, because it is the only key. Leave row 0 out"""
     return (pattern.argmax(-1) == 0).float().mean(-1)
 
 
 def _mean_share(pattern):
-    """this is the first key's mean share, as in section 9: ask of each query whether key 0 gets its largest share"""
+    """this is the first key's mean share, as in section 9: ask for each query whether key 0 gets the largest share"""
     return pattern[..., 1:, 0].mean(-1)
 
 
@@ -190,22 +190,22 @@ def _more_than_half(pattern):
 
 
 def _more_than_even(pattern):
-    """more than an even share is not the largest share: compare key 0 with the other keys of the row"""
+    """a share above the even one need not be the largest: compare key 0 with the other keys of the row"""
     return (pattern[..., 1:, 0] > 1 / torch.arange(2.0, pattern.shape[-1] + 1)).float().mean(-1)
 
 
 def _winning_query(pattern):
-    """argmax runs down the columns, over the queries: the keys of a query are its row, the last axis"""
+    """argmax runs down the columns, over the queries: take it over the keys, the last axis"""
     return (pattern[..., 1:, :].argmax(-2) == 0).float().mean(-1)
 
 
 def _itself_wins(pattern):
-    """this counts how often a query gives itself most: key 0 is the first token"""
+    """this counts how often a query gives the most to itself: count how often it gives the most to key 0"""
     return (pattern.argmax(-1) == torch.arange(pattern.shape[-1]))[..., 1:].float().mean(-1)
 
 
 def _number_of_wins(pattern):
-    """this is how many queries, not which fraction of them: divide by their number, or take the mean"""
+    """this is a number of queries, not a fraction: divide by how many there are, or take the mean"""
     return (pattern[..., 1:, :].argmax(-1) == 0).float().sum(-1)
 
 
@@ -220,22 +220,22 @@ def _heads_too(pattern):
 
 
 def _which_win(pattern):
-    """one True or False for each query: the mean of these, over the queries, is still to come"""
+    """this is one True or False for each query: take their mean over the queries"""
     return pattern[..., 1:, :].argmax(-1) == 0
 
 
 def _winners(pattern):
-    """these are the winning keys themselves: ask how often the winner is key 0"""
+    """these are the winning keys themselves: count how often the winner is key 0"""
     return pattern[..., 1:, :].argmax(-1)
 
 
 def _last_query_left_out(pattern):
-    """the last query is left out in place of the first: the slice 1: leaves out the first"""
+    """the last query is left out instead of the first: the slice 1: leaves out the first"""
     return (pattern[..., :-1, :].argmax(-1) == 0).float().mean(-1)
 
 
 def _others_win(pattern):
-    """this is the fraction in which another key wins: it is the first key's that is asked for"""
+    """this is how often another key wins: return how often the first key wins"""
     return 1 - _first_wins(pattern)
 
 
@@ -287,12 +287,12 @@ def _from_one(patterns):
 
 
 def _flat_place(patterns):
-    """this is one number, the place in the flattened tensor: torch.unravel_index makes four of it"""
+    """this is one number, the position in the flattened tensor: torch.unravel_index turns it into four"""
     return _counted(patterns).argmax()
 
 
 def _the_share(patterns):
-    """this is the share itself: its place is asked for, (layer, head, query, key)"""
+    """this is the share itself: return its position, (layer, head, query, key)"""
     return _counted(patterns).max()
 
 
@@ -307,25 +307,25 @@ def _first_layer_only(patterns):
 
 
 def _best_on_average(patterns):
-    """this is the largest place of the mean over the heads: look for the largest single share"""
+    """this is where the mean over the heads is largest: look for the largest single share"""
     query, key = _place(_counted(patterns).mean((0, 1)))
     return (*_place(_counted(patterns)[..., query, key]), query, key)
 
 
 def _no_first_row(patterns):
-    """row 0 is left out, and the numbers of the queries are then one too low: add 1 to them"""
+    """row 0 is cut off, so the queries' positions are one too low: add 1 to them"""
     layer, head, query, key = _strongest_link(patterns)
     return layer, head, query - 1, key
 
 
 def _sliced_columns(patterns):
-    """column 0 is cut off, and the numbers of the keys are then one too low: add 1 to them"""
+    """column 0 is cut off, so the keys' positions are one too low: add 1 to them"""
     layer, head, query, key = _strongest_link(patterns)
     return layer, head, query, key - 1
 
 
 def _sliced_both(patterns):
-    """row 0 and column 0 are cut off, and the numbers of queries and keys are then one too low: add 1 to both"""
+    """row 0 and column 0 are cut off, so the positions of queries and keys are one too low: add 1 to both"""
     layer, head, query, key = _strongest_link(patterns)
     return layer, head, query - 1, key - 1
 
@@ -349,7 +349,7 @@ def _even(scores):
 
 
 def _shifted_by_the_largest(scores):
-    """Right, but the scores are first compared with the largest of the whole text, the future's too."""
+    """Right, except that it subtracts the largest score of the whole text, the future included."""
     weights = (scores - scores.max()).exp() * causal_mask(scores.shape[-1])
     return weights / weights.sum(-1, keepdim=True).clamp(min=1e-30)
 
@@ -395,12 +395,12 @@ def _moves(attend, future, rows=slice(None)):
 
 
 def _only_zeros(attend):
-    """zeros above the diagonal, with ordinary scores, are not enough: a future score may change the past's shares"""
+    """zeros above the diagonal, with ordinary scores, prove too little: a future score may change the past's shares"""
     return _shows(attend)
 
 
 def _zeros_whatever_the_past(attend):
-    """zeros above the diagonal are not enough: a future score may change the past's shares, so compare two runs"""
+    """zeros above the diagonal prove too little: a future score may change the past's shares, so compare two runs"""
     return _shows(attend) or _shows(attend, -1e9)
 
 
@@ -410,55 +410,55 @@ def _ordinary_scores(attend):
 
 
 def _no_low_past(attend):
-    """one leak is missed: a mask of -10,000 leaks where the past's scores lie below it, as in section 4"""
+    """your test misses a leak: a mask of -10,000 leaks where the past's scores lie below it, as in section 4"""
     return _shows(attend) or _moves(attend, 200.0)
 
 
 def _no_high_future(attend):
-    """leaks are missed: a mask after the softmax fails where a future score is very high, as in section 6"""
+    """your test misses leaks: a mask after the softmax fails where a future score is very high, as in section 6"""
     return _shows(attend) or _shows(attend, -1e9) or _moves(attend, 3.0)
 
 
 def _only_moves(attend):
-    """you compare rows, but a future key can get a share that no score changes: below a finite mask, as in section 4"""
+    """you compare rows, but with a finite mask a future key can get a share that no future score changes (section 4)"""
     return _moves(attend, 3.0) or _moves(attend, 200.0)
 
 
 def _first_row_only(attend):
-    """only the first row is looked at: a leak may spare it, so look at every row that has a future"""
+    """only the first row is checked: a leak may spare it, so check every row that has a future"""
     low = attend(_scores(5, 5) - 1e9)[0, 1:]
     return bool((low != 0).any()) or _moves(attend, 3.0, slice(0, 1)) or _moves(attend, 200.0, slice(0, 1))
 
 
 def _other_past(attend):
-    """the past's scores are changed too, and they may well change a row: change the future's only"""
+    """the past's scores are changed too, and those are allowed to change a row: change only the future's"""
     return not torch.allclose(attend(_scores(5, 5)), attend(_scores(5, 5) + 2 * _scores(5, 1)[:, 0]), atol=1e-6)
 
 
 def _against_the_right_one(attend):
-    """you compare with one right pattern: a function may share differently, with a temperature, and leak nothing"""
+    """you compare with one correct pattern, but a function with a temperature gives another one and leaks nothing"""
     scores = torch.cat([_scores(5, 4), torch.full((5, 1), 300.0)], 1)
     low = _scores(5, 5) - 1e9
     return any(not torch.allclose(attend(s), _pattern(s), atol=1e-6) for s in (scores, low))
 
 
 def _right_way_round(attend):
-    """turned round: True is for a function that leaks"""
+    """the answers are swapped: return True for a function that leaks"""
     return not _leaks(attend)
 
 
 def _all_leak(attend):
-    """every function is said to leak, the sound ones too: compare two runs and let the difference decide"""
+    """your test says that every function leaks, even the sound ones: compare two runs and let the difference decide"""
     return True
 
 
 def _none_leaks(attend):
-    """no function is said to leak: change a score of the future and compare the rows before and after"""
+    """your test says that no function leaks: change a future score and compare the rows before and after"""
     return False
 
 
 def _nan_passes(attend):
-    """a row that becomes nan passes unseen: nan > 0 is False, so use allclose, or look for nan first"""
+    """a row that becomes nan goes unnoticed: nan > 0 is False, so use allclose, or look for nan first"""
     scores, ahead = _scores(5, 5), ~causal_mask(5)
     changes = (attend(scores) - attend(scores.masked_fill(ahead, future)) for future in (3.0, 200.0))
     return _shows(attend) or _shows(attend, -1e9) or any(bool((change.abs() > 1e-6).any()) for change in changes)
@@ -471,7 +471,7 @@ def _fresh_scores(draw):
 
 
 def _fresh_attends(draw):
-    """The twelve functions and four more, in another order; what a test must try to catch them is no more."""
+    """The twelve functions and four more, in another order. A test that is right for the twelve is right for these."""
     temperature, finite, first = draw.uniform(0.5, 2.0), -draw.uniform(2e3, 1e4), draw.randint(1, 2)
 
     def even_and_learned(scores):

@@ -62,12 +62,12 @@ def _first_layer(model, layer, input_ids):
 
 
 def _weight(model, layer, input_ids):
-    """this is the weight, which knows nothing of the text: keep what comes out of c_attn while the model runs"""
+    """this is the weight, which is the same for every text: keep what comes out of c_attn while the model runs"""
     return model.transformer.h[layer].attn.c_attn.weight.detach()
 
 
 def _what_c_proj_receives(model, layer, input_ids):
-    """these are the merged outputs of the heads, what goes into c_proj: the hook belongs on c_attn"""
+    """these are the merged outputs of the heads, which go into c_proj: the hook belongs on c_attn"""
     return _seen_at(model.transformer.h[layer].attn.c_proj, model, input_ids, lambda arguments, _: arguments[0][0])
 
 
@@ -101,7 +101,7 @@ def _heads(fused, n_heads):
 
 
 def _no_transpose(fused, n_heads):
-    """viewed as (n_heads, T, d_head) at once, which cuts up tokens: view as (T, n_heads, d_head), then swap two axes"""
+    """viewed directly as (n_heads, T, d_head), which cuts up tokens: use (T, n_heads, d_head), then swap two axes"""
     return tuple(part.reshape(n_heads, len(fused), -1) for part in split_qkv(fused))
 
 
@@ -148,7 +148,7 @@ def _channels_before_tokens(fused, n_heads):
 
 
 def _bands_not_cut(fused, n_heads):
-    """each head's q, k and v are still one tensor of 3 * d_head channels: return q, k and v apart"""
+    """each head's q, k and v are still one tensor of 3 * d_head channels: return q, k and v separately"""
     return torch.cat(_heads(fused, n_heads), -1)
 
 
@@ -176,7 +176,7 @@ def _channel_of_the_third(column, d_model, n_heads):
 
 
 def _head_of_the_whole(column, d_model, n_heads):
-    """the heads are counted through all three thirds: each third begins again with head 0"""
+    """the heads are counted across all three thirds: each third starts again with head 0"""
     letter, _, channel = _owner(column, d_model, n_heads)
     return letter, column // (d_model // n_heads), channel
 
@@ -255,7 +255,7 @@ def _by_columns(fused, n_heads):
 
 
 def _by_indices(fused, n_heads):
-    """Right, with the columns of each head spelt out."""
+    """Right, with the columns of each head listed."""
     columns = torch.arange(fused.shape[-1]).view(3, n_heads, -1)
     return tuple(torch.stack([fused[:, band] for band in third]) for third in columns)
 
@@ -302,7 +302,7 @@ def _agrees(cut, n_tokens=5, n_heads=3, d_head=4, parts=slice(None), heads=slice
 
 
 def _shapes_alone(cut):
-    """only shapes are compared, and wrong cuts have right shapes: compare every entry with the right one"""
+    """only shapes are compared, and most wrong cuts have the right shape: compare every entry with the right one"""
     return all(part.shape == (3, 5, 4) for part in cut(_numbers(5, 36), 3))
 
 
@@ -322,7 +322,7 @@ def _last_head_alone(cut):
 
 
 def _one_token(cut):
-    """a table of one token cannot show whether tokens are mixed: take several, as many as neither heads nor channels"""
+    """a table of one token cannot show whether tokens are mixed: take several, and not as many as heads or channels"""
     return _agrees(cut, n_tokens=1)
 
 
@@ -337,34 +337,34 @@ def _two_heads(cut):
 
 
 def _one_channel(cut):
-    """with heads of one channel a wrong order of the channels cannot show: take several"""
+    """with one channel a head, a wrong order of the channels goes unnoticed: take several"""
     return _agrees(cut, d_head=1)
 
 
 def _rows_alike(cut):
-    """the entries tell the token only, so columns may be mixed up unseen: let each entry tell token and column"""
+    """the entries show only the token, so mixed-up columns go unnoticed: let each entry show token and column"""
     return _agrees(cut, table=lambda fused: fused - torch.arange(fused.shape[-1]))
 
 
 def _sums_alone(cut):
-    """sums are the same in whatever order the entries stand: compare entry by entry"""
+    """a sum does not depend on the order of its entries: compare entry by entry"""
     fused = _numbers(5, 36)
     pairs = zip(cut(fused, 3), split_qkv(fused), strict=True)
     return all(torch.isclose(part.sum(), third.sum(), atol=1e-4) for part, third in pairs)
 
 
 def _turned_round(cut):
-    """turned round: True is for a cut that is right"""
+    """the answers are swapped: return True for a cut that is right"""
     return not _is_right(cut)
 
 
 def _all_right(cut):
-    """every cut is said to be right: compare its entries with those that belong there"""
+    """your test says that every cut is right: compare the entries with those that belong there"""
     return True
 
 
 def _all_wrong(cut):
-    """every cut is said to be wrong: there are right ones among them"""
+    """your test says that every cut is wrong: some of them are right"""
     return False
 
 
@@ -384,7 +384,7 @@ def _cosine_with_the_sum(contributions):
 
 
 def _ally(contributions):
-    """this is the head that goes along with the others most: the lowest cosine is asked for"""
+    """this is the head that agrees most with the others: find the lowest cosine"""
     others = contributions.sum(0) - contributions
     return torch.cosine_similarity(contributions, others, dim=-1).mean(-1).argmax().item()
 
@@ -401,7 +401,7 @@ def _head_by_head(contributions):
 
 
 def _tokens_added_first(contributions):
-    """the tokens are added up or averaged first: take a cosine for each token, then average"""
+    """the tokens are summed or averaged first: take a cosine for each token, then average"""
     over_tokens = contributions.sum(1)
     return torch.cosine_similarity(over_tokens, over_tokens.sum(0) - over_tokens, dim=-1).argmin().item()
 
@@ -412,7 +412,7 @@ def _tokens_in_a_row(contributions):
 
 
 def _along_the_tokens(contributions):
-    """the cosine runs along the tokens: it belongs along the channels, the last axis"""
+    """the cosine is taken over the tokens: take it over the channels, the last axis"""
     others = contributions.sum(0) - contributions
     return torch.cosine_similarity(contributions, others, dim=1).mean(-1).argmin().item()
 
@@ -438,7 +438,7 @@ def _longest(contributions):
 
 
 def _at_right_angles(contributions):
-    """this is the cosine nearest to 0: the lowest one, below 0 if there is such, is asked for"""
+    """this is the head whose cosine is nearest to 0: find the lowest cosine, which may be negative"""
     others = contributions.sum(0) - contributions
     return torch.cosine_similarity(contributions, others, dim=-1).mean(-1).abs().argmin().item()
 

@@ -16,7 +16,7 @@ def _two(*shape):
 
 
 def _far_apart():
-    """Queries and keys whose scores lie beyond any round number that readers put in the place of -inf."""
+    """Queries and keys whose scores lie beyond any round number that readers use instead of -inf."""
     q, k = (1e6 * x for x in _two(4, 3))
     k[0] = -q[0]  # the first query's only score is far below 0
     return q, k
@@ -37,12 +37,12 @@ def _no_root(q, k):
 
 
 def _root_of_64(q, k):
-    """divided by 8, which is right for GPT-2's 64 channels alone: d_head is the last axis of q"""
+    """divided by 8, which is right only for GPT-2's 64 channels: d_head is the last axis of q"""
     return attention_pattern(raw_scores(q, k), 64)
 
 
 def _root_of_tokens(q, k):
-    """divided by the root of the number of tokens: it is the number of channels, the last axis of q"""
+    """divided by the root of the number of tokens: use the number of channels, the last axis of q"""
     return attention_pattern(raw_scores(q, k), q.shape[-2])
 
 
@@ -51,7 +51,7 @@ def _scaled(q, k):
 
 
 def _scaled_last(q, k):
-    """scaled after the softmax, so that rows no longer sum to 1: scale the scores first"""
+    """scaled after the softmax, so the rows no longer sum to 1: scale the scores first"""
     return _unscaled(q, k) / q.shape[-1] ** 0.5
 
 
@@ -71,7 +71,7 @@ def _masked_afterwards(q, k):
 
 
 def _repaired_afterwards(q, k):
-    """masked after the softmax and divided by the row's sum: that is 0 / 0 where the future took all. Mask first"""
+    """masked after the softmax and divided by the row's sum: if the past's shares are 0, that is 0 / 0. Mask first"""
     late = _masked_afterwards(q, k)
     return late / late.sum(-1, keepdim=True)
 
@@ -82,7 +82,7 @@ def _swapped_roles(q, k):
 
 
 def _no_softmax(q, k):
-    """these are the masked scores: the softmax is still to come"""
+    """these are the masked scores: take their softmax"""
     return mask_scores(_scaled(q, k))
 
 
@@ -92,12 +92,12 @@ def _times_the_root(q, k):
 
 
 def _finite_mask(q, k):
-    """the future gets a large negative number: where the past lies lower still, the future wins. Only -inf is safe"""
+    """the future gets a large negative number: where the past's scores are lower, the future wins. Only -inf is safe"""
     return _scaled(q, k).masked_fill(~causal_mask(q.shape[-2]), -1e9).softmax(-1)
 
 
 def _bare_exponentials(q, k):
-    """exp of a high score overflows, and of a low one is 0: take the row's largest away first, as .softmax(-1) does"""
+    """exp overflows for high scores and is 0 for low ones: subtract the row's largest first, as .softmax(-1) does"""
     weights = mask_scores(_scaled(q, k)).exp()
     return weights / weights.sum(-1, keepdim=True)
 
@@ -113,12 +113,12 @@ def _future_zero(q, k):
 
 
 def _cosine(q, k):
-    """the vectors are brought to length 1 first: a dot product keeps their lengths"""
+    """the vectors are scaled to length 1 first: a dot product counts their lengths too"""
     return _pattern(q / q.norm(dim=-1, keepdim=True), k / k.norm(dim=-1, keepdim=True))
 
 
 def _over_heads(q, k):
-    """the softmax runs along axis 0, the heads' where there are any: it belongs along the keys, the last axis"""
+    """the softmax runs along axis 0, which may be the heads: take it over the keys, the last axis"""
     return mask_scores(_scaled(q, k)).softmax(0)
 
 
@@ -132,7 +132,7 @@ def _same_pairs(ids):
 
 
 def _same_pairs_without_key_0(ids):
-    """these are the earlier copies (but key 0): the key is the token right after one"""
+    """these are the earlier copies (without key 0): the key is the token right after one"""
     return token_pairs(ids)["same"]
 
 
@@ -142,7 +142,7 @@ def _equal_tokens(ids):
 
 
 def _column_0_kept(ids):
-    """column 0 is marked: `roll` brings the last column there, round the end. Clear it, since 0 < j"""
+    """column 0 is marked: `roll` moves the last column there. Clear it, since 0 < j"""
     return (ids[:, None] == ids[None, :]).roll(1, dims=1).tril(-1)
 
 
@@ -167,18 +167,18 @@ def _queries_across(ids):
 
 
 def _last_copy_only(ids):
-    """only the latest earlier copy counts here: mark what followed any of them"""
+    """only the latest earlier copy counts here: mark what followed each of them"""
     pairs = _induction_pairs(ids)
     return pairs & (pairs.flip(1).cumsum(1).flip(1) == 1)
 
 
 def _rolled_left(ids):
-    """the columns moved one to the left: these keys come before a copy. The key after it is one to the right"""
+    """the columns are shifted to the left: these keys come before a copy. The key after it is one to the right"""
     return (ids[:, None] == ids[None, :]).roll(-1, dims=1).tril(-1)
 
 
 def _rows_rolled(ids):
-    """the rows moved, not the columns: it is the key that stands right after a copy, and keys are columns"""
+    """the rows are shifted, not the columns: the key comes right after a copy, and keys are columns"""
     return (ids[:, None] == ids[None, :]).roll(1, dims=0).tril(-1)
 
 
@@ -223,7 +223,7 @@ def _key_0_counts(patterns):
 
 
 def _not_divided(patterns):
-    """the sums of the distances are not divided: a head that gives key 0 little has large ones. Divide by the shares"""
+    """the sums are not divided: they are large wherever key 0 gets little. Divide by the sum of the shares"""
     return _head_of((patterns * _distances(patterns.shape[-1]) * _without_key_0(patterns)).sum((-2, -1)))
 
 
@@ -235,12 +235,12 @@ def _row_by_row(patterns):
 
 
 def _itself_left_out(patterns):
-    """the query itself is left out: a share at distance 0 counts in the sum of the shares"""
+    """the query itself is left out: its share, at distance 0, counts in the sum of the shares"""
     return _head_of(_mean_distances(patterns, _without_key_0(patterns) & (_distances(patterns.shape[-1]) > 0)))
 
 
 def _nearest(patterns):
-    """this head looks back least: the largest mean distance is asked for. (Is the distance key - query?)"""
+    """this head looks back least: find the largest mean distance. (Did you take key - query?)"""
     return _head_of(-_mean_distances(patterns, _without_key_0(patterns)))
 
 
@@ -262,7 +262,7 @@ def _strongest_links(patterns):
 
 
 def _even_weights(patterns):
-    """shares are compared, not distances: this head gives other keys than the first most"""
+    """shares are compared, not distances: this head gives the most to keys other than the first"""
     return _head_of((patterns * _without_key_0(patterns)).sum((-2, -1)))
 
 
@@ -278,7 +278,7 @@ def _from_one(patterns):
 
 
 def _flat_place(patterns):
-    """this is one number, the place among all heads: divmod makes layer and head of it"""
+    """this is one number, the position among all heads: divmod turns it into layer and head"""
     return _mean_distances(patterns, _without_key_0(patterns)).argmax().item()
 
 
@@ -302,7 +302,7 @@ def _first_layer_only(patterns):
 
 
 def _looks(pairs, share, rest="first"):
-    """A causal pattern that gives the marked pairs so much together, and the rest to key 0 or to every key it sees."""
+    """A causal pattern in which marked pairs get this much, and key 0 or all visible keys share the rest."""
     n_tokens = len(pairs)
     other = torch.zeros(n_tokens, n_tokens)
     other[:, 0] = 1
@@ -312,13 +312,13 @@ def _looks(pairs, share, rest="first"):
 
 
 def even_shares(n_tokens):
-    """Every key that a query sees gets the same, (T, T)."""
+    """Every key that a query sees gets the same share, (T, T)."""
     visible = causal_mask(n_tokens)
     return visible / visible.sum(-1, keepdim=True)
 
 
 def _back(distance, n_tokens):
-    """The pairs at one distance, but those of key 0."""
+    """The pairs at one distance, except those of key 0."""
     return (_distances(n_tokens) == distance) & (torch.arange(n_tokens) > 0)
 
 
@@ -404,22 +404,22 @@ def _measured(pattern_of, ids, kind="induction", least=0.4):
 
 
 def _repeated_once(pattern_of):
-    """on a text repeated once, a head that looks back by half of it looks alike: put something between the copies"""
+    """on a text repeated once, a head that looks half the text back looks the same: put something between the copies"""
     return all(_measured(pattern_of, _twice(n)) for n in (7, 15, 30))
 
 
 def _one_length(pattern_of):
-    """one length of 25 lets heads pass that always look 24 tokens or half the text back: vary the copy's distance"""
+    """with one length of 25, heads that always look 24 tokens or half the text back pass: vary the copy's distance"""
     return _measured(pattern_of, _twice(25, front=1))
 
 
 def _one_length_of_ten(pattern_of):
-    """one length of 10 lets heads pass that always look 9 tokens or half the text back: vary the copy's distance"""
+    """with one length of 10, heads that always look 9 tokens or half the text back pass: vary the copy's distance"""
     return _measured(pattern_of, _twice(10))
 
 
 def _one_length_of_twenty(pattern_of):
-    """one length of 20 lets heads pass that always look 19 tokens or half the text back: vary the copy's distance"""
+    """with one length of 20, heads that always look 19 tokens or half the text back pass: vary the copy's distance"""
     return _measured(pattern_of, _twice(20))
 
 
@@ -429,7 +429,7 @@ def _at_the_copy(pattern_of):
 
 
 def _just_before(pattern_of):
-    """you measure the token just before, which says nothing of copies"""
+    """you measure the token just before, which says nothing about copies"""
     return _measured(pattern_of, _twice(12, 5), "previous")
 
 
@@ -439,17 +439,17 @@ def _at_the_first(pattern_of):
 
 
 def _too_much(pattern_of):
-    """a real head that gives 0.6 to the tokens after a copy is turned away: 0.5 is enough"""
+    """your test rejects a real head that gives 0.6 to the tokens after a copy: 0.5 is enough"""
     return all(_measured(pattern_of, _twice(12, between), least=0.7) for between in (3, 8))
 
 
 def _far_too_much(pattern_of):
-    """real heads are turned away that give 0.6 or 0.8 to the tokens after a copy: 0.5 is enough"""
+    """your test rejects real heads that give 0.6 or 0.8 to the tokens after a copy: 0.5 is enough"""
     return all(_measured(pattern_of, _twice(12, between), least=0.9) for between in (3, 8))
 
 
 def _too_little(pattern_of):
-    """a head that looks everywhere alike gives the tokens after a copy a little too: ask for clearly more"""
+    """a head that attends evenly also gives a little to the tokens after a copy: require clearly more"""
     return all(_measured(pattern_of, _twice(12, between), least=0.01) for between in (3, 8))
 
 
@@ -465,7 +465,7 @@ def _one_word_only(pattern_of):
 
 
 def _turned_round(pattern_of):
-    """turned round: True is for an induction head"""
+    """the answers are swapped: return True for an induction head"""
     return not _does_induction(pattern_of)
 
 
