@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 4 · The negative shift
 #
-# *Most raw scores of GPT-2 are negative. How strong is this shift, and how sure can one be?*
+# *Most raw scores of GPT-2 are negative. How strong is this shift, and how sure can we be?*
 #
 # **You will be able to**
 # - say what fraction of a head's scores is negative, and compare it with what chance gives;
@@ -33,8 +33,9 @@
 #
 # > **The report:** Raw scores "should" scatter symmetrically about zero. GPT-2's are shifted strongly to the negative.
 #
-# This lesson measures the shift. Its samples come from three sources; each figure names its own: **real GPT-2, recorded**
-# (short texts, whose statistics ship with headlab), the **loaded model**, and the untrained **random control**.
+# This lesson measures the shift. Its samples come from three sources, and each figure names its source: **real GPT-2,
+# recorded** (short texts, whose statistics ship with headlab), the **loaded model**, and the untrained **random
+# control**.
 
 # %%
 import matplotlib.pyplot as plt
@@ -54,14 +55,14 @@ from headlab.scores import attention_pattern, raw_scores
 from headlab.shift import bootstrap_fraction, causal_scores, count_negative, gpt2_reference, shift_stats
 
 # %% [markdown]
-# ## 1. What one should expect
+# ## 1. What to expect
 #
 # Take random queries and keys: every channel an independent draw from one bell curve. A dot product is then a sum of
 # 64 products, each as likely to be negative as positive.
 
 # %%
 guess = predict_number(
-    "100 random queries and keys: what percentage of the causal scores is negative?",
+    "100 random queries and keys: what percentage of the causal scores are negative?",
     "%",
 )
 
@@ -213,7 +214,7 @@ both = (
 says(
     (low > 0.5, f"{who(model)}: {both}: shifted to the negative."),
     (high < 0.5, f"{who(model)}: {both}: shifted to the positive."),
-    (True, f"{who(model)}: {both}: no direction can be told from this text."),
+    (True, f"{who(model)}: {both}: this text shows no clear direction."),
 )
 
 # %% [markdown]
@@ -241,15 +242,15 @@ print("single texts:", ", ".join(f"{share:.0%}" for share in by_text))
 # | question | unit | what the interval is worth |
 # | --- | --- | --- |
 # | Would other queries of these texts do the same? | rows | little: rows are not alike (section 4) |
-# | Does the mean hang on a few heads? | heads | 66 to 74%, if heads were independent; but the heads of a layer read the same vectors |
+# | Does the mean depend on a few heads? | heads | 66 to 74%, if heads were independent; but the heads of a layer read the same vectors |
 # | ... on a few layers? | layers | 60 to 78%: the more cautious unit for a similar question |
-# | Would other texts do the same? | texts | ten are few, and of different lengths: look at the single texts |
+# | Would other texts do the same? | texts | there are only ten, of different lengths: look at each of them |
 # | **Does training shift heads?** | training runs | **none**: there is one GPT-2 small, so there is no interval |
 #
-# For the last question a second model helps more than any resampling; but two runs are only two.
+# For the last question a second model helps more than any resampling; but two runs are still only two.
 #
-# How far astray does the wrong unit lead? In a simulation we know the truth. Each text has a level of its own; we measure five
-# texts of 30 rows each; the mean over all possible texts is 70%.
+# How misleading is the wrong unit? In a simulation we know the truth. Each text has its own level, and the mean over
+# all possible texts is 70%. We measure five texts of 30 rows each.
 
 # %%
 guess = predict(
@@ -284,14 +285,14 @@ guess.reveal(
     (True, "about 95%", "here the texts hardly differ."),
     overlooked={
         "about 95%": "that holds for other rows of the same five texts, not for other texts.",
-        "nearly all: there are 150 rows": "150 rows from five texts tell of five texts only.",
+        "nearly all: there are 150 rows": "150 rows from five texts describe only those five texts.",
         "clearly fewer": "here the texts hardly differ.",
     },
 )
 
 # %% [markdown]
 # Even the intervals over texts fall short of 95%: a bootstrap of five values is too narrow. With fewer than about eight
-# values, show each of them.
+# values, show every one of them.
 
 # %% [markdown]
 # ## 4. The number depends on the length
@@ -343,7 +344,7 @@ show_figure(
 # long text. We have no recorded scores of texts longer than 12 tokens.
 
 # %% [markdown]
-# ## 5. How it appears
+# ## 5. How the shift appears
 #
 # We cannot watch GPT-2's training, but mini's was recorded: the scores of one text, 12 heads in each of 4 layers. At the start
 # it was as untrained as the control.
@@ -394,12 +395,13 @@ guess.reveal(
 )
 
 # %% [markdown]
-# mini is one run of a much smaller model with other training data. It cannot tell what made GPT-2's shift.
+# mini is one run of a much smaller model with other training data. It cannot tell us what caused GPT-2's shift.
 
 # %% [markdown]
 # ## 6. Does the sign mean anything?
 #
-# The report's explanation of sparsity rests on the sign. Before we follow it, one experiment with the loaded model: we subtract 1,000 from every score, or add it.
+# The report's explanation of sparsity rests on the sign. Before we follow it, one experiment with the loaded model: we
+# subtract 1,000 from every score, or add 1,000.
 
 # %%
 for label, moved in (("as they are", raw), ("minus 1,000", raw - 1000), ("plus 1,000", raw + 1000)):
@@ -410,7 +412,7 @@ for label, moved in (("as they are", raw), ("minus 1,000", raw - 1000), ("plus 1
     assert changed.abs().max() < 1e-3
 
 # %% [markdown]
-# The fraction can be made anything from none to all, and attention does not notice.
+# The fraction can take any value from 0% to 100%, and attention does not change.
 #
 # The **shift explorer** shows this lesson's numbers for the first sentence of our text: the fraction in every head, one head's
 # scores, and the fraction query by query. You can read fewer tokens, leave out the first key, and add a number to every
@@ -431,25 +433,25 @@ explorer
 # %% [markdown]
 # <details><summary>Answer</summary>
 #
-# It need not fall. It does where the late rows are the more negative ones, as over all of GPT-2's heads; a single head may have
-# it the other way round. To bring half of the scores above zero, add as much as their median lies below it: the first line
-# tells the median.
+# It need not fall. It falls where late rows are more negative than early ones, as they are over all of GPT-2's heads;
+# in a single head it may be the other way round. To bring half of the scores above zero, add the distance from their
+# median to zero: the first line gives the median.
 # </details>
 #
-# *Real GPT-2, recorded:* all its 144 heads on one of the ten texts. The row of layer 11 stands apart:
+# *Real GPT-2, recorded:* all 144 heads on one of the ten texts. The row of layer 11 stands apart:
 
 # %%
 ShiftExplorer(*recorded_gpt2(), layer=2, head=0)
 
 # %% [markdown]
-# **Verdict so far:** "shifted strongly to
-# the negative" describes every recorded text. Whether this shift *means* anything is the question of lesson 5.
+# **Verdict so far:** "shifted strongly to the negative" describes every recorded text. Whether this shift *means*
+# anything is the question of lesson 5.
 
 # %% [markdown]
 # ## Exercises
 #
-# Each check runs your function on inputs of its own and says what is wrong. The solutions are in
-# `solutions/04_negative_shift.ipynb`; try first.
+# Each check runs your function on inputs of its own and says what is wrong. Try first; the solutions are in
+# `solutions/04_negative_shift.ipynb`.
 
 # %% [markdown]
 # ### Exercise 4.1 · Fraction negative
@@ -457,7 +459,7 @@ ShiftExplorer(*recorded_gpt2(), layer=2, head=0)
 # *Difficulty 1 of 5 · importance 4 of 5 · about 3 minutes*
 #
 # Given raw scores (..., query, key), not masked, return the fraction of the **causal** scores that are below zero: one number
-# for each head, shape (...). Every causal pair counts alike.
+# for each head, shape (...). Every causal pair counts equally.
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint 1: a nudge</summary>
@@ -555,7 +557,7 @@ check("4.3", my_resampled_fractions)
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint 1: a nudge</summary>
 #
-# What was never drawn again cannot have shown how much it varies.
+# A unit that was not resampled cannot show how much it varies.
 # </details>
 #
 # <details><summary>Hint 2: the idea</summary>
@@ -574,16 +576,17 @@ def my_answers(resampled, question):
 check("4.4", my_answers)
 
 # %% [markdown] tags=["solution"]
-# **So simple?** The rule is; keeping to it is not. The five prompts give 16,128 scores, all from one training run.
+# **That simple?** The rule is simple; keeping to it is not. The five prompts give 16,128 scores, all from one training
+# run.
 
 # %% [markdown]
 # ### Exercise 4.5 · Compare like with like
 #
 # *Difficulty 3 of 5 · importance 5 of 5 · about 6 minutes*
 #
-# Texts of different lengths are to be compared. `counts` is a list with one numpy array for each text: entry $i$ is the
-# number of negative scores in row $i$, which has $i + 1$ scores. Return for each text the fraction negative over **the rows
-# that all texts have**: shape (texts,).
+# You want to compare texts of different lengths. `counts` is a list with one numpy array for each text: entry $i$ is
+# the number of negative scores in row $i$, which has $i + 1$ scores. Return for each text the fraction negative over
+# **the rows that all texts have**: shape (texts,).
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint 1: a nudge</summary>

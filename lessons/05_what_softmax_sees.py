@@ -1,12 +1,12 @@
 # %% [markdown]
 # # 5 · What softmax sees
 #
-# *Softmax does not see where a row of scores lies. What does it see, what makes attention sparse, and why does the first
-# token get so much of it?*
+# *Softmax does not see the level of a row of scores. What does it see, what makes attention sparse, and why does the
+# first token get so much of the attention?*
 #
 # **You will be able to**
 # - give a head's scores whichever sign you like without changing any prediction, and say what that proves;
-# - tell a number that describes the model from one that describes a choice of ours;
+# - distinguish a number that describes the model from one that we can choose;
 # - split a score into four terms, and check whether a finding survives another way of splitting;
 # - test a causal story about the first token by intervening in the model.
 #
@@ -88,8 +88,9 @@ data_flow("scores", "pattern", model=model)
 #
 # The second part depends on the query $i$, but not on the key $j$: it is the same for the whole row.
 #
-# Now we choose $c$ so that $q_i \cdot c$ is large and negative for every query of the text. (A text of no more than d_head
-# tokens nearly always has such a vector: least squares finds it.) We do this in every head of a copy of the loaded model.
+# Now we choose $c$ so that $q_i \cdot c$ is large and negative for every query of the text. (For a text of at most
+# d_head tokens such a vector nearly always exists; least squares finds it.) We do this in every head of a copy of the
+# loaded model.
 
 # %%
 guess = predict(
@@ -137,10 +138,10 @@ guess.reveal(
 )
 
 # %% [markdown]
-# So there is a whole family of models, one for each choice of $c$ in each head, that compute **the same function**. In one of
-# them all raw scores of this text are negative; in another none is. Physicists call such a freedom a choice of **gauge**,
-# like the level from which altitudes are measured. A statement that is true in one gauge and false in another does not
-# describe the model. *"Most raw scores are negative" is such a statement.*
+# So there is a whole family of models, one for each choice of $c$ in each head, that compute **the same function**. In
+# one of them all raw scores of this text are negative; in another none are. Physicists call such a freedom a choice of
+# **gauge**, like the level from which altitudes are measured. A statement that is true in one gauge and false in
+# another does not describe the model. *"Most raw scores are negative" is such a statement.*
 #
 # Training cannot see the gauge either: if no prediction depends on $b_k$, the loss has no gradient with respect to it.
 
@@ -151,8 +152,8 @@ slopes = torch.stack(torch.autograd.grad(loss, biases)).reshape(n_layers, 3, d_m
 for name, slope in zip(("query", "key", "value"), slopes, strict=True):
     print(f"{who(model)}: gradient of the loss with respect to the {name} bias, mean length over layers {slope:.4f}")
 says(
-    (slopes[1] < 1e-3 * min(slopes[0], slopes[2]), "The key bias gets rounding errors and nothing else."),
-    (True, "The key bias gets far less than the others."),
+    (slopes[1] < 1e-3 * min(slopes[0], slopes[2]), "The key bias receives rounding errors and nothing else."),
+    (True, "The key bias receives far less than the others."),
 )
 
 # %% [markdown]
@@ -165,14 +166,14 @@ show_figure("Lengths of 144 key biases, between 0.4 and 1.1 except L4H11 9.5, L0
 
 # %% [markdown]
 # *What to see:* the key biases are of similar length, 0.4 to 1.1, except in four heads. The query biases, which the loss does
-# see, are between 0.5 and 4.4 long. We do not know why the four differ. The loss holds none of them in place.
+# see, are between 0.5 and 4.4 long. We do not know why the four differ. The loss does not fix any of them.
 
 # %% [markdown]
-# ## 2. Numbers that no gauge moves
+# ## 2. Numbers that do not depend on the gauge
 #
 # Softmax sees how the scores of one row **differ**. So evidence must come from differences within rows. For each head:
 #
-# - **below the first key**: of the scores of all other keys, the share below the first key's score in the same row;
+# - **below the first key**: the share of the other keys' scores that lie below the first key's score in the same row;
 # - **below the row's mean**: the share of scores below the mean of their own row (from the third query on);
 # - **spread** and **gap**: the standard deviation of a row, and the first key's score minus the mean of the others;
 # - **effective tokens**: $\exp(-\sum_j p_j \ln p_j)$ of a row of shares. Five equal shares count as 5 tokens, one share of 100% as 1.
@@ -230,13 +231,14 @@ guess.reveal(
 )
 
 # %% [markdown]
-# *Real GPT-2, recorded, 6 to 12 tokens:* in each of the ten texts, more than 90% of the other keys' scores lie below the
-# first key's. By layer (five prompts): 76, 87, 88, 91, 90, 98, 98, 99, 98, 99, 100 and 90%. **This is the true core of the
-# report's claim, and it does not depend on any gauge.** Part of its steadiness is the ceiling: a share above 90% has little
-# room to vary. Part is length: the fraction of negative scores grows with the text. And 55 to 60% of the scores lie below
-# their row's mean. But this skew is the first key's work: without the first token it is 48 to 53%. (The share of the first key falls along a text: 0.75
-# to 0.81 at the third query, 0.44 to 0.56 at the tenth. Of longer texts we have only single layers and heads: 0.56 to 0.73 in
-# layer 5 over four texts of 23 to 37 tokens, 0.59 in L10H7 over 41 texts of 101.)
+# *Real GPT-2, recorded, 6 to 12 tokens:* in each of the ten texts, more than 90% of the other keys' scores lie below
+# the first key's. By layer (five prompts): 76, 87, 88, 91, 90, 98, 98, 99, 98, 99, 100 and 90%. **This is the true core
+# of the report's claim, and it does not depend on any gauge.** Its steadiness is partly due to the ceiling, since a
+# share above 90% has little room to vary, and partly to length, since the fraction of negative scores grows with the
+# text. And 55 to 60% of the scores lie below their row's mean. But this skew is due to the first key: without the first
+# token it is 48 to 53%. (The share of the first key falls along a text: 0.75 to 0.81 at the third query, 0.44 to 0.56
+# at the tenth. For longer texts we have only single layers and heads: 0.56 to 0.73 in layer 5 over four texts of 23 to
+# 37 tokens, 0.59 in L10H7 over 41 texts of 101.)
 
 # %%
 control, control_tokenizer = load_model("random")
@@ -249,7 +251,7 @@ for name, scores in ((who(model), raw), (who(control), control_raw)):
     )
 apart = first.mean() - 0.5 > 2 * chance.std() / np.sqrt(chance.size) + abs(chance.mean() - 0.5)
 says(
-    (not apart, f"{who(model)}: the first key stands no higher than chance would put it."),
+    (not apart, f"{who(model)}: the first key stands out no more than by chance."),
     (first.mean(1).min() > 0.6, f"{who(model)}: in every layer most keys lie below the first one."),
     (
         True,
@@ -290,8 +292,9 @@ for label, values in zip(
 # expects (within layer 11 it is the reverse). Given the spread, much less is left ($-0.01$ to $+0.27$). A wide spread goes
 # with sparse attention in every text.
 #
-# And the first of these correlations is not even a fact about the model, for we can choose it. Give all heads of the loaded
-# model that are sparser than the median a gauge with negative scores, and all others a gauge with positive ones:
+# And the first of these correlations is not even a fact about the model, because we can choose it. Give all heads of
+# the loaded model that are sparser than the median a gauge with negative scores, and all others a gauge with positive
+# ones:
 
 # %%
 tokens = effective_tokens(pattern)[..., 2:].mean(-1)  # (layer, head)
@@ -314,7 +317,7 @@ assert torch.allclose(attention_pattern(scores.double(), d_head), attention_patt
 # is a **convention**. A vector $m$, the same for all tokens, can be counted as part of $x$, or moved into the biases:
 # $b_q + m W_q$ and $b_k + m W_k$ with $x - m$ give exactly the same scores. Three conventions are in use:
 #
-# - `fold=None`: as Hugging Face's weights stand;
+# - `fold=None`: the weights as Hugging Face stores them;
 # - `fold="layer_norm"`: the bias of `ln_1` moves, as TransformerLens does;
 # - `fold="mean"`: the mean of $x$ over the text moves. The query-bias term is then what the *average* query sees in each key.
 #
@@ -356,7 +359,7 @@ guess.reveal(
         "the content": "it lifts the first key in some layers and lowers it in others, and which ones depends on the convention.",
         "the query bias": "it does not lead in all three.",
         "the key bias": "it is the same for all keys of a row, so its gap is exactly zero.",
-        "it depends on the convention": "much does, but one of the terms leads in all three.",
+        "it depends on the convention": "many numbers do, but one term leads in all three.",
     },
 )
 
@@ -380,10 +383,10 @@ Markdown(
 )
 
 # %% [markdown]
-# The first two lines depend on the convention, and so does the answer to "which term makes attention sparser, content or query
-# bias?" in the next two: these are no findings. In the last two lines all conventions agree on the direction: **the query bias
-# lifts the first key in every layer, and without it the sink weakens**, in at least 138 of the 144 heads in each convention.
-# And the loaded model?
+# The first two lines depend on the convention, and so does the answer to "which term makes attention sparser, content
+# or query bias?" in the next two: these are not findings. In the last two lines all conventions agree on the direction:
+# **the query bias lifts the first key in every layer, and without it the sink weakens**, in at least 138 of the 144
+# heads in each convention. And the loaded model?
 
 # %%
 led, cut = [], []
@@ -402,11 +405,11 @@ says(
         all(led) and max(cut) < 0.8,
         f"{who(model)}: in all conventions the query bias leads, and without it the first key loses more than a fifth of its share.",
     ),
-    (not apart, f"{who(model)}: there is no sink here whose cause the terms could tell."),
-    (not any(led), f"{who(model)}: in no convention does the query bias lead."),
+    (not apart, f"{who(model)}: there is no sink here for the terms to explain."),
+    (not any(led), f"{who(model)}: the query bias leads in no convention."),
     (
         min(cut) < 0.8 < max(cut),
-        f"{who(model)}: whether the query bias carries the sink depends on the convention. That is no finding.",
+        f"{who(model)}: whether the query bias carries the sink depends on the convention, so it is not a finding.",
     ),
     (
         min(cut) >= 0.8,
@@ -419,7 +422,7 @@ says(
 # ## 4. Why the first token?
 #
 # In GPT-2 the query bias lifts the first key. But how can it tell the first key from the others? The layers' input must
-# differ there.
+# differ at that position.
 
 # %%
 length, cosine = gpt2["input_length"], gpt2["input_cosine"]  # (layer, token), (layer, token, token)
@@ -447,17 +450,18 @@ show_figure(
 )
 
 # %% [markdown]
-# *What to see:* from layer 2 to 10 the first token's vector is 2.0 to 2.9 long, the others' 6.9 to 11.3; and it points away
-# from them (cosine $-0.15$ to $-0.41$). One prompt cannot say whether this comes from the word or from its place. But the
-# places do differ: the **position embedding** of place 0 is 9.9 long, that of place 1 is 5.2, the others' about 3.4.
+# *What to see:* from layer 2 to 10 the first token's vector is 2.0 to 2.9 long, the others' 6.9 to 11.3; and it points
+# away from them (cosine $-0.15$ to $-0.41$). One prompt cannot say whether this comes from the word or from its
+# position. But the positions do differ: the **position embedding** of position 0 is 9.9 long, that of position 1 is
+# 5.2, the others' about 3.4.
 #
 # Ran-Milo, Ofek and Mendel (2026) put the parts together. In GPT-2:
-# 1. the position embedding of place 0 differs from all others;
+# 1. the position embedding of position 0 differs from all others;
 # 2. the **first block's MLP** turns it into a large vector that stays in the residual stream;
 # 3. the **key projection** turns that into a key unlike the others';
 # 4. the **query bias** is the same for every query, and it scores this key above the rest.
 #
-# They also show that each part is dispensable: architectures without it show sinks all the same. So this is
+# They also show that each part is dispensable: architectures without it have sinks too. So this is
 # GPT-2's circuit, not a law.
 #
 # Our recordings show links 1 and 4, and the input of link 3; GPT-2's MLPs were not recorded. On the
@@ -465,7 +469,7 @@ show_figure(
 
 # %%
 guess = predict(
-    "We swap the position embeddings of places 0 and 1. Where do the heads look then?",
+    "We swap the position embeddings of positions 0 and 1. Where do the heads look then?",
     "still at the first token: only it is seen by every query",
     "at the second token: it now has the first one's position",
     "at both, or at neither",
@@ -491,15 +495,15 @@ swapped.transformer.wpe.weight.data[[0, 1]] = model.transformer.wpe.weight.data[
 silenced.transformer.h[0].mlp.register_forward_hook(silence_first)
 changes = {
     "as it is": model,
-    "places swapped": swapped,
-    "no first MLP at place 0": silenced,
+    "positions swapped": swapped,
+    "no first MLP at position 0": silenced,
     "no query bias": without_query_bias(model),
 }
 shares = {}
 for name, changed in changes.items():
     shares[name] = look_at(changed)[2][..., 2:, :2].mean((1, 2)).numpy()  # (layer, first or second key)
     print(
-        f"{who(model)}, {name:>23}: share of the first key by layer {shares[name][:, 0].round(2)}, of the second {shares[name][:, 1].round(2)}"
+        f"{who(model)}, {name:>26}: share of the first key by layer {shares[name][:, 0].round(2)}, of the second {shares[name][:, 1].round(2)}"
     )
 even = np.mean([1 / (i + 1) for i in range(2, n_tokens)])
 sinks = shares["as it is"][:, 0] > 2 * even
@@ -507,7 +511,7 @@ before = shares["as it is"][sinks].mean(0) if sinks.any() else np.full(2, np.nan
 after = {name: share[sinks].mean(0) if sinks.any() else np.full(2, np.nan) for name, share in shares.items()}
 
 # %%
-moved = after["places swapped"] - before
+moved = after["positions swapped"] - before
 guess.reveal(
     (
         not sinks.any(),
@@ -517,32 +521,32 @@ guess.reveal(
     (
         moved[0] < -0.25 * before[0]
         and moved[1] > 0.25 * before[0]
-        and after["places swapped"][1] > after["places swapped"][0],
+        and after["positions swapped"][1] > after["positions swapped"][0],
         "at the second token: it now has the first one's position",
-        f"in the layers with a sink the first key falls from {before[0]:.2f} to {after['places swapped'][0]:.2f}, the second rises from {before[1]:.2f} to {after['places swapped'][1]:.2f}.",
+        f"in the layers with a sink the first key falls from {before[0]:.2f} to {after['positions swapped'][0]:.2f}, the second rises from {before[1]:.2f} to {after['positions swapped'][1]:.2f}.",
     ),
     (
         moved[0] > -0.25 * before[0],
         "still at the first token: only it is seen by every query",
-        f"its share goes from {before[0]:.2f} to {after['places swapped'][0]:.2f}.",
+        f"its share goes from {before[0]:.2f} to {after['positions swapped'][0]:.2f}.",
     ),
     (
         True,
         "at both, or at neither",
-        f"the first key gets {after['places swapped'][0]:.2f} (before {before[0]:.2f}), the second {after['places swapped'][1]:.2f}.",
+        f"the first key gets {after['positions swapped'][0]:.2f} (before {before[0]:.2f}), the second {after['positions swapped'][1]:.2f}.",
     ),
     overlooked={
-        "still at the first token: only it is seen by every query": "being visible to every query is not enough; the vector at that place counts too.",
+        "still at the first token: only it is seen by every query": "being visible to every query is not enough; the vector at that position counts too.",
         "at the second token: it now has the first one's position": "the position is not everything; text and other parameters count too.",
         "at both, or at neither": "compare the two shares in the layers with a sink.",
     },
 )
 for name, part in (
-    ("no first MLP at place 0", "the first MLP's output at place 0"),
+    ("no first MLP at position 0", "the first MLP's output at position 0"),
     ("no query bias", "the query bias"),
 ):
     says(
-        (not sinks.any(), f"{who(model)}: there is no sink that {part} could carry."),
+        (not sinks.any(), f"{who(model)}: there is no sink that could depend on {part}."),
         (
             after[name][0] < 0.5 * before[0],
             f"{who(model)}: without {part} the sink loses more than half ({before[0]:.2f} to {after[name][0]:.2f}).",
@@ -567,19 +571,19 @@ for name, part in (
 #
 # | link | recorded GPT-2 | loaded model |
 # | --- | --- | --- |
-# | 1. position 0 is special | shown: length of `wpe[0]` | tested: places swapped |
-# | 2. the first MLP makes it large | **not shown**: no MLPs recorded | tested: first MLP off at place 0 |
+# | 1. position 0 is special | shown: length of `wpe[0]` | tested: positions swapped |
+# | 2. the first MLP makes it large | **not shown**: no MLPs recorded | tested: first MLP off at position 0 |
 # | 3. keys differ | input shown: length and cosine | not tested alone |
 # | 4. the query bias sees it | shown, layer by layer, in three conventions | tested: no query bias |
 #
-# In the recordings each layer is changed alone. They cannot say what GPT-2 would predict without its query biases.
+# In the recordings each layer is changed separately. They cannot say what GPT-2 would predict without its query biases.
 
 # %% [markdown]
 # ## 5. The explorer
 #
-# It opens on the head with the largest product of three numbers: the share that it gives the first key, the fraction of its
-# scores that are negative, and how far its queries agree on the sign of $q \cdot b_k$. Move **b_k times** to add multiples of
-# the head's own key bias, and watch the first line. Then drop the query bias, or scale the scores.
+# It opens on the head with the largest product of three numbers: the share that it gives the first key, the fraction of
+# its scores that are negative, and how strongly its queries agree on the sign of $q \cdot b_k$. Move **b_k times** to
+# add multiples of the head's own key bias, and watch the first line. Then drop the query bias, or scale the scores.
 
 # %%
 collected = pattern[..., 2:, 0].mean(-1).numpy()  # (layer, head)
@@ -594,7 +598,8 @@ explorer.still()
 explorer
 
 # %% [markdown]
-# *Real GPT-2, recorded:* the four terms of all its 144 heads on one sentence of nine tokens. L4H11 has the longest key bias.
+# *Real GPT-2, recorded:* the four terms of all 144 heads on one sentence of nine tokens. L4H11 has the longest key
+# bias.
 
 # %%
 ContrastExplorer(*recorded_gpt2(), layer=4, head=11)
@@ -618,7 +623,7 @@ says(
 # %% [markdown]
 # ## Exercises
 #
-# Each check says what is wrong. The solutions are in `solutions/05_what_softmax_sees.ipynb`; try first.
+# Each check says what is wrong. Try first; the solutions are in `solutions/05_what_softmax_sees.ipynb`.
 
 # %% [markdown]
 # ### Exercise 5.1 · What is left
@@ -659,7 +664,7 @@ check("5.1", my_centred)
 #
 # Given the queries and keys of one head, each (token, channel), return a vector (channel,) for its key bias that makes **all
 # causal scores positive**. The number of tokens is at most the number of channels. The check tries the strongest sink head of
-# the loaded model too, and looks whether the pattern is unchanged.
+# the loaded model too, and checks that the pattern is unchanged.
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint 1: a nudge</summary>
@@ -692,10 +697,10 @@ check("5.2", my_key_bias, q[strongest][:some], keys[:some])
 #
 # *Difficulty 4 of 5 · importance 5 of 5 · about 6 minutes*
 #
-# Invent a number that describes the raw scores (query, key) of one head and that **no gauge moves**: return one number. It must
-# be none of section 2's, it must ignore the future, and it must not be the same for all heads. The check adds constants to
-# the rows, and it also changes a single score to see whether your number notices anything at all. Then write down in one
-# line *why* no gauge moves it.
+# Invent a number that describes the raw scores (query, key) of one head and that **does not depend on the gauge**:
+# return one number. It must not be one of section 2's, it must ignore the future, and it must not be the same for all
+# heads. The check adds constants to the rows, and it also changes a single score to see whether your number notices
+# anything at all. Then write down in one line *why* it does not depend on the gauge.
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint 1: a nudge</summary>
@@ -726,13 +731,13 @@ check("5.3", my_invariant)
 # row, so it cancels in the highest minus the lowest score, and in their mean over the rows.
 
 # %% [markdown]
-# ### Exercise 5.4 · A lead that is not the bias's
+# ### Exercise 5.4 · A lead without the query bias
 #
 # *Difficulty 3 of 5 · importance 4 of 5 · about 5 minutes*
 #
-# Given `raw` and its query-bias term (`fold=None`), both (layer, head, query, key), find the head whose first key stands
-# highest above the others **once the query bias is taken away**: the largest gap, as section 2 defines it. Return two whole
-# numbers, (layer, head). You may use headlab. The check tries the loaded model too.
+# Given `raw` and its query-bias term (`fold=None`), both (layer, head, query, key), find the head whose first key
+# stands highest above the others **once the query bias is removed**: the largest gap, as section 2 defines it. Return
+# two whole numbers, (layer, head). You may use headlab. The check tries the loaded model too.
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint 1: a nudge</summary>
@@ -742,7 +747,7 @@ check("5.3", my_invariant)
 #
 # <details><summary>Hint 2: the idea</summary>
 #
-# `row_contrast` gives every head's gap. Lesson 1 found the place of a table's largest entry.
+# `row_contrast` gives every head's gap. Lesson 1 found the position of a table's largest entry.
 # </details>
 
 
@@ -769,7 +774,7 @@ check("5.4", my_head_without_bias, raw, bias_terms)
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint 1: a nudge</summary>
 #
-# Do not go by how negative a term is, nor by how high it stands at the first key: both are traps.
+# Do not go by how negative a term is, or by how large it is at the first key: both are traps.
 # </details>
 #
 # <details><summary>Hint 2: the idea</summary>
@@ -804,7 +809,7 @@ verdicts = [
     (
         "“shifted strongly to the negative”",
         f"{negative.min():.0%} to {negative.max():.0%} of the causal scores are negative",
-        "true as recorded, but no fact about the model: a vector on b_k makes it 0 or 100%",
+        "true as recorded, but not a fact about the model: a vector added to b_k makes it 0 or 100%",
     ),
     (
         "“sparsity mechanism”",
@@ -833,7 +838,8 @@ Markdown(
 )
 
 # %% [markdown]
-# What the contrast, the sink and the shift are **worth** to the prediction takes interventions on the whole model: lesson 8.
+# How much the contrast, the sink and the shift **matter** for the prediction takes interventions on the whole model:
+# lesson 8.
 #
 # **Limits.** One model, short texts, terms from a single prompt. The correlations are over the heads of one training run.
 #

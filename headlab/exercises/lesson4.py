@@ -50,7 +50,7 @@ def _without_diagonal(raw):
 
 
 def _mean_of_rows(raw):
-    """the rows are averaged, and the first row's one score weighs as much as the last row's T: count all pairs alike"""
+    """the rows are averaged, so the first row's one score weighs as much as the last row's T: pool all pairs"""
     visible = causal_mask(raw.shape[-1])
     return (((raw < 0) & visible).sum(-1) / visible.sum(-1)).double().mean(-1)
 
@@ -61,7 +61,7 @@ def _heads_too(raw):
 
 
 def _positive(raw):
-    """this is the fraction that is not negative: 1 minus what was asked"""
+    """this is the fraction that is not negative: subtract it from 1"""
     return 1 - _fraction_negative(raw)
 
 
@@ -92,7 +92,7 @@ def _by_query_over_all(raw):
 
 
 def _by_query_each_head(raw):
-    """the heads are still apart: average over every axis but the queries'"""
+    """the heads are still separate: average over every axis but the queries'"""
     visible = causal_mask(raw.shape[-1])
     return ((raw < 0) & visible).sum(-1).double() / visible.sum(-1)
 
@@ -103,7 +103,7 @@ def _by_query_counts(raw):
 
 
 def _by_query_positive(raw):
-    """this is the fraction that is not negative: 1 minus what was asked"""
+    """this is the fraction that is not negative: subtract it from 1"""
     return 1 - _by_query(raw)
 
 
@@ -140,7 +140,7 @@ def _resampled(n_negative, n_scores, rows):
 
 
 def _mean_of_fractions(n_negative, n_scores, rows):
-    """the rows' fractions are averaged, so that a row of one score weighs as much as a long one: divide sum by sum"""
+    """the rows' fractions are averaged, so a row of one score weighs as much as a long one: divide sum by sum"""
     return (n_negative / n_scores)[rows].mean(-1)
 
 
@@ -160,7 +160,7 @@ def _one_number(n_negative, n_scores, rows):
 
 
 def _positives(n_negative, n_scores, rows):
-    """this is the fraction that is not negative: 1 minus what was asked"""
+    """this is the fraction that is not negative: subtract it from 1"""
     return 1 - n_negative[rows].sum(-1) / n_scores[rows].sum(-1)
 
 
@@ -219,7 +219,7 @@ def _smaller_answers_larger(resampled, question):
 
 
 def _rows_answer_all(resampled, question):
-    """rows answer for other rows of the same texts and heads only: these were not drawn again"""
+    """rows answer only for other rows of the same texts and heads, which were not drawn again"""
     return resampled == "rows" or resampled == question
 
 
@@ -239,12 +239,12 @@ def _rows_answer_texts(resampled, question):
 
 
 def _turned(resampled, question):
-    """True and False are swapped: True where the interval answers the question"""
+    """the answers are swapped: return True where the interval answers the question"""
     return resampled != question
 
 
 def _lengths_case(seed, *lengths):
-    """For each text a row of counts, of the negative scores of its rows; longer texts have lower shifts by row."""
+    """For each text, the number of negative scores in each of its rows; longer texts have fewer in the same row."""
     random = np.random.default_rng(seed)
     counts = []
     for level, n in enumerate(lengths):
@@ -270,13 +270,13 @@ def _last_rows(counts):
 
 
 def _one_row_short(counts):
-    """one row is missing: the shortest text's last row belongs to it"""
+    """one row is missing: the shortest text's last row counts too"""
     common = min(len(rows) for rows in counts) - 1
     return np.array([rows[:common].sum() for rows in counts]) / (common * (common + 1) / 2)
 
 
 def _rows_alike(counts):
-    """the rows' fractions are averaged, so that a row of one score weighs as much as a long one: divide sum by sum"""
+    """the rows' fractions are averaged, so a row of one score weighs as much as a long one: divide sum by sum"""
     common = min(len(rows) for rows in counts)
     return np.array([(rows[:common] / np.arange(1, common + 1)).mean() for rows in counts])
 
@@ -300,13 +300,13 @@ def _first_text_rules(counts):
 
 
 def _together(counts):
-    """the texts are put together: keep one number for each"""
+    """the texts are pooled: keep one number for each"""
     common = min(len(rows) for rows in counts)
     return sum(rows[:common].sum() for rows in counts) / (len(counts) * common * (common + 1) / 2)
 
 
 def _not_negative(counts):
-    """this is the fraction that is not negative: 1 minus what was asked"""
+    """this is the fraction that is not negative: subtract it from 1"""
     return 1 - _alike(counts)
 
 

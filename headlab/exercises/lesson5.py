@@ -1,4 +1,4 @@
-"""Lesson 5: what softmax sees, a gauge to choose, a number that none moves, and who makes the sink."""
+"""Lesson 5: what softmax sees, a choice of gauge, a number that does not depend on it, and what makes the sink."""
 
 import numpy as np
 import torch
@@ -27,14 +27,14 @@ def _mean_with_future(raw):
 
 
 def _one_mean(raw):
-    """one mean is taken from the whole head: each row has its own constant that softmax does not see"""
+    """one mean is taken over the whole head: each row has its own constant that softmax does not see"""
     visible = causal_mask(raw.shape[-1])
     mean = raw[..., visible].mean(-1)[..., None, None]
     return (raw - mean).masked_fill(~visible, -torch.inf)
 
 
 def _column_means(raw):
-    """the columns are centred: what a key gets in every row is just what softmax does see. Centre the rows"""
+    """the columns are centred, which removes just what softmax does see. Centre the rows"""
     visible = causal_mask(raw.shape[-1])
     means = (raw * visible).sum(-2, keepdim=True) / visible.sum(-2, keepdim=True)
     return (raw - means).masked_fill(~visible, -torch.inf)
@@ -122,7 +122,7 @@ def _mean_query(q, k):
 
 
 def _lift_of_one(q, k):
-    """its product with every query is 1, so all scores rise by 1 only: how far down does the lowest one lie?"""
+    """its product with every query is 1, so all scores rise by only 1: how far down does the lowest one lie?"""
     return _unit_lift(q)
 
 
@@ -147,7 +147,7 @@ def _a_column(q, k):
 
 
 def _along_keys(q, k):
-    """the product with every key is constant: what is added to a key meets the queries, so solve for those"""
+    """its product with every key is constant, but it is multiplied with the queries: solve for those"""
     return (1 + (q @ k.T).abs().max()) * _unit_lift(k)
 
 
@@ -157,7 +157,7 @@ def _by_the_mean(q, k):
 
 
 def _centred_keys(q, k):
-    """the mean key is taken away: then the scores of each row sum to about zero, and many are negative"""
+    """the mean key is subtracted: then the scores of each row sum to about zero, and many are negative"""
     return -k.mean(0)
 
 
@@ -179,7 +179,7 @@ KNOWN = {
 
 
 def _moved(results, cases):
-    """What is wrong with a number that no gauge should move."""
+    """What is wrong with a number that should not depend on the gauge."""
     numbers = [_numbers(result) for result in results]
     if any(number is None or number.ndim != 0 or not np.isfinite(number) for number in numbers):
         return "expected one finite number for each head (query, key)"
@@ -195,7 +195,7 @@ def _moved(results, cases):
         return "your number is the same for three different heads: it says nothing about the scores"
     for name, known in KNOWN.items():
         if all(np.isclose(n, known(raw), rtol=1e-4, atol=1e-4) for n, (raw,) in zip(numbers, cases, strict=True)):
-            return f"no gauge moves this number, but it is section 2's {name}: invent another one"
+            return f"this number does not depend on the gauge, but it is section 2's {name}: invent another one"
     return None
 
 
@@ -221,7 +221,7 @@ def _median_again(raw):
 
 
 def _std_of_all(raw):
-    """the standard deviation of all scores together: constants that differ from row to row change it. Go row by row"""
+    """this is the deviation of all scores together: constants that differ from row to row change it. Go row by row"""
     return raw[causal_mask(len(raw))].std(correction=0)
 
 
@@ -231,13 +231,13 @@ def _highest(raw):
 
 
 def _range_of_all(raw):
-    """highest minus lowest score of the whole head: the two stand in different rows, whose constants do not cancel"""
+    """highest minus lowest score of the whole head: the two are in different rows, whose constants do not cancel"""
     scores = raw[causal_mask(len(raw))]
     return scores.max() - scores.min()
 
 
 def _spread_with_future(raw):
-    """the future is in it: a row's spread is that of its visible keys only"""
+    """the future is included: take the spread over each row's visible keys only"""
     return raw.std(-1, correction=0).mean()
 
 
@@ -252,7 +252,7 @@ def _one_per_row(raw):
 
 
 def _columns(raw):
-    """differences within columns: a column holds scores of different rows, whose constants do not cancel"""
+    """these are differences within columns: a column has scores of different rows, whose constants do not cancel"""
     return (raw[:, 0] - raw[-1, 0]).mean()
 
 
@@ -282,7 +282,7 @@ def _lead_as_it_is(raw, query_bias):
 
 
 def _lead_of_the_bias(raw, query_bias):
-    """this is the head in which the query bias itself makes the largest gap: look at what is left without it"""
+    """this is the head in which the query bias itself makes the largest gap: measure what is left without it"""
     return _place(row_contrast(query_bias).gap)
 
 
@@ -292,12 +292,12 @@ def _least_lead(raw, query_bias):
 
 
 def _size_of_lead(raw, query_bias):
-    """the size of the gap, whatever its sign: a first key far below the others does not lead"""
+    """this is the size of the gap, whatever its sign: a first key far below the others does not lead"""
     return _place(np.abs(row_contrast(raw - query_bias).gap))
 
 
 def _widest(raw, query_bias):
-    """this is the widest spread: a row can be wide without a first key that stands above the others"""
+    """this is the widest spread: a row can be wide even if its first key does not stand above the others"""
     return _place(row_contrast(raw - query_bias).spread)
 
 
@@ -317,7 +317,7 @@ def _flat_place(raw, query_bias):
 
 
 def _added_again(raw, query_bias):
-    """the query bias is added once more: take it away"""
+    """the query bias is added once more: subtract it"""
     return _place(row_contrast(raw + query_bias).gap)
 
 
@@ -346,7 +346,7 @@ def _least(values):
 
 
 def _left_without_each(terms, first_share):
-    """What `first_share` of the scores is left after the removal of each of the four terms."""
+    """`first_share` of the scores after the removal of each of the four terms."""
     return [float(first_share(sum(terms) - term)) for term in terms]
 
 
@@ -359,7 +359,7 @@ def _breaks_the_sink(content, query_bias, key_bias, constant):
 
 
 def _all_queries(content, query_bias, key_bias, constant):
-    """the first two queries are in the mean: start from the third, for the first has no choice at all"""
+    """the first two queries are in the mean: start from the third, because the first has no choice"""
     terms = (content, query_bias, key_bias, constant)
     return _least(_left_without_each(terms, lambda raw: attention_pattern(raw, 64.0)[:, 0].mean()))
 
@@ -377,18 +377,18 @@ def _no_scaling(content, query_bias, key_bias, constant):
 
 
 def _by_d_head(content, query_bias, key_bias, constant):
-    """the scores are divided by d_head: it is its square root, 8"""
+    """the scores are divided by d_head: divide by its square root, 8"""
     terms = (content, query_bias, key_bias, constant)
     return _least(_left_without_each(terms, lambda raw: attention_pattern(raw, 64.0**2)[2:, 0].mean()))
 
 
 def _each_alone(content, query_bias, key_bias, constant):
-    """each term is tried alone: what matters is what the others do without it. Remove one, keep three"""
+    """each term is tried alone: what matters is how the others do without it. Remove one, keep three"""
     return _least([-float(_first_share(term)) for term in (content, query_bias, key_bias, constant)])
 
 
 def _largest_gap(content, query_bias, key_bias, constant):
-    """the term with the largest gap: shares are no linear function of scores. Remove each term and take the softmax"""
+    """this term has the largest gap, but shares are not linear in the scores. Remove each term and take the softmax"""
     return _least([-float(row_contrast(term).gap) for term in (content, query_bias, key_bias, constant)])
 
 
@@ -399,30 +399,30 @@ def _last_query(content, query_bias, key_bias, constant):
 
 
 def _sparsity(content, query_bias, key_bias, constant):
-    """the removal that costs most sparsity: the question is about the first key's share"""
+    """this removal costs the most sparsity: the question is about the first key's share"""
     terms = (content, query_bias, key_bias, constant)
     tokens = [effective_tokens(attention_pattern(sum(terms) - term, 64.0))[2:].mean() for term in terms]
     return _least([-value for value in tokens])
 
 
 def _most_negative(content, query_bias, key_bias, constant):
-    """the term with the lowest mean: that says nothing about what softmax sees of it. Remove each in turn and look"""
+    """this term has the lowest mean, which says nothing about what softmax sees of it. Remove each in turn"""
     return _least([t[causal_mask(len(t))].mean().item() for t in (content, query_bias, key_bias, constant)])
 
 
 def _strengthens_the_sink(content, query_bias, key_bias, constant):
-    """the removal after which the first key gets most: look for the least"""
+    """after this removal the first key gets the most: look for the least"""
     left = _left_without_each((content, query_bias, key_bias, constant), _first_share)
     return _least([-share for share in left])
 
 
 def _highest_at_first(content, query_bias, key_bias, constant):
-    """the term that is largest at the first key: what counts is how far it stands above the other keys of its row"""
+    """this term is the largest at the first key: what counts is its lead over the other keys of the row"""
     return _least([-t[:, 0].mean().item() for t in (content, query_bias, key_bias, constant)])
 
 
 def _with_a_blank(content, query_bias, key_bias, constant):
-    """the right terms, but their names are written with an underscore, as the function's arguments are"""
+    """the right terms, but write their names with an underscore, like the function's arguments"""
     return _breaks_the_sink(content, query_bias, key_bias, constant).replace("_", " ")
 
 
