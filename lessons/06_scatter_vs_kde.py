@@ -5,14 +5,14 @@
 #
 # **You will be able to**
 # - say when a scatter plot stops showing its data, and draw the same scores in views that need no bandwidth;
-# - build a kernel density estimate (KDE) by hand, and say what it is: one convolution, and no probability;
+# - build a kernel density estimate (KDE) by hand, and say what it is: one convolution, and not a probability;
 # - choose a bandwidth and defend it;
 # - put a hill to the test: other bandwidths, and other rows and keys;
 # - draw all heads of a model over any number of texts, and read the ridges.
 #
 # **You need** lessons 1 to 5: heads, raw scores, dependent rows, the attention sink.
 #
-# **Time** about {{minutes}} minutes, exercises included. The cells themselves run in {{seconds}}. What is marked *optional*
+# **Time** about {{minutes}} minutes, exercises included. The cells themselves run in {{seconds}}. The *optional* part
 # at the end is not counted.
 #
 # **Three questions about earlier lessons**
@@ -83,9 +83,9 @@ print(f"{who(model)}, {n_tokens} tokens: {len(query):,} scores in each head, {sc
 # %% [markdown]
 # ## 1. Points that cover each other
 #
-# We draw one head, one layer and all heads in the same way: each head is a column, and every point strays sideways a little
-# so that fewer points cover each other. Each panel is 400 pixels wide and 250 high. **A point can be seen if it has a pixel
-# to itself.**
+# We draw one head, one layer and all heads in the same way: each head is a column, and every point is moved sideways at
+# random so that fewer points cover each other. Each panel is 400 pixels wide and 250 high. **A point can be seen if it
+# has a pixel to itself.**
 
 # %%
 guess = predict(
@@ -134,8 +134,8 @@ guess.reveal(
 )
 
 # %% [markdown]
-# So *useless* is too hard a word for one head. For many heads the report is right: the figure shows how far the scores reach,
-# not where most of them lie.
+# So *useless* is too harsh a word for one head. For many heads the report is right: the figure shows how far the scores
+# reach, not where most of them lie.
 #
 # ### Four other views, in the same layout
 #
@@ -162,10 +162,10 @@ axes[0].set_ylabel("raw score q·k")
 show_figure("The scores of each layer as transparent points, as counts in cells, as letter values and as an ECDF.")
 
 # %% [markdown]
-# *How to read them.* Transparent points saturate where there are many. Cells **count**. In **letter values** the widest box
-# holds the middle half of the scores, the next ones half of what is left, and so on. The **ECDF** gives, for each score, the
-# share of the scores below it, and loses nothing. These last two cannot invent anything. But neither of them makes hills easy
-# to see. For hills we want **how many scores there are per unit of score**: a density.
+# *How to read them.* Transparent points saturate where there are many. Cells **count**. In **letter values** the widest
+# box holds the middle half of the scores, the next ones half of what is left, and so on. The **ECDF** gives, for each
+# score, the share of the scores below it, and loses nothing. These last two cannot invent features. But neither of them
+# makes hills easy to see. For hills we want **how many scores there are per unit of score**: a density.
 #
 # ## 2. The histogram and its edges
 #
@@ -215,7 +215,7 @@ guess.reveal(
 )
 
 # %% [markdown]
-# A histogram needs a width and a starting point, and the second choice is arbitrary. Let us get rid of it.
+# A histogram needs a width and a starting point, and the second choice is arbitrary. Let us do without it.
 #
 # ## 3. A KDE by hand
 #
@@ -227,7 +227,7 @@ guess.reveal(
 
 # %%
 guess = predict_number(
-    "Five scores: -31, -24, -22, -8 and 6. The bandwidth is 5. How many peaks has the sum?",
+    "Five scores: -31, -24, -22, -8 and 6. The bandwidth is 5. How many peaks does the sum have?",
     "peaks",
 )
 
@@ -261,8 +261,8 @@ guess.reveal(
 # %% [markdown]
 # ### “Repeated convolution”, “probability curve”
 #
-# Sliding a bell over the scores and adding up *is* a convolution, but **one**. The bell is repeated for each score; the
-# convolution is not. Repeat it, and something else happens:
+# Sliding a bell over the scores and adding up *is* a convolution, but only **one**. The bell is repeated for each
+# score; the convolution is not. Repeat it, and something else happens:
 
 # %%
 places, step = np.linspace(-80, 60, 1401, retstep=True)
@@ -277,16 +277,16 @@ share, area = ((example > -30) & (example < -20)).mean(), np.trapezoid(curve[500
 print(f"share of the scores from -30 to -20: {share:.2f}; area under the curve there: {area:.2f}")
 
 # %% [markdown]
-# Each repetition widens the bell: after $k$ convolutions the bandwidth is $h\sqrt k$, and in the end a single hump is left. And a **density
-# is no probability**: its unit is 1 over the unit of the scores, and it may well exceed 1. Probabilities are *areas* under it, or
-# differences of two heights of the ECDF. Even these are shares of **these** scores. They become probabilities only for a
-# stated way of drawing a text, a row and a key.
+# Each repetition widens the bell: after $k$ convolutions the bandwidth is $h\sqrt k$, and in the end a single hump is
+# left. And a **density is not a probability**: its unit is 1 over the unit of the scores, and it may well exceed 1.
+# Probabilities are *areas* under it, or differences of two heights of the ECDF. Even these are shares of **these**
+# scores. They become probabilities only for a stated way of drawing a text, a row and a key.
 #
 # ## 4. Choosing a bandwidth
 #
-# To see what a bandwidth does, one has to know the truth. So we make one up: a head with a sink, 85% of its scores around $-20$
-# and 15% around $+15$. It can be drawn in two ways: each score on its own, or, as in a real head, with parts in common among
-# the scores of a query and among those of a key.
+# To see what a bandwidth does, we have to know the truth. So we invent it: a head with a sink, 85% of its scores around
+# $-20$ and 15% around $+15$. Its scores can be drawn in two ways: independently or, as in a real head, with a part that
+# the scores of one query share and a part that those of one key share.
 
 
 # %%
@@ -315,12 +315,12 @@ for ax, h in zip(axes, (0.5, 2.5, 15), strict=True):
 show_figure("300 made-up scores. Bandwidth 0.5 shows many peaks, 2.5 two, 15 one; dashed, the true density has two.")
 
 # %% [markdown]
-# Too narrow **invents** hills, too wide **hides** them. In real life nobody draws the dashed line, so one uses rules:
+# Too narrow **invents** hills, too wide **hides** them. Real data come without the dashed line, so we use rules:
 #
 # | rule | bandwidth | assumes |
 # | --- | --- | --- |
 # | Scott | $\hat\sigma\, n^{-1/5}$ | *one* Gaussian |
-# | Silverman (as scipy has it) | $\hat\sigma\, (3n/4)^{-1/5}$ | the same |
+# | Silverman (scipy's version) | $\hat\sigma\, (3n/4)^{-1/5}$ | the same |
 # | cross-validation | minimises an estimate of $\int (\hat f - f)^2$ that leaves out each score in turn | independent scores |
 # | Sheather-Jones | solves an equation for the best $h$, with an estimate of how curved $f$ is | independent scores |
 #
@@ -427,7 +427,8 @@ show_figure("Left: one branch splits in two below a bandwidth of 4. Right: the r
 
 # %%
 guess = predict_number(
-    "Under Scott's rule 95 of GPT-2's 144 heads have two hills or more. How many at 1.5 times it?", "heads"
+    "Under Scott's rule 95 of GPT-2's 144 heads have two hills or more. How many do at 1.5 times its bandwidth?",
+    "heads",
 )
 
 # %%
@@ -451,9 +452,9 @@ guess.reveal(
 )
 
 # %% [markdown]
-# The curve has no plateau. **A hill that depends on the bandwidth is no finding**, so "95 of 144 heads have two hills" is none. What
-# is there to find, then? Ask a question that needs no bandwidth: of all
-# pairs of a first-key score and another score of the same head, in what share does the first key win?
+# The curve has no plateau. **A hill that depends on the bandwidth is not a finding**, and neither is "95 of 144 heads
+# have two hills". What can we find, then? Ask a question that needs no bandwidth: of all pairs of a first-key score and
+# another score of the same head, in what share does the first key win?
 
 # %%
 first, others = (recorded[name].reshape(144, -1) for name in ("first key", "other keys"))
@@ -465,12 +466,12 @@ for name, some in (("with two hills", scott_two), ("with one hill", ~scott_two))
 assert (wins > 0.9).sum() == 115 and (wins > 0.9)[~scott_two].sum() == 31
 
 # %% [markdown]
-# *This* is a finding: in four heads out of five the first key stands apart, also in most of those where a default KDE shows one
-# hill. The number of hills is a bad way to count sinks.
+# *This* is a finding: in four heads out of five the first key stands apart, even in most of those where a default KDE
+# shows one hill. The number of hills is a bad way to count sinks.
 #
-# For the loaded model we take the head with the most hills at half of the Sheather-Jones bandwidth, and test its hills twice: at
-# twice that rule's bandwidth, and with other rows and keys. Drawing rows and keys anew means that a score counts as often as
-# its query was drawn times as often as its key was.
+# For the loaded model we take the head with the most hills at half of the Sheather-Jones bandwidth, and test its hills
+# twice: at twice that rule's bandwidth, and with other rows and keys. If rows and keys are drawn anew, a score's weight
+# is how often its query was drawn times how often its key was.
 
 # %%
 chosen = np.array([[choose_bandwidth(s, "sheather-jones") for s in row] for row in scores])  # (layer, head)
@@ -506,15 +507,16 @@ says(
     ),
     (
         True,
-        f"{who(model)}, L{layer}H{head}: {at[0.5]} hills at half the bandwidth, {at[1]} at the bandwidth itself, {at[2]} at twice: what depends on it is no finding.",
+        f"{who(model)}, L{layer}H{head}: {at[0.5]} hills at half the bandwidth, {at[1]} at the bandwidth itself, "
+        f"{at[2]} at twice: what depends on it is not a finding.",
     ),
 )
 
 # %% [markdown]
-# ## 6. How much do dependent scores know?
+# ## 6. How much do dependent scores tell?
 #
-# The scores of a row share their query, and those of a column share their key. Draw anew single scores, or whole rows, or rows
-# *and* keys, and look how the density scatters.
+# The scores of a row share their query, and those of a column share their key. We draw anew single scores, whole rows,
+# or rows *and* keys, and see how much the density varies.
 
 # %%
 guess = predict(
@@ -569,13 +571,14 @@ guess.reveal(
 )
 
 # %% [markdown]
-# So the number of scores on a figure says little. State the tokens, and in the end the **texts**: another text is what one would
-# have to draw. A KDE of 20 scores is as smooth as one of 20,000: **smoothness is no sign of certainty.**
+# So the number of scores on a figure says little. State the number of tokens and above all of **texts**: to see the
+# real uncertainty, one would have to draw other texts. A KDE of 20 scores is as smooth as one of 20,000: **smoothness
+# is no sign of certainty.**
 #
 # ### At a boundary
 #
-# Shares of attention live between 0 and 1. A Gaussian knows nothing of that. We take the head that gives most to the first token,
-# for what one token gets, the others lack.
+# Shares of attention live between 0 and 1. A Gaussian does not know that. We take the head that gives most to the first
+# token: its other shares are near 0.
 
 # %%
 guess = predict(
@@ -615,7 +618,7 @@ guess.reveal(
 # The remedy is **reflection** at the bound (Schuster 1985): what leaks is folded back. It repairs the area, not the width: where a few
 # large shares widen Scott's bandwidth, the many small ones are drawn too broad.
 #
-# The **density explorer** has it all in one place: sample, bandwidth, each kernel and their sum, reflection.
+# The **density explorer** shows all this in one place: sample, bandwidth, each kernel and their sum, reflection.
 
 # %%
 explorer = DensityExplorer(model, tokenizer, text.split(". ")[0] + ".", layer=layer, head=head)
@@ -627,9 +630,9 @@ explorer
 # %% [markdown]
 # ## 7. All heads, any number of texts
 #
-# Densities one below the other are called **ridgelines**. A hundred texts have a hundred times as many scores, but **counts
-# add up**: a `ScoreHistogram` has bins so narrow that no bandwidth notices them, and takes half a megabyte per head for any
-# number of texts. `count_scores` fills one during a forward pass and throws the scores away.
+# Densities one below the other are called **ridgelines**. A hundred texts have a hundred times as many scores, but
+# **counts add up**: a `ScoreHistogram` has bins far narrower than any useful bandwidth, and takes half a megabyte per
+# head for any number of texts. `count_scores` fills one during a forward pass and discards the scores.
 
 # %%
 texts = [
@@ -651,33 +654,35 @@ for number, heads in enumerate(recorded["all"]):
 axes = plot_layers(gpt2_histogram, "sheather-jones", meaning="real GPT-2")
 axes[0].figure.suptitle("Real GPT-2, recorded, five short prompts: 112 scores in each head, sheather-jones")
 show_figure(
-    "Ridges of GPT-2's 144 heads. Most lie left of zero in the first layers; in the last they reach to its right."
+    "Ridges of GPT-2's 144 heads. Most lie left of zero in the first layers; in the last they extend to its right."
 )
 
 # %% [markdown]
-# *How to read them.* Within a panel all ridges have the same area and one scale of heights: a low ridge is a wide one. Look for place,
-# width and shape, in this order, and trust the shape least.
+# *How to read them.* Within a panel all ridges have the same area and one scale of heights: a low ridge is a wide one.
+# Look for position, width and shape, in this order, and trust the shape least.
 #
-# **Mind the length of the text.** In a prompt of 7 tokens the first key has 7 of the 28 scores; in a text of 100 tokens, 100 of
-# 5,050. The same sink makes a hill in the one and a ripple in the other. Compare densities of texts of like length only.
+# **Mind the length of the text.** In a prompt of 7 tokens the first key has 7 of the 28 scores; in a text of 100
+# tokens, 100 of 5,050. The same sink makes a hill in the one and a ripple in the other. Compare densities only between
+# texts of similar length.
 
 # %% [markdown]
 # ## Exercises
 #
-# Each check says what is wrong. The solutions are in `solutions/06_scatter_vs_kde.ipynb`; try first. All input is numpy.
+# Each check says what is wrong. Try first; the solutions are in `solutions/06_scatter_vs_kde.ipynb`. All inputs are
+# numpy arrays.
 
 # %% [markdown]
 # ### Exercise 6.1 · A KDE from its definition
 #
 # *Difficulty 2 of 5 · importance 4 of 5 · about 3 minutes*
 #
-# Given `samples` (n,), `grid` (points,) and a `bandwidth`, return the density at each point of the grid, (points,), with numpy
-# alone.
+# Given `samples` (n,), `grid` (points,) and a `bandwidth`, return the density at each point of the grid, (points,),
+# using only numpy.
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint 1: a nudge</summary>
 #
-# Which shape has a table of all distances between points and samples?
+# What is the shape of a table of all distances between points and samples?
 # </details>
 #
 # <details><summary>Hint 2: the idea</summary>
@@ -701,10 +706,10 @@ check("6.1", my_kde)
 #
 # *Difficulty 4 of 5 · importance 5 of 5 · about 5 minutes*
 #
-# Given `samples` (n,), return three bandwidths: the one you would draw with, and the lowest and the highest of the range around
-# it in which the density keeps its number of hills. Count hills with `peaks`, and look no further than a quarter and four times
-# your bandwidth. The samples of the check come from known densities: your squared error may be twice the least possible, and
-# your range 15% off.
+# Given `samples` (n,), return three bandwidths: the one you would draw with, and the lowest and the highest bandwidth
+# of the range around it in which the density keeps its number of hills. Count hills with `peaks`, and search only from
+# a quarter of your bandwidth to four times it. The samples of the check come from known densities: your squared error
+# may be up to twice the least possible, and your range 15% off.
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint 1: a nudge</summary>
@@ -714,8 +719,8 @@ check("6.1", my_kde)
 #
 # <details><summary>Hint 2: the idea</summary>
 #
-# Walk along `mode_tree` from your bandwidth, down and up, until the number of peaks changes. Beyond a change it may come back:
-# stop at the first one.
+# Walk along `mode_tree` from your bandwidth, down and up, until the number of peaks changes. It may change back later:
+# stop at the first change.
 # </details>
 
 
@@ -741,9 +746,9 @@ check("6.2", my_bandwidth)
 #
 # *Difficulty 4 of 5 · importance 5 of 5 · about 5 minutes*
 #
-# `samples` (texts, n) holds the scores of one head in several texts. Return True if you would publish its second hill, False if
-# not. The made-up heads of the check are clear cases: a hill that other bandwidths or other texts do not show is not to be
-# believed.
+# `samples` (texts, n) holds the scores of one head in several texts. Return True if you would publish its second hill,
+# False if not. The made-up heads of the check are clear cases: do not believe a hill that other bandwidths or other
+# texts do not show.
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint 1: a nudge</summary>
@@ -914,7 +919,7 @@ Markdown(f"""
 | each point a small Gaussian, added up | equal to scipy's gaussian_kde to 1e-12 | true |
 | “repeated convolution” | convolving twice gives the bandwidth h√2 | no: one convolution; repeating it smooths everything away |
 | “probability curve” | the same density is {highest:.3f} high in one unit and {500 * highest:.0f} in another | no: areas are shares of the scores drawn, and the ECDF shows them directly |
-| “shows the distribution” | real GPT-2, recorded: {two[0.6]}, {two[1.0]} or {two[1.5]} of 144 heads have two hills at 0.6, 1 and 1.5 times Scott's bandwidth | only with a bandwidth defended and the number of independent scores stated |
+| “shows the distribution” | real GPT-2, recorded: {two[0.6]}, {two[1.0]} or {two[1.5]} of 144 heads have two hills at 0.6, 1 and 1.5 times Scott's bandwidth | only if the bandwidth is defended and the number of independent scores stated |
 | (ours) the first key stands apart | real GPT-2, recorded: it wins over 90% of the pairs in {(wins > 0.9).sum()} of 144 heads | holds for these short prompts, without any bandwidth |
 """)
 
@@ -1022,7 +1027,7 @@ print("too coarse a grid: ", refused(lambda: fast_kde(made_up, n_grid=4)))
 # %% [markdown] tags=["hint", "optional"]
 # <details><summary>Hint 1: a nudge</summary>
 #
-# Make the table of all differences once, (n, n). `norm.pdf(table, scale=...)` takes it whole.
+# Make the table of all differences once, (n, n). `norm.pdf(table, scale=...)` accepts the whole table.
 # </details>
 #
 # <details><summary>Hint 2: the idea</summary>

@@ -1,4 +1,4 @@
-"""Lesson 6: sums of Gaussians, how wide they should be, which hills to believe, where they leak, counts that add up."""
+"""Lesson 6: sums of Gaussians, their bandwidth, which hills to believe, where they leak, and counts that add up."""
 
 import math
 from functools import cache
@@ -47,12 +47,12 @@ def _variance_for_width(samples, grid, bandwidth):
 
 
 def _one_per_sample(samples, grid, bandwidth):
-    """one number for each sample: average over the samples, so that one is left for each point of the grid"""
+    """this is one number for each sample: average over the samples, to get one for each point of the grid"""
     return _bumps(samples, grid, bandwidth).mean(0)
 
 
 def _over_one_less(samples, grid, bandwidth):
-    """the sum is divided by n - 1, so that the area is above 1: each of the n Gaussians counts 1/n"""
+    """the sum is divided by n - 1, so the area is above 1: each of the n Gaussians counts 1/n"""
     return _bumps(samples, grid, bandwidth).sum(1) / (len(samples) - 1)
 
 
@@ -62,7 +62,7 @@ def _nearest_only(samples, grid, bandwidth):
 
 
 def _root_of_pi(samples, grid, bandwidth):
-    """a 2 is missing below the root, so the area is 1.4: a Gaussian's height is 1 / (bandwidth * sqrt(2 pi))"""
+    """a 2 is missing under the root, so the area is 1.4: a Gaussian's height is 1 / (bandwidth * sqrt(2 pi))"""
     return math.sqrt(2) * kde(samples, grid, bandwidth)
 
 
@@ -108,7 +108,7 @@ def _too_long(counts, step, bandwidth):
 
 
 def _cut_off(counts, step, bandwidth):
-    """the convolution begins too early: entry i belongs to bin i, so start where the kernel's middle meets bin 0"""
+    """the convolution starts too early: entry i belongs to bin i, so start where the kernel's middle meets bin 0"""
     return _too_long(counts, step, bandwidth)[: len(counts)]
 
 
@@ -169,7 +169,7 @@ def _doubled(samples, grid, bandwidth):
 
 
 def _mirrored_grid(samples, grid, bandwidth):
-    """the density above 0 is drawn once more below it: nothing may be left there, and what leaked belongs above"""
+    """the density above 0 is repeated below it: nothing may be left there, and what leaked belongs above"""
     return kde(samples, np.abs(grid), bandwidth)
 
 
@@ -189,12 +189,12 @@ def _merged(counts, step):
 
 
 def _mean_of_densities(counts, step):
-    """the texts' densities are averaged, so that a short text weighs as much as a long one: add up the counts first"""
+    """the texts' densities are averaged, so a short text weighs as much as a long one: add up the counts first"""
     return (counts / counts.sum(1, keepdims=True) / step).mean(0)
 
 
 def _share_of_each_bin(counts, step):
-    """these are shares, one for each bin: divide by the step, so that the area is 1"""
+    """these are shares, one for each bin: divide by the step to make the area 1"""
     return counts.sum(0) / counts.sum()
 
 
@@ -204,7 +204,7 @@ def _counts_only(counts, step):
 
 
 def _one_per_text(counts, step):
-    """one density for each text: add the texts' counts up over axis 0, then divide"""
+    """this is one density for each text: sum the texts' counts over axis 0, then divide"""
     return counts / counts.sum(1, keepdims=True) / step
 
 
@@ -214,7 +214,7 @@ def _divided_by_texts(counts, step):
 
 
 def _sum_for_each_text(counts, step):
-    """one number for each text: add up over axis 0, the texts, and keep the bins"""
+    """this is one number for each text: sum over axis 0, the texts, and keep the bins"""
     return counts.sum(1) / counts.sum() / step
 
 
@@ -250,7 +250,7 @@ def _with_itself(samples, bandwidth):
 
 
 def _others_over_n(samples, bandwidth):
-    """the others of a sample are n - 1, not n: divide the sum without the diagonal by n (n - 1)"""
+    """each sample has n - 1 others, not n: divide the sum without the diagonal by n (n - 1)"""
     square, bumps, n = _parts(samples, bandwidth)
     return square - 2 * (bumps.sum() - np.trace(bumps)) / n**2
 
@@ -262,13 +262,13 @@ def _counted_once(samples, bandwidth):
 
 
 def _same_width(samples, bandwidth):
-    """the squared density's integral: two Gaussians, multiplied and integrated, give one sqrt(2) times as wide"""
+    """two Gaussians, multiplied and integrated, give one that is sqrt(2) times as wide: use that in the first term"""
     _, bumps, n = _parts(samples, bandwidth)
     return bumps.mean() - 2 * (bumps.sum() - np.trace(bumps)) / (n * (n - 1))
 
 
 def _upside_down(samples, bandwidth):
-    """the sign is turned round: the lowest score has to be the best"""
+    """the sign is reversed: the lowest score has to be the best"""
     return -_score(samples, bandwidth)
 
 
@@ -279,7 +279,7 @@ def _of_the_logarithm(samples, bandwidth):
 
 
 def _second_term_alone(samples, bandwidth):
-    """the integral of the squared density is missing, so the narrowest bandwidth is not held back: add it"""
+    """the integral of the squared density is missing, so nothing penalises the narrowest bandwidth: add it"""
     square, _, _ = _parts(samples, bandwidth)
     return _score(samples, bandwidth) - square
 
@@ -291,7 +291,7 @@ def _added(samples, bandwidth):
 
 
 def _pairs_with_others_only(samples, bandwidth):
-    """the first term leaves a sample's pair with itself out: there i = j counts, only in the second term it does not"""
+    """the first term leaves out a sample's pair with itself: i = j counts there, but not in the second term"""
     square, _, n = _parts(samples, bandwidth)
     others = (n * square - 1 / (bandwidth * math.sqrt(2) * ROOT)) / (n - 1)
     return _score(samples, bandwidth) - square + others
@@ -329,7 +329,7 @@ def _n_hills(samples, bandwidth):
 
 
 def _ranged(samples, bandwidth, least=0.05):
-    """Lowest and highest bandwidth up to which the number of hills stays; least: what is no ripple."""
+    """Lowest and highest bandwidth up to which the number of hills stays; least: the height of a hill, not a ripple."""
     return _cached_range(np.asarray(samples).tobytes(), float(bandwidth), least)
 
 
@@ -349,13 +349,13 @@ def _defended(samples):
 
 
 def _defended_scott(samples):
-    """Scott's bandwidth is far too wide where scores form two clusters: their distance makes most of the spread"""
+    """Scott's bandwidth is far too wide where scores form two clusters: their distance makes up most of the spread"""
     bandwidth = choose_bandwidth(samples)
     return bandwidth, *_ranged(samples, bandwidth)
 
 
 def _defended_silverman(samples):
-    """this is Silverman's rule, which takes the scores for one Gaussian: too wide for two clusters"""
+    """this is Silverman's rule, which assumes that the scores form one Gaussian: too wide for two clusters"""
     bandwidth = choose_bandwidth(samples, "silverman")
     return bandwidth, *_ranged(samples, bandwidth)
 
@@ -389,7 +389,7 @@ def _no_range(samples):
 
 
 def _all_looked_at(samples):
-    """this is the whole range that was looked at: stop where the number of hills changes"""
+    """this is the whole range that was searched: stop where the number of hills changes"""
     bandwidth = choose_bandwidth(samples, "sheather-jones")
     return bandwidth, bandwidth / 4, 4 * bandwidth
 
@@ -465,27 +465,27 @@ def _real_hill(samples):
 
 
 def _under_scott(samples):
-    """one look with Scott's bandwidth: it hides hills where few far scores widen it, and believes one odd text"""
+    """Scott's bandwidth is not enough: a few far scores widen it, which hides hills, and one odd text fools it"""
     return _n_hills(samples, "scott") > 1
 
 
 def _once(samples):
-    """one look at one bandwidth: ask for the hill at a wider one too, and in draws of other texts"""
+    """one bandwidth is not enough: ask for the hill at a wider one too, and in draws of other texts"""
     return _cached_verdict(samples.tobytes(), (1.0,), False)
 
 
 def _under_cross_validation(samples):
-    """one look with cross-validation: now and then it sees many hills where there is one"""
+    """cross-validation is not enough: now and then it sees many hills where there is one"""
     return _n_hills(samples, "cross-validation") > 1
 
 
 def _too_narrow(samples):
-    """half of the Sheather-Jones bandwidth makes hills of single scores: look at wider ones"""
+    """half of the Sheather-Jones bandwidth turns single scores into hills: test wider ones"""
     return _cached_verdict(samples.tobytes(), (0.5,), False)
 
 
 def _one_odd_text(samples):
-    """a hill that a single text makes passes: draw whole texts anew (single scores of all texts do not show it)"""
+    """a hill made by a single text passes: draw whole texts anew (drawing single scores does not show it)"""
     return _cached_verdict(samples.tobytes(), (1.0, 1.5), False)
 
 
@@ -500,7 +500,7 @@ def _too_wide(samples):
 
 
 def _always(samples):
-    """you believe every hill: some of these heads have one hill only"""
+    """you believe every hill: some of these heads have only one"""
     return True
 
 
@@ -510,7 +510,7 @@ def _never(samples):
 
 
 def _doubted(samples):
-    """the answers are exchanged: True is for a hill that you would publish"""
+    """the answers are swapped: return True for a hill that you would publish"""
     return not _real_hill(samples)
 
 
