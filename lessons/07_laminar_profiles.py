@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 7 · Laminar profiles
 #
-# *From the first layer to the last: how do scores and attention change, and which of these changes would another set of texts
-# show as well?*
+# *From the first layer to the last: how do scores and attention change, and which of these changes would also appear in
+# other texts?*
 #
 # **You will be able to**
 # - read a heatmap and ridgelines of the scores of all layers;
@@ -24,7 +24,7 @@
 #
 # <details><summary>Lesson 5: why is the share of the first key a fact about the model, and the sign of a score not?</summary>
 #
-# A vector added to the key bias moves all scores of a row together. It can change every sign, and no share.
+# A vector added to the key bias moves all scores of a row together. It can change every sign, but no share.
 # </details>
 #
 # <details><summary>Lesson 6: a density has two hills. What do you check before you call that a finding?</summary>
@@ -32,10 +32,10 @@
 # Whether both are still there with other reasonable bandwidths, and in other texts.
 # </details>
 #
-# > **The report** names the *laminar profile*, how the distribution changes by layer, as the step to which its methods lead.
+# > **The report** names the *laminar profile*, how the distribution changes by layer, as the next step.
 #
-# *Laminar* means in layers, as of rock or of the brain's cortex. Every figure says whose it is: the **loaded model's**,
-# **real GPT-2's** (recorded: five prompts of 6 or 7 tokens) or the untrained **random control's**.
+# *Laminar* means arranged in layers, like rock or the brain's cortex. Every figure says whose data it shows: the
+# **loaded model's**, **real GPT-2's** (recorded: five prompts of 6 or 7 tokens) or the untrained **random control's**.
 
 # %%
 from itertools import cycle
@@ -123,7 +123,7 @@ print("each statistic:", loaded.median.shape, "(text, layer, head)")
 
 # %%
 guess = predict(
-    "Where do the heads of one layer lie closer together in how many tokens they attend to?",
+    "Where do the heads of one layer differ less in how many tokens they attend to?",
     "in the loaded model: they were trained together",
     "in the untrained control",
     "there is no difference",
@@ -145,7 +145,7 @@ guess.reveal(
     (True, "there is no difference", told),
     overlooked={
         "in the loaded model: they were trained together": "training lets heads differ; before it they all attend almost evenly.",
-        "in the untrained control": "untrained heads have little to differ in, but here the loaded model's differ no more.",
+        "in the untrained control": "untrained heads differ little, but here the loaded model's differ no more.",
         "there is no difference": "compare the scatter of the points within each layer.",
     },
 )
@@ -156,8 +156,8 @@ guess.reveal(
 #
 # ## 2. The whole distribution in one figure
 #
-# A median says where scores lie, not how. `layer_densities` puts the densities of all layers (lesson 6) on **one grid**, so
-# that they can be compared.
+# A median says where scores lie, not how they spread. `layer_densities` puts the densities of all layers (lesson 6) on
+# **one grid**, so that they can be compared.
 
 
 # %%
@@ -188,17 +188,17 @@ draw_layers(grid, densities, (-90, 60), "Real GPT-2, five prompts: causal scores
 # **How to read them.** In the heat map a dark cell is a common score. In the ridgelines every curve has the same area: a wide
 # layer is low, a narrow one tall. A second hill or a long tail shows only as a shape.
 #
-# *Real GPT-2, recorded, 6 or 7 tokens:* the scores fall until layer 3, come back, with one step down on the way, and cross zero
-# in the last layer. Their place depends on the gauge, their shape in a row does not. Several layers show a second hill on the
-# right; lesson 6 asks which hills survive another bandwidth.
+# *Real GPT-2, recorded, 6 or 7 tokens:* the scores fall until layer 3, come back, with one step down on the way, and
+# cross zero in the last layer. Their position depends on the gauge; their shape within a row does not. Several layers
+# show a second hill on the right; lesson 6 asks which hills survive another bandwidth.
 #
-# The curves can be compared because they share one grid and one scale. If each panel had its own, every layer would look
-# alike: place and width, which a profile should show, would be gone.
+# The curves can be compared because they share one grid and one scale. If each panel had its own, every layer would
+# look alike: position and width, which a profile should show, would be gone.
 #
 # ## 3. What a layer's average hides
 #
-# One density for a layer mixes its heads. Here is each head of GPT-2 alone: the curve is the density of its scores, drawn to
-# its own peak, and the colour its share on the first token.
+# One density for a layer mixes its heads. Here is each head of GPT-2 alone: the curve is the density of its scores,
+# scaled to its own peak, and the colour is its share on the first token.
 
 # %%
 grid, curves = layer_densities([np.repeat(centres, counts) for counts in gpt2["histogram"].reshape(144, -1)])
@@ -212,7 +212,8 @@ show_figure(
 
 # %%
 guess = predict(
-    "We leave out the one oddest of the 12 heads of GPT-2's layer 0. What happens to the mean and the median of their medians?",
+    "We leave out the oddest of the 12 heads in GPT-2's layer 0. What happens to the mean and the median of their "
+    "medians?",
     "both hardly move: one head in twelve",
     "the mean moves far, the median hardly",
     "both move far",
@@ -257,8 +258,8 @@ explorer
 ProfileExplorer(*recorded_gpt2(), statistic="first_share")
 
 # %% [markdown]
-# Which heads are alike? The **cluster map** has a row for each head, with its seven statistics as colours, and puts like rows
-# side by side. The strip shows the layer.
+# Which heads are alike? The **cluster map** has a row for each head, with its seven statistics as colours, and puts
+# similar rows side by side. The strip shows the layer.
 
 # %%
 profile = np.stack(loaded).mean(1)  # (statistic, layer, head), mean over the texts
@@ -267,7 +268,7 @@ ax.figure.suptitle(f"{who(model)}: mean of {len(texts)} texts of {n_tokens} toke
 show_figure("Heads as rows, seven statistics as columns, ordered by a tree, with a strip for the layer.")
 
 # %% [markdown]
-# A tree comes out of any numbers, even of noise. So we cut it into four groups, ask how much of the variance lies between
+# Any numbers give a tree, even noise. So we cut it into four groups, ask how much of the variance lies between
 # them, and do the same after shuffling each statistic over the heads.
 
 
@@ -295,8 +296,8 @@ says(
 )
 
 # %% [markdown]
-# Part of this is arithmetic: a head with a low median has many negative scores, and one that rests on the first token looks far
-# back. What is left is a reason to look at a group's heads, not yet a kind of head.
+# Part of this is arithmetic: a head with a low median has many negative scores, and one that attends to the first token
+# looks far back. What is left is a reason to look at a group's heads, but no proof of a new kind of head.
 #
 # ## 4. What an interval is worth
 #
@@ -306,7 +307,8 @@ says(
 
 # %%
 guess = predict(
-    "Two groups of three texts that do NOT differ, in 12 layers. How often do their 95% intervals lie apart in some layer?",
+    "Two groups of three texts that do NOT differ, in 12 layers. How often do their 95% intervals fail to overlap in "
+    "some layer?",
     "in 5% of the cases: that is what 95% means",
     "in about a third of them: 12 layers, each a new chance",
     "in well over half of them",
@@ -319,7 +321,7 @@ cover = {}
 for n in sizes:
     low, high = bootstrap_mean(rng.normal(size=(n, 2000)), n_resamples=1000)
     cover[n] = ((low < 0) & (high > 0)).mean()
-print("95% intervals that hold the true mean:", ", ".join(f"{n} texts {cover[n]:.0%}" for n in sizes))
+print("95% intervals that contain the true mean:", ", ".join(f"{n} texts {cover[n]:.0%}" for n in sizes))
 a, b = rng.normal(size=(2, 3, 12, 500))  # (group, text, layer, study)
 (low_a, high_a), (low_b, high_b) = (bootstrap_mean(group, n_resamples=1000) for group in (a, b))  # (layer, study)
 false = ((low_a > high_b) | (low_b > high_a)).any(0).mean()
@@ -340,8 +342,8 @@ guess.reveal(
 # %% [markdown]
 # Two remedies, which headlab uses from here on:
 #
-# - **Fewer than eight texts are shown one by one**, as thin lines, without an interval. From eight on two dashes show the
-#   interval; at 18 texts what is called 95% holds in about 92% of the cases.
+# - **Fewer than eight texts are shown one by one**, as thin lines, without an interval. From eight on, two dashes show
+#   the interval; with 18 texts, a "95%" interval contains the true mean in about 92% of the cases.
 # - **One test for all layers.** `compare_groups` takes, in each layer, the share of the variance that lies between the groups,
 #   and asks how often shuffled texts give *some* layer as large a share. It works for any number of groups.
 #
@@ -381,14 +383,17 @@ for name, counts in deepest.items():
 says(
     (
         deepest["random control"].max() >= 0.5 * len(texts),
-        "The control's deepest layer is the same in most texts, though it was never trained: its random weights are the same for all texts. That texts agree does not show that training did it. The size does.",
+        "The control's deepest layer is the same in most texts, though it was never trained: its random weights are "
+        "the same for all texts. Agreement between texts does not show an effect of training. The size of the shift "
+        "does.",
     ),
     (True, "The control's deepest layer changes from text to text."),
 )
 
 # %% [markdown]
-# **"The shift is deepest in the early middle."** *Real GPT-2, recorded:* in each of the five prompts the deepest layer is 2, 3
-# or 4. But the place of scores depends on the gauge (lesson 5), so this describes GPT-2's weights, not what it computes.
+# **"The shift is deepest in the early middle."** *Real GPT-2, recorded:* in each of the five prompts the deepest layer
+# is 2, 3 or 4. But the position of scores depends on the gauge (lesson 5), so this describes GPT-2's weights, not what
+# it computes.
 #
 # **"Attention is sparse: many small weights and a few large."** Compare with even attention of the same length.
 
@@ -450,9 +455,10 @@ says(
 # %% [markdown]
 # So GPT-2's attention is sparse, but what stands out is hardly ever the link between an adjective and its noun: it is the sink.
 #
-# **"Later layers have more pairs with high weights."** With and without the first token. If we only dropped its column, the
-# other weights would be small wherever the first is large, and the claim would turn round by arithmetic. So what is left of a
-# row is **shared out again**: each weight is divided by the sum of the row without the first key.
+# **"Later layers have more pairs with high weights."** We test this with and without the first token. If we only
+# dropped its column, the other weights would be small wherever the first is large, and arithmetic alone would reverse
+# the claim. So what is left of a row is **renormalised**: each weight is divided by the sum of the row without the
+# first key.
 
 # %%
 every = np.stack([share_above(p, [0.5])[..., 0] for p in patterns["loaded model"]])  # (text, layer, head)
@@ -463,7 +469,7 @@ for ax, name, all_pairs, others in (
     (axes[1], f"{who(model)}, {len(texts)} texts of 6 or 7 tokens", every, rest),
 ):
     plot_by_layer(all_pairs, ax, ylabel="share of the pairs with 0.5 or more", label="all keys")
-    plot_by_layer(others, ax, label="without the first,\nshared out again")
+    plot_by_layer(others, ax, label="without the first,\nrenormalised")
     ax.set_title(name)
 show_figure("Share of high weights by layer, of all keys and without the first; GPT-2 left, the loaded model right.")
 
@@ -484,16 +490,19 @@ both = f"{low:+.1%} to {high:+.1%} with all keys, {rest_low:+.1%} to {rest_high:
 says(
     (
         low > 0 and rest_low > 0,
-        f"{who(model)}: the share grows from the earlier to the later layers, also without the first token ({both}).",
+        f"{who(model)}: the share grows from the earlier to the later layers, even without the first token ({both}).",
     ),
-    (low > 0, f"{who(model)}: the share grows, but not without the first token: the growth is the sink's ({both})."),
+    (
+        low > 0,
+        f"{who(model)}: the share grows, but not without the first token: the growth comes from the sink ({both}).",
+    ),
     (high < 0, f"{who(model)}: the share falls from the earlier to the later layers ({both})."),
     (True, f"{who(model)}: these texts cannot tell whether the share grows ({both})."),
 )
 
 # %% [markdown]
-# *Real GPT-2, recorded:* with all keys the share grows from 16.3% to 20.1%; without the first token it stays, 17.7% and
-# 17.5%. **The growth is the first token's.** The other keys are looked at no more sharply late than early.
+# *Real GPT-2, recorded:* with all keys the share grows from 16.3% to 20.1%; without the first token it hardly changes,
+# 17.7% and 17.5%. **The growth comes from the first token.** Attention to the other keys is no sharper late than early.
 #
 # ## 6. Is it the model or the text?
 #
@@ -534,10 +543,11 @@ guess.reveal(
 
 # %% [markdown]
 # Shares have no scale: where nothing varies, something still has the largest share. That is why the deviations stand beside
-# them. The control's layers may have a large share of a deviation of next to nothing.
+# them. The control's layers may have a large share of almost no deviation.
 #
-# *Real GPT-2, recorded:* layer and head together have more than nine tenths of the variance in all seven statistics. On these
-# prompts a head is what it is, whatever it reads. But the five prompts are plain English; the eighteen texts are of six kinds.
+# *Real GPT-2, recorded:* layer and head together have more than nine tenths of the variance in all seven statistics. On
+# these prompts a head behaves the same whatever it reads. But the five prompts are plain English; the eighteen texts
+# are of six kinds.
 
 # %%
 robust = [name for name, split in shares["loaded model"].items() if split.layer + split.head > 0.8]
@@ -552,7 +562,7 @@ says(
 )
 
 # %% [markdown]
-# ### Is this difference one?
+# ### Is this difference real?
 #
 # Do the six **kinds** of text differ? Each text now counts with all its 64 tokens. `compare_groups` takes care of the layers.
 # But we try seven statistics, so each p is multiplied by 7 (Bonferroni's correction).
@@ -576,8 +586,9 @@ says(
 )
 
 # %% [markdown]
-# If kinds differ, then texts of one kind are more alike than texts of different kinds, and eighteen texts do not count as
-# eighteen. For texts of *these six kinds* the text is the unit. For texts of *any* kind the kind is, and we have six.
+# If kinds differ, then texts of one kind are more alike than texts of different kinds, and eighteen texts do not count
+# as eighteen. For texts of *these six kinds* the text is the unit. For texts of *any* kind, the unit is the kind, and
+# we have six.
 
 # %%
 ratios = {}
@@ -593,7 +604,7 @@ print(f"{who(model)}: interval over 6 kinds, in units of the one over 18 texts, 
 # %% [markdown]
 # ## Exercises
 #
-# Each check says what is wrong. The solutions are in `solutions/07_laminar_profiles.ipynb`; try first.
+# Each check says what is wrong. Try first; the solutions are in `solutions/07_laminar_profiles.ipynb`.
 
 # %% [markdown]
 # ### Exercise 7.1 · Mean step back
@@ -679,7 +690,8 @@ check("7.2", my_reading)
 #
 # <details><summary>Hint 2: the idea</summary>
 #
-# First a distance for each layer, and the place of the largest. Then a distance for each head of that layer alone.
+# First find a distance for each layer, and the position of the largest. Then find a distance for each head of that
+# layer.
 # </details>
 
 
@@ -700,8 +712,8 @@ check("7.3", my_misleading_mean, loaded.median[0])
 #
 # *Difficulty 3 of 5 · importance 4 of 5 · about 3 minutes*
 #
-# Given patterns (..., query, key), torch tensors, and a level, return the share of the causal pairs, of the queries **from the
-# third on**, whose weight is at least the level: shape (...).
+# Given patterns (..., query, key), torch tensors, and a level, look at the causal pairs of the queries **from the third
+# on**. Return the share of them whose weight is at least the level: shape (...).
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint 1: a nudge</summary>
@@ -726,14 +738,15 @@ def my_share_high(pattern, level):
 check("7.4", my_share_high)
 
 # %% [markdown]
-# ### Exercise 7.5 · Is this difference one?
+# ### Exercise 7.5 · Is this difference real?
 #
 # *Difficulty 4 of 5 · importance 5 of 5 · about 6 minutes*
 #
-# Two groups of texts, `first` and `second`, each (text, layer), numpy. A number for each text and layer. Each line of `draws`
-# (resample, text) deals all texts out anew: its first `len(first)` entries say which texts, of the first group followed by the
-# second, make the first group. Return p: how often the **largest absolute difference of the two means over the layers** is at
-# least as large as the real one. Count the real dealing as one more draw.
+# `first` and `second` are two groups of texts, numpy arrays (text, layer) with one number for each text and layer.
+# Count the texts through both groups, the first group's first. Each line of `draws` (resample, text) deals all texts
+# out anew: its first `len(first)` entries name the texts of the new first group. Return p: how often the **largest
+# absolute difference of the two means over the layers** is at least as large as the real one. Count the real dealing as
+# one more draw.
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint 1: a nudge</summary>
@@ -761,8 +774,8 @@ def my_p(first, second, draws):
 check("7.5", my_p)
 
 # %% [markdown] tags=["solution"]
-# `compare_groups` does the same with another measure of difference, a share of the variance, so that layers whose scores are
-# large do not decide alone, and so that more than two groups can be compared.
+# `compare_groups` does the same with another measure of difference, a share of the variance, so that layers with large
+# scores do not dominate, and so that more than two groups can be compared.
 
 # %% [markdown]
 # ### Exercise 7.6 · Head, text or neither
@@ -807,7 +820,7 @@ claims = [
     (
         "the shift is deepest in the early middle",
         f"GPT-2, 5 prompts: layer 2, 3 or 4 in each; loaded model: layer {deepest['loaded model'].argmax()} of {n_layers} in {deepest['loaded model'].max()} of {len(texts)} texts",
-        "holds for GPT-2, but the place of scores depends on the gauge",
+        "holds for GPT-2, but the position of scores depends on the gauge",
     ),
     (
         "attention is sparse, with a few large weights",
@@ -831,8 +844,8 @@ Markdown(
 )
 
 # %% [markdown]
-# **Limits.** Eighteen short texts by the same hands are a sample of texts like these. GPT-2's five prompts are fewer and
-# shorter, and of one kind. Heads of one model are heads of one training run.
+# **Limits.** Eighteen short texts by the same authors represent only texts like these. GPT-2's five prompts are fewer
+# and shorter, and of one kind. Heads of one model are heads of one training run.
 #
 # **Where to read on**
 # - J. Vig and Y. Belinkov, 2019, *Analyzing the Structure of Attention in a Transformer Language Model*: GPT-2, layer by layer.
@@ -877,8 +890,8 @@ for word in ("The", " house", ",", " when"):
 #
 # *Difficulty 3 of 5 · importance 4 of 5 · about 4 minutes*
 #
-# Given patterns (..., T, T), torch tensors, return the patterns (..., T - 1, T - 1) that are left when nobody may look at the
-# first token and the others keep their proportions. Rows sum to 1 again.
+# Given patterns (..., T, T), torch tensors, return the patterns (..., T - 1, T - 1) that are left when no query may
+# look at the first token and the others keep their proportions. Rows sum to 1 again.
 
 # %% [markdown] tags=["hint", "optional"]
 # <details><summary>Hint 1: a nudge</summary>

@@ -163,7 +163,7 @@ MADE_UP = {
             5: {"model": MODEL, "apart": True, "led": [True, False, True], "cut": [0.5, 0.5, 0.7]},
         },
         "reveal: not sinks.any()": {
-            2: BEFORE | {"moved": t([-0.05, 0.05]), "after": {"places swapped": t([0.55, 0.1])}},
+            2: BEFORE | {"moved": t([-0.05, 0.05]), "after": {"positions swapped": t([0.55, 0.1])}},
         },
         "says: not sinks.any()": {
             1: BEFORE | {"part": "the query bias", "name": "cut", "after": {"cut": t([0.2, 0.1])}},

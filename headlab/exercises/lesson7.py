@@ -1,4 +1,4 @@
-"""Lesson 7: reading ridgelines, what a mean hides, where weights lie, and whether a difference is one."""
+"""Lesson 7: reading ridgelines, what a mean hides, where weights lie, and whether a difference is real."""
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ def _pattern(*shape):
 
 
 def _values(*shape):
-    """Values with outliers, so that a mean is no median."""
+    """Values with outliers, so that mean and median differ."""
     return np.random.default_rng(sum(shape)).standard_t(2, size=shape)
 
 
@@ -44,7 +44,7 @@ def _key_position(pattern):
 
 
 def _top_key_only(pattern):
-    """only each query's top key is looked at: weigh all steps by their shares"""
+    """only each query's top key is used: weight all steps by their shares"""
     top = pattern.argmax(-1)
     return (torch.arange(pattern.shape[-1]) - top).float()[..., 2:].mean(-1)
 
@@ -100,7 +100,7 @@ def _weight_above(pattern, level):
 
 
 def _share_low(pattern, level):
-    """this is the share of the pairs below the level: 1 minus what was asked"""
+    """this is the share of the pairs below the level: subtract it from 1"""
     return 1 - _share_high(pattern, level)
 
 
@@ -121,7 +121,7 @@ def _heads_counted_together(pattern, level):
 
 
 def _not_shared_out_again(pattern):
-    """the rows no longer sum to 1: divide each by what is left of it"""
+    """the rows no longer sum to 1: divide each by its sum"""
     return pattern[..., 1:, 1:]
 
 
@@ -150,12 +150,12 @@ def _shared_evenly(pattern):
 
 
 def _by_column(pattern):
-    """the columns are made to sum to 1: it is a query's shares that do, so use dim=-1"""
+    """the columns are made to sum to 1: a query's shares have to, so use dim=-1"""
     return pattern[..., 1:, 1:] / pattern[..., 1:, 1:].sum(-2, keepdim=True)
 
 
 def _last_token_dropped(pattern):
-    """the last token is dropped: it is the first that nobody may look at, row 0 and column 0"""
+    """the last token is dropped: drop the first, row 0 and column 0"""
     others = pattern[..., :-1, :-1]
     return others / others.sum(-1, keepdim=True)
 
@@ -227,18 +227,18 @@ def _from_one():
 
 
 def _other_order():
-    """the last two are exchanged: first the widest, then the one with two hills, then the one with most above zero"""
+    """the last two are swapped: first the widest, then the one with two hills, then the one with most above zero"""
     return 3, 4, 2
 
 
 def _misread(results, cases):
-    """What to say of a reading that is no known mistake: the right layers would be the whole answer."""
+    """What to say of a reading that is not a known mistake, without giving the answer away."""
     try:
         read = [int(layer) for layer in results[0]]
     except (TypeError, ValueError):
-        return "hand back three layer numbers, such as (0, 1, 2)"
+        return "return three layer numbers, such as (0, 1, 2)"
     if len(read) != 3:
-        return f"hand back three layer numbers, such as (0, 1, 2): these are {len(read)}"
+        return f"return three layer numbers, such as (0, 1, 2), not {len(read)}"
     right = sum(a == b for a, b in zip(read, _read(), strict=True))
     return f"{right} of the three are right: width is how far a curve reaches, amount is area, and 0 is at the top"
 
@@ -257,19 +257,19 @@ def _above_only(values):
 
 
 def _widest_layer(values):
-    """this is the layer whose heads differ most: a mean can be right there, if they differ evenly to both sides"""
+    """this is the layer whose heads differ most: a mean can be right there, if they differ equally to both sides"""
     layer = values.std(1).argmax()
     return int(layer), int(np.abs(values[layer] - np.median(values[layer])).argmax())
 
 
 def _highest_head(values):
-    """the layer is right, the head is the one with the highest value: the odd one may lie below the others"""
+    """the layer is right, but the head is the one with the highest value: the odd one may lie below the others"""
     layer = _misled(values)[0]
     return layer, int(values[layer].argmax())
 
 
 def _lowest_head(values):
-    """the layer is right, the head is the one with the lowest value: the odd one may lie above the others"""
+    """the layer is right, but the head is the one with the lowest value: the odd one may lie above the others"""
     layer = _misled(values)[0]
     return layer, int(values[layer].argmin())
 
@@ -288,7 +288,7 @@ def _heads_for_layers(values):
 
 
 def _head_first(values):
-    """the two numbers are exchanged: first the layer, then the head"""
+    """the two numbers are swapped: first the layer, then the head"""
     return _misled(values)[::-1]
 
 
@@ -299,13 +299,13 @@ def _oddest_of_all(values):
 
 
 def _middle_head(values):
-    """the layer is right, the head is the one nearest to the median: find the one that lies farthest off"""
+    """the layer is right, but the head is the one nearest to the median: find the one farthest from it"""
     layer = _misled(values)[0]
     return layer, int(np.abs(values[layer] - np.median(values[layer])).argmin())
 
 
 def _groups_case(seed, n_first, n_second, n_layers, n_draws):
-    """Whole numbers, four texts or eight a group, so that means are exact and dealings tie."""
+    """Whole numbers, four or eight texts in a group, so that means are exact and some draws tie with the real ones."""
     rng = np.random.default_rng(seed)
     first, second = rng.integers(-3, 4, (n_first, n_layers)), rng.integers(-3, 4, (n_second, n_layers))
     first[:, 0] -= 2
@@ -333,12 +333,12 @@ def _each_layer_alone(first, second, draws):
 
 
 def _best_layer(first, second, draws):
-    """this is the smallest of the layers' own p, and one of many is small by chance: take the largest of each draw"""
+    """this is the smallest of the layers' p, and one of many is small by chance: take the largest of each draw"""
     return _each_layer_alone(first, second, draws).min()
 
 
 def _real_one_missing(first, second, draws):
-    """the real dealing is not counted, so that p could be 0: add 1 to both counts"""
+    """the real groups are not counted, so p could be 0: add 1 to both counts"""
     real, others = _dealt(first, second, draws)
     return (np.abs(others).max(1) >= np.abs(real).max()).mean()
 
@@ -374,7 +374,7 @@ def _any_layer_beats_its_own(first, second, draws):
 
 
 def _one_more_below(first, second, draws):
-    """1 is added to the number of draws alone: the real dealing reaches itself, so add 1 to the count above too"""
+    """1 is added only to the number of draws: the real groups are one more draw, so add 1 to both counts"""
     real, others = _dealt(first, second, draws)
     return (np.abs(others).max(1) >= np.abs(real).max()).sum() / (1 + len(draws))
 
@@ -472,13 +472,13 @@ def _not_centred(values):
 
 
 def _rest_with_texts(values):
-    """the rest still holds the texts' share: take both shares from 1"""
+    """the rest still contains the texts' share: subtract both shares from 1"""
     heads, texts, _ = _head_share(values)
     return heads, texts, 1 - heads
 
 
 def _against_the_rest(values):
-    """the heads and the texts are divided by the rest: divide by the variance of all the values"""
+    """the heads' and the texts' variances are divided by the rest: divide by the variance of all the values"""
     heads, texts, rest = _head_share(values)
     return heads / rest, texts / rest, 1.0
 
