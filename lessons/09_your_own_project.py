@@ -7,8 +7,8 @@
 # **You will be able to**
 # - turn a hunch about attention heads into a question that a measurement can answer, with "no" as a possible answer;
 # - compare groups of texts layer by layer, and say what the sample cannot decide;
-# - test what else could explain a difference, and not only name it;
-# - write two pages that somebody else can check, and review those of somebody else.
+# - test what else could explain a difference, instead of only naming it;
+# - write two pages that somebody else can check, and review somebody else's.
 #
 # **You need** lessons 1 to 8.
 #
@@ -16,7 +16,7 @@
 # to six hours.
 #
 # Sections 1 to 5 are the template, section 6 has three questions to start from, and section 7 says what to hand in. The
-# solutions hold a finished project, from the question to the report.
+# solutions contain a finished project, from the question to the report.
 
 # %%
 import matplotlib.pyplot as plt
@@ -39,20 +39,20 @@ n_tokens = 64  # of every piece: longer texts have queries with more keys (lesso
 #
 # > **Question.** *Does the attention reach further back in dialogue than in prose?*
 # >
-# > **Prediction, written before any measurement.** *Further: an answer needs its question, which stands a line back.*
+# > **Prediction, written before any measurement.** *Further: an answer needs its question, which is a line back.*
 # >
 # > **What would prove me wrong.** *No difference, or one in the other direction.*
 # >
 # > **What else could give the same result.** *The length (so all pieces have one), line breaks, the first token.*
 #
 # Replace all four. A good question names **what** is compared, **in which statistic** and **in which texts**. "What do heads do
-# with dialogue?" is not one yet. Choose the statistic now: whoever tries seven finds one that differs by chance.
+# with dialogue?" is not one yet. Choose the statistic now: if you try seven, one may well differ by chance.
 #
 # ## 2. The material
 #
-# Two groups of texts or more, **at least twelve in each**. Three against three cannot settle anything: there are only 20 ways
-# to deal six texts out, and two of them are the real one. `cut_texts` cuts a list of texts, a book or a folder of books into
-# pieces of one length:
+# Two or more groups of texts, **at least twelve in each**. Three against three cannot settle anything: there are only
+# 20 ways to divide six texts, and two of them are the real division. `cut_texts` cuts a list of texts, a book or a
+# folder of books into pieces of one length:
 #
 #     cut_texts("my-novel.txt", tokenizer)       # twelve pieces, spread over the book
 #     cut_texts("folder-of-novels", tokenizer)   # twelve pieces from the folder's .txt files
@@ -77,7 +77,7 @@ for name, source in material.items():
 
 # %%
 def without_first(capture):
-    """The Profile (layer, head) of what is left when nobody may look at the first token."""
+    """The Profile (layer, head) of what is left when no query may look at the first token."""
     raw = [capture.scores(layer)[:, 1:, 1:].double() for layer in capture.layers]  # each (head, query, key)
     d_head = capture.q.shape[-1]
     return Profile(*np.stack([head_profile(r, attention_pattern(r, d_head)) for r in raw], axis=1))
@@ -112,13 +112,14 @@ show_figure(
 )
 
 # %% [markdown]
-# Points are heads, lines their medians, dashes 95% intervals over texts. Below the figure stands one sentence of yours: its
-# message.
+# Points are heads, lines are their medians, dashes are 95% intervals over texts. Below the figure, write one sentence
+# of your own: its message.
 #
 # ## 4. Is it more than chance?
 #
-# For each text and layer, the median over heads. `compare_groups` (lesson 7) asks how often texts dealt out at random differ as
-# much in *some* layer. The layers stay apart: an average over them can hide two differences that go in opposite directions.
+# We take the median over heads for each text and layer. `compare_groups` (lesson 7) asks how often groups dealt out at
+# random differ as much in *some* layer. The layers are kept separate, because an average over them can hide two
+# differences that go in opposite directions.
 
 
 # %%
@@ -132,7 +133,7 @@ def compare(title, sample):
 
 
 test = compare(who(model), planned)
-print(f"the least p that these numbers of texts allow: {test.least_p:.4f}")
+print(f"the smallest p that so many texts allow: {test.least_p:.4f}")
 
 # %%
 says(
@@ -140,15 +141,17 @@ says(
     (test.least_p > 0.05, "With so few texts no difference could have been found. Find more texts."),
     (
         True,
-        f"{who(model)}: these texts do not show a difference. That is a result: report it, with how large a difference would have been seen.",
+        f"{who(model)}: these texts do not show a difference. That is a result: report it, and say how large a "
+        "difference you would have seen.",
     ),
 )
 
 # %% [markdown]
 # ## 5. What else could explain it?
 #
-# A confound that is only named stays one. **Remove it and measure again.** If the difference stays, it was not the confound; if
-# it goes, it may have been. Three tests for this question, each a line; yours will need others.
+# It is not enough to name a confound. **Remove it and measure again.** If the difference stays, the confound was not
+# its cause; if it goes, the confound may have been. Here are three tests for this question, one line each; yours will
+# need others.
 
 
 # %%
@@ -170,36 +173,39 @@ for title, sample in (
 gap, untrained_gap = (np.ptp(tests[title].means, axis=0).max() for title in ("as planned", "random control"))
 stays = [title for title in ("without line breaks", "without the first token") if tests[title].p_any <= 0.05]
 says(
-    (test.p_any > 0.05, "There is no difference to be explained."),
+    (test.p_any > 0.05, "There is no difference to explain."),
     (
         tests["random control"].p_any <= 0.05 and untrained_gap > 0.25 * gap,
         "The untrained control differs by a comparable amount: part of the difference comes from the tokens and not from training.",
     ),
     (
         len(stays) == 2,
-        "The difference survives without line breaks and without the first token, and the control's is none or far smaller.",
+        "The difference survives without line breaks and without the first token, and the control shows none or a far "
+        "smaller one.",
     ),
     (len(stays) == 1, f"The difference survives only {', '.join(stays)}: what the other test removed may explain it."),
-    (True, "The difference goes when line breaks or the first token are removed: either may explain it."),
+    (True, "The difference disappears when line breaks or the first token are removed: either may explain it."),
 )
 
 # %% [markdown]
 # ## 6. Three questions to start from
 #
-# Measurements of attention say what heads *look at*. Whether the model *needs* it, only an intervention can say (lesson 8). Each
-# of these can be answered with `headlab.interventions` and at least twelve texts.
+# Measurements of attention say what heads *look at*. Only an intervention can say whether the model *needs* it (lesson
+# 8). Each of these questions can be answered with `headlab.interventions` and at least twelve texts.
 #
-# **A. Is the first token needed more in one kind of text?** Take the first key away (`loss_with_scores`), text by text, in prose
-# and in dialogue. *A good answer* has a control intervention (the second key), the cost of each text, and a test over texts. The
-# solutions have a finished project on it: try first.
+# **A. Is the first token needed more in one kind of text?** Take the first key away (`loss_with_scores`), text by text,
+# in prose and in dialogue. *A good answer* has a control intervention (the second key), the cost of each text, and a
+# test over texts. The solutions contain a finished project on it; try first.
 #
-# **B. Does the head that looks at the previous token carry what comes next?** Find the head with the largest `previous_share` on
-# six texts. On six *others* remove it, and each head of its layer (`loss_without_heads`). *A good answer* chooses and tests on
-# different texts, gives the rank of the head among its neighbours, and looks at the tokens whose loss rises.
+# **B. Does the prediction depend on the head that looks at the previous token?** Find the head with the largest
+# `previous_share` on six texts. On six *others*, remove it, and then each other head of its layer
+# (`loss_without_heads`). *A good answer* chooses and tests on different texts, gives the rank of the head among its
+# neighbours, and looks at the tokens whose loss rises.
 #
-# **C. Does a sharper model lose less on repeated text?** Multiply all scores by 0.5, 1 and 2 (`loss_with_scores`), on 24 random
-# tokens followed by the same 24, and by the same shuffled. *A good answer* compares the two texts of a pair with each other, in
-# the second half alone, and says for how many of twelve pairs the difference has the same sign.
+# **C. Does a sharper model lose less on repeated text?** Multiply all scores by 0.5, 1 and 2 (`loss_with_scores`), on
+# 24 random tokens followed by the same 24, and on 24 followed by the same 24 shuffled. *A good answer* compares the two
+# texts of a pair with each other, only in the second half, and says for how many of twelve pairs the difference has the
+# same sign.
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint 1: a nudge</summary>
@@ -209,8 +215,8 @@ says(
 #
 # <details><summary>Hint 2: the idea</summary>
 #
-# A text's cost is its mean loss with the change minus its mean loss without. Costs of texts can be compared with `compare_groups`,
-# as statistics can: give it an array (text,) for each group.
+# A text's cost is its mean loss with the change minus its mean loss without. You can compare costs with
+# `compare_groups`, like statistics: give it an array (text,) for each group.
 # </details>
 
 # %% [markdown]
@@ -221,14 +227,14 @@ says(
 # **Two pages: 500 to 800 words, one or two figures**, in this order.
 #
 # 1. **Question and prediction**, as written before the measurement. What would have refuted it.
-# 2. **Material and method**: which texts, how many, how long; which model; the statistic; the control. So that somebody else can
-#    repeat it.
+# 2. **Material and method**: which texts, how many, how long; which model; the statistic; the control. Somebody else
+#    must be able to repeat it.
 # 3. **Result**: one figure with its message in a sentence; the groups' numbers, p over all layers, how many things you tried.
 # 4. **What else could explain it**: what you removed, and what was left.
-# 5. **Answer and limits**: holds, does not hold, or cannot be told. What spoke against you.
+# 5. **Answer and limits**: holds, does not hold, or cannot be told. What speaks against your answer.
 #
 # Before you hand it in: does *Restart and run all* work? Is every number in the text one that a cell prints? Does each figure
-# name its axes, units, model and number of texts? Was a head chosen on other texts than those it is tested on?
+# name its axes, units, model and number of texts? Was each head chosen on texts other than those it is tested on?
 #
 # Hand in **two files**: this notebook, and the report. Write the report in a notebook of its own, `report.ipynb`, and export it
 # in a terminal:
@@ -240,11 +246,12 @@ says(
 #
 # ### How it is marked
 #
-# Twenty points. The verdict on your prediction does not count: a well-shown *no* or *cannot be told* earns as much as a *yes*.
+# Twenty points. The verdict on your prediction does not count: a well-supported *no* or *cannot be told* earns as much
+# as a *yes*.
 #
 # | | 4 points | 2 points | 0 points |
 # | --- | --- | --- | --- |
-# | **Question** | names what is compared, the statistic and the texts; prediction and what would refute it written first | a question, but "no" is no possible answer | "I looked at some heads" |
+# | **Question** | names what is compared, the statistic and the texts; prediction and what would refute it written first | a question, but "no" is not a possible answer | "I looked at some heads" |
 # | **Measurement** | one length, causal pairs only, both sides treated alike; each choice has a reason | correct, but a choice that matters has no reason | future counted, lengths mixed, or scores and shares confused |
 # | **Control and chance** | a control that could have shown the effect; a test with independent texts as units, for all layers together; confounds removed and measured again; says how many things were tried | one of these is missing | single examples, or scores or pieces of one book counted as texts |
 # | **Figures and code** | axes, units, model and sample size on each figure; runs from top to bottom | runs, but a figure cannot be read alone | does not run, or numbers in the text that no cell prints |
@@ -334,16 +341,16 @@ print(f"dialogue minus prose, first key: {dialogue_more:+.3f}, plus or minus {er
 #
 # **Is the first token needed more in dialogue than in prose?**
 #
-# **Question and prediction.** Many heads of trained models rest on the first token (lesson 5). If they rest there when nothing in
-# the text is worth looking at, the token should be needed more where lines are short and break off, as in dialogue. *Prediction,
-# written first:* taking the first key away costs dialogue more than prose. *It would be refuted* by no difference, or by one in
-# the other direction.
+# **Question and prediction.** Many heads of trained models look mostly at the first token (lesson 5). If they do so
+# when nothing else in the text is worth looking at, the token should be needed more where lines are short and break
+# off, as in dialogue. *Prediction, written first:* taking the first key away costs dialogue more than prose. *It would
+# be refuted* by no difference, or by one in the other direction.
 #
-# **Material and method.** Twelve texts of prose and twelve of dialogue, written for headlab by the same authors, each cut to a
-# piece of 24 tokens. The units are the texts. In every layer and head the first key's score was set to $-\infty$ for all later queries,
-# which leaves the remaining shares in proportion. The cost of a text is the rise of its mean loss, in nats a token. *Control:*
-# the same with the second key, which takes away a key as early, but no sink. The test deals the 24 texts out at random 9,999
-# times; the smallest p it can give is 0.0001.
+# **Material and method.** Twelve texts of prose and twelve of dialogue, written for headlab by the same authors, each
+# cut to a piece of 24 tokens. The units are the texts. In every layer and head the first key's score was set to
+# $-\infty$ for all later queries, which leaves the remaining shares in proportion. The cost of a text is the rise of
+# its mean loss, in nats a token. *Control:* the same with the second key, which takes away an equally early key that is
+# not a sink. The test deals the 24 texts out at random 9,999 times; the smallest p it can give is 0.0001.
 #
 # *What was tried and is not shown:* one statistic, no choice of heads, but two lengths. On mini, pieces of 40 tokens were
 # tried first. There prose lost more, 1.50 nats a token against 1.18 (p = 0.04, but 0.89 without quotation marks and line
@@ -355,7 +362,8 @@ print(f"dialogue minus prose, first key: {dialogue_more:+.3f}, plus or minus {er
 says(
     (
         prose.mean() < 0.02 and dialogue.mean() < 0.02,
-        f"{who(model)}: taking the first key away costs these texts nothing ({prose.mean():+.3f} and {dialogue.mean():+.3f} nats a token), so the question has no object here.",
+        f"{who(model)}: taking the first key away costs these texts nothing ({prose.mean():+.3f} and "
+        f"{dialogue.mean():+.3f} nats a token), so the question does not arise here.",
     ),
     (
         found[0].p_any <= 0.05 and dialogue_more > 0,
@@ -379,8 +387,8 @@ says(
 )
 
 # %% [markdown] tags=["solution"]
-# **What else could explain it.** Dialogue is full of quotation marks and line breaks, and a piece may begin with one. If the
-# first token's content is needed, and not its place, that is enough for a difference; it can hide one as well. Both signs can
+# **What else could explain it.** Dialogue is full of quotation marks and line breaks, and a piece may begin with one.
+# If the first token's content is needed, and not its position, that alone can make a difference, or hide one. Both can
 # be removed, and the costs measured again:
 
 
@@ -409,18 +417,18 @@ says(
 )
 
 # %% [markdown] tags=["solution"]
-# **Answer and limits.** The answer is the sentence under *Result*, for these 24 texts, this model and pieces of 24 tokens. A
-# *no difference* is no proof that there is none: twelve texts a kind show only differences larger than the one given. A
-# *difference* is one between these two sets of texts: they were written for a course, and dialogue differs from prose in more
-# than its lines. The model was made to predict without a key that it was trained with, so the cost says how much it relies on
-# the sink, not how well it would do had it never had one. What we would do next: the same with dialogue cut from twelve novels,
-# with the novel as the unit.
+# **Answer and limits.** The answer is the sentence under *Result*, for these 24 texts, this model and pieces of 24
+# tokens. A *no difference* does not prove that there is none: twelve texts of each kind show only differences larger
+# than the one given. A *difference* concerns these two sets of texts: they were written for a course, and dialogue
+# differs from prose in more than its lines. The model was made to predict without a key that it was trained with, so
+# the cost says how much it relies on the sink, not how well it would do if it had never had one. What we would do next:
+# the same with dialogue cut from twelve novels, with the novel as the unit.
 #
 # ### Notes for teachers
 #
-# What makes this worth full marks is not its verdict: the prediction stands first, the control could have shown the effect, the
-# confound was removed and not only named, and the answer says what the sample cannot decide. Ask every student two things in person:
-# *which text spoke against you?* and *what does your interval leave out?*
+# What makes this worth full marks is not its verdict: the prediction comes first, the control could have shown the
+# effect, the confound was removed and not only named, and the answer says what the sample cannot decide. Ask every
+# student two things in person: *which text spoke against you?* and *what does your interval leave out?*
 
 # %% [markdown]
 # **Where to read on.** Questions that others asked of GPT-2's heads: C. Olsson et al., 2022, *In-context Learning and Induction

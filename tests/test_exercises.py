@@ -84,7 +84,7 @@ def sometimes(x):
         (lambda x: x > 0, "expected numbers of shape (2, 3), got True and False of shape (2, 3)"),
         (lambda x: "two", "expected numbers of shape (2, 3), got str"),
         (lambda x: x * float("nan"), "got nan"),
-        (torch.ones(2), "hand in the function itself, without brackets; this is a Tensor"),
+        (torch.ones(2), "give the function itself, without brackets; this is a Tensor"),
     ],
 )
 def test_what_else_goes_wrong_is_said(function, said):
@@ -109,7 +109,7 @@ def empty(x):
 
 def test_a_forgotten_return_is_told_from_a_stub():
     for function in (forgets_return, prints, lambda x: [].append(x), functools.partial(lambda x: None)):
-        said = "your function returns nothing: hand its result back with return"
+        said = "your function returns nothing: end it with return and its result"
         assert judge(TOY, function) == ("not yet", said)
     for stub in (empty, lambda x: None):
         assert judge(TOY, stub) == ("not attempted", "not attempted yet")

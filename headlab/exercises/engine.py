@@ -26,10 +26,10 @@ LONG_NUMBER = re.compile(r"\d+\.\d{4,}(e[-+]?\d+)?")
 class Exercise:
     """An exercise: `answer` solves it, `cases` are the arguments it is tried on, `mistakes` are likely wrong answers.
 
-    A mistake is a whole function whose docstring is what to tell the reader who makes it, so that a test can hand
-    in each of them and see that it is named. Where many answers are right, `wrong(results, cases)` says in one line
-    what is wrong with a reader's, or None where nothing is. `fresh(draw)` makes the cases of a grading, of other sizes:
-    draw is a random.Random. Without it the sizes stay, and other seeds make other numbers.
+    A mistake is a whole function whose docstring is what to tell the reader who makes it, so that a test can try each
+    of them and see that it is named. Where many answers are right, `wrong(results, cases)` says in one line what is
+    wrong with a reader's, or None where nothing is. `fresh(draw)` makes the cases of a grading, of other sizes: draw is
+    a random.Random. Without it the sizes stay, and other seeds make other numbers.
     """
 
     answer: Callable
@@ -82,7 +82,7 @@ def observe(function, cases, seconds):
     """Call a reader's function on the cases, each time on copies, for so many seconds in all."""
     deadline = time.monotonic() + seconds
     if not callable(function):
-        return Observed([], f"hand in the function itself, without brackets; this is a {type(function).__name__}")
+        return Observed([], f"give the function itself, without brackets; this is a {type(function).__name__}")
     results = []
     for case in cases:
         arguments = _copy(case)
@@ -123,7 +123,7 @@ def _assess(exercise, seen, changes):
     if seen.stub:
         return "not attempted", "not attempted yet"
     if not results:
-        return "not yet", "your function returns nothing: hand its result back with return"
+        return "not yet", "your function returns nothing: end it with return and its result"
     if len(results) < len(exercise.cases):
         return "not yet", "your function returns nothing for some inputs; does every path end in return?"
     if _matches(results, exercise.answer, exercise):
@@ -132,7 +132,7 @@ def _assess(exercise, seen, changes):
         if _matches(results, mistake, exercise):
             return "not yet", mistake.__doc__
     if changes():
-        return "not yet", "your function gives another result each time: it must draw no random numbers of its own"
+        return "not yet", "your function gives another result each time: it must not draw random numbers of its own"
     if exercise.wrong:
         said = exercise.wrong(results, exercise.cases)
         return ("not yet", said) if said else ("passed", "right")

@@ -1,4 +1,4 @@
-"""A task of a student's own in each lesson, drawn from their name, so that an answer cannot be copied."""
+"""A task for each student in each lesson, drawn from their name, so that an answer cannot be copied."""
 
 import hashlib
 import random
@@ -31,9 +31,9 @@ QUESTIONS = {
         "row mean": "the mean of the visible raw scores of query {query}",
     },
     5: {
-        "gap": "for query {query}, the first key's raw score less the mean of the row's other visible scores",
+        "gap": "for query {query}, the first key's raw score minus the mean of the row's other visible scores",
         "effective tokens": "the number of effective tokens of query {query}",
-        "centred": "the centred score of query {query} and key {key}: less the mean of its visible row",
+        "centred": "the centred score of query {query} and key {key}: raw, minus the mean of its visible row",
     },
     6: {
         "density": "the density of the head's causal raw scores at 0, with Scott's bandwidth",
@@ -79,10 +79,10 @@ class OwnTask:
 
 
 def own_task(lesson, student):
-    """The task of one student in one lesson: the same whenever it is asked for, and rarely that of another student.
+    """The task of one student in one lesson: always the same for one name, and rarely the same for two.
 
-    lesson: 1 to 8; student: the name under which they hand in. Capitals, spaces around it and the ways in which
-    Unicode writes an accent do not matter. Returns an OwnTask. Raises ValueError where there is no such lesson or name.
+    lesson: 1 to 8; student: the name under which they hand in. Capitals, spaces around it and the way Unicode encodes
+    an accent do not matter. Returns an OwnTask. Raises ValueError where there is no such lesson or name.
 
     >>> task = own_task(3, "Ada")
     >>> print(task)  # doctest: +ELLIPSIS
