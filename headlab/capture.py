@@ -62,13 +62,12 @@ class _Enough(Exception):
 def capture_heads(model, input_ids, layers=None):
     """Queries, keys and values of every head of the chosen layers, from one forward pass that then stops.
 
-    model: a GPT2LMHeadModel; input_ids (T,) or (1, T), whole numbers; layers: the layers to capture (all by
-    default). Returns a HeadCapture with q, k, v of shape (n_layers, head, token, channel). Works whatever the
-    model's attention implementation, and honours `scale_attn_weights` and `scale_attn_by_inverse_layer_idx`;
-    `reorder_and_upcast_attn` changes the order of the arithmetic, not the scores. A model in training mode drops
-    channels by chance, here too: call `model.eval()` first. Raises ValueError or TypeError on tokens or layers that
-    are not there.
-    Introduced in lesson 1. Source: the report.
+    model: a GPT2LMHeadModel; input_ids (T,) or (1, T), whole numbers; layers: the layers to capture (all by default).
+    Returns a HeadCapture with q, k, v of shape (n_layers, head, token, channel). Works whatever the model's attention
+    implementation, and honours `scale_attn_weights` and `scale_attn_by_inverse_layer_idx`; `reorder_and_upcast_attn`
+    changes the order of the arithmetic, not the scores. A model in training mode drops channels at random here too, so
+    call `model.eval()` first. Raises ValueError or TypeError on tokens or layers that do not exist. Introduced in
+    lesson 1. Source: the report.
 
     >>> model, tokenizer = load_model("mini")
     >>> ids = tokenizer("The old man sat.", return_tensors="pt").input_ids
@@ -86,10 +85,10 @@ def capture_heads(model, input_ids, layers=None):
 
 
 def count_scores(model, input_ids, layers=None):
-    """Count the causal raw scores of every head of the chosen layers while the forward pass goes on.
+    """Count the causal raw scores of every head of the chosen layers during the forward pass.
 
-    model, input_ids and layers as in `capture_heads`. Returns a ScoreHistogram of this text. Holds the scores of one
-    layer at a time and nothing else, so that memory grows with the square of the tokens but not with the layers.
+    model, input_ids and layers as in `capture_heads`. Returns a ScoreHistogram of this text. Holds only the scores of
+    one layer at a time, so memory grows with the square of the number of tokens but not with the number of layers.
     Introduced in lesson 6. Source: the report.
 
     >>> model, tokenizer = load_model("mini")
@@ -112,7 +111,7 @@ def count_scores(model, input_ids, layers=None):
 def score_terms(model, input_ids, fold=None):
     """The four terms of the raw scores of every layer, from one forward pass: a list of ScoreTerms (head, query, key).
 
-    model and input_ids as in `capture_heads`; fold, the convention of the split, as in `decompose_scores`.
+    model and input_ids as in `capture_heads`; fold: the convention of the split, as in `decompose_scores`.
     Introduced in lesson 5.
 
     >>> model, tokenizer = load_model("mini")
@@ -132,7 +131,7 @@ def score_terms(model, input_ids, fold=None):
 
 
 def score_divisor(config, layer):
-    """What a layer of a GPT2Config's model divides its raw scores by: the root of d_head, unless the settings differ.
+    """What a layer of a model with this GPT2Config divides its raw scores by: the root of d_head by default.
 
     Introduced in lesson 3. Source: transformers' GPT2Config.
 

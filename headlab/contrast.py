@@ -33,10 +33,9 @@ def row_contrast(raw):
     """How much the keys of one query differ, averaged over queries: the spread of a row and the first key's lead.
 
     raw (..., T, T) with T >= 3. Returns RowContrast of shape (...), in units of q.k, means over the queries from the
-    third on, the first that can choose between the first key, the previous one and itself: `spread`, the (population)
-    standard deviation of a row's scores; `gap`, the first key's score minus the mean of the row's other scores. A
-    constant added to a row changes neither. Raises as shift_stats does.
-    Introduced in lesson 5.
+    third on, which is the first that can choose between the first key, the previous one and itself: `spread`, the
+    (population) standard deviation of a row's scores; `gap`, the first key's score minus the mean of the row's other
+    scores. A constant added to a row changes neither. Raises as shift_stats does. Introduced in lesson 5.
 
     >>> raw = torch.tensor([[1.0, 0.0, 0.0], [1.0, 0.0, 0.0], [4.0, 1.0, 1.0]])
     >>> row_contrast(raw).gap
@@ -91,7 +90,7 @@ def centre_rows(raw):
 
 
 def below_first_key(raw):
-    """Of the causal scores of all keys but the first, the share that lie below the first key's score in their row.
+    """The share of the other keys' causal scores that lie below the first key's score in the same row.
 
     raw (..., T, T) with T >= 2. Returns numpy, shares of shape (...); all pairs count alike. A constant added to a row
     changes nothing. Raises as shift_stats does.
@@ -106,12 +105,11 @@ def below_first_key(raw):
 
 
 def below_row_mean(raw):
-    """Of the causal scores from the third query on, the share that lie below the mean of their own row.
+    """The share of the causal scores, from the third query on, that lie below the mean of their own row.
 
-    raw (..., T, T) with T >= 3. Returns numpy, shares of shape (...); all pairs count alike. More than a half: rows are
-    skewed, with many keys a little below the mean and a few far above it. A constant added to a row changes nothing.
-    Raises as shift_stats does.
-    Introduced in lesson 5.
+    raw (..., T, T) with T >= 3. Returns numpy, shares of shape (...); all pairs count alike. If it is more than a half,
+    rows are skewed, with many keys a little below the mean and a few far above it. A constant added to a row changes
+    nothing. Raises as shift_stats does. Introduced in lesson 5.
 
     >>> below_row_mean(torch.tensor([[1.0, 0.0, 0.0], [1.0, 0.0, 0.0], [4.0, 1.0, 1.0]])).round(2)
     np.float64(0.67)
@@ -122,17 +120,17 @@ def below_row_mean(raw):
 
 
 def decompose_scores(x, weight, bias, n_heads, fold=None, ln_bias=None):
-    """The raw scores of one layer as the sum of four terms, for the projection has a weight and a bias.
+    """The raw scores of one layer as the sum of four terms, because the projection has a weight and a bias.
 
     x (T, d_model), what enters c_attn (ln_1's output); weight (d_model, 3 * d_model) and bias (3 * d_model,), those of
     c_attn, as Hugging Face lays them out. With q = x Wq + bq and k = x Wk + bk, returns ScoreTerms, each (H, T, T),
     axes (head, query i, key j): content (x_i Wq).(x_j Wk); query_bias bq.(x_j Wk), the same in every row; key_bias
     (x_i Wq).bk, constant along a row; constant bq.bk. Softmax sees neither of the last two.
 
-    The split is a convention, for a vector c that all tokens share can move from x into the biases, b + c W, and no
-    score changes. fold names it: None, nothing moves; "layer_norm", ln_bias (d_model,) moves, the bias of ln_1;
-    "mean", the mean of x over the tokens moves. In each the four terms sum to the raw scores. Raises where shapes or
-    dtypes do not fit, an entry is not finite, or ln_bias is missing or not asked for.
+    The split is a convention: a vector c that all tokens share can move from x into the biases, b + c W, without
+    changing any score. fold names the convention. None: nothing moves. "layer_norm": ln_bias (d_model,), the bias of
+    ln_1, moves. "mean": the mean of x over the tokens moves. In each of them the four terms sum to the raw scores.
+    Raises where shapes or dtypes do not fit, an entry is not finite, or ln_bias is missing or given without need.
     Introduced in lesson 5. Source: Nanda and Bloom 2022 (TransformerLens' fold_ln) for "layer_norm".
 
     >>> terms = decompose_scores(torch.ones(3, 4), torch.ones(4, 12), torch.ones(12), n_heads=2)

@@ -46,14 +46,14 @@ class _Sample(NamedTuple):
 def kde(samples, grid, bandwidth="scott", weights=None, bounds=EVERYWHERE):
     """Kernel density estimate at each point of the grid, from its definition: one small Gaussian per sample, summed.
 
-    samples: a tensor or an array of any shape, one density for all of it, finite (take the causal entries first);
-    grid: points of any shape; bandwidth: the Gaussians' standard deviation in units of the samples, or a rule of
-    `choose_bandwidth`; weights: one per sample, none negative; bounds (low, high): where samples cannot lie
-    beyond, as (0, 1) for a pattern, what leaks over an edge is reflected back, and the density outside is 0.
-    Returns float64 of the grid's shape, in 1 / unit of the samples. Takes len(samples) * len(grid) steps.
-    Raises ValueError on infinite or missing values, on constant or too few samples where a rule needs a spread.
-    Introduced in lesson 6. Source: the report; Rosenblatt 1956; Parzen 1962; Silverman 1986, section 2.4;
-    Schuster 1985 on reflection.
+    samples: a tensor or an array of any shape, from which one density is made; all finite (take the causal entries
+    first); grid: points of any shape; bandwidth: the Gaussians' standard deviation in units of the samples, or a rule
+    of `choose_bandwidth`; weights: one per sample, none negative; bounds (low, high): the limits of the samples where
+    they have any, such as (0, 1) for a pattern. What leaks over a limit is reflected back, and the density outside is
+    0. Returns float64 of the grid's shape, in 1 / unit of the samples. Takes len(samples) * len(grid) steps. Raises
+    ValueError on infinite or missing values, on constant or too few samples where a rule needs a spread. Introduced in
+    lesson 6. Source: the report; Rosenblatt 1956; Parzen 1962; Silverman 1986, section 2.4; Schuster 1985 on
+    reflection.
 
     >>> kde([-1.0, 1.0], [0.0, 1.0], bandwidth=1.0).round(3)
     array([0.242, 0.226])
@@ -76,9 +76,10 @@ def fast_kde(samples, n_grid=None, bandwidth="scott", weights=None, bounds=EVERY
     samples, bandwidth, weights and bounds as in `kde`. The grid goes from bound to bound, and where there is none from
     5 bandwidths before the first sample to 5 after the last. n_grid: its points, by default 512, or more where the
     bandwidth is narrow: points more than 1.5 bandwidths apart would miss peaks between them. Returns (grid, density),
-    float64 of shape (n_grid,), within 1e-3 of the peak of `kde`'s. Takes len(samples) steps and, beside the samples,
-    memory that does not grow with them. Raises as `kde` does, and where n_grid points, or MOST_POINTS, are too few.
-    Introduced in lesson 6. Source: Silverman 1982, algorithm AS 176; Wand 1994 on linear binning.
+    float64 of shape (n_grid,), which differ from `kde`'s by at most 1e-3 of its peak. Takes len(samples) steps and,
+    apart from the samples, memory that does not grow with their number. Raises as `kde` does, and where n_grid points,
+    or MOST_POINTS, are too few. Introduced in lesson 6. Source: Silverman 1982, algorithm AS 176; Wand 1994 on linear
+    binning.
 
     >>> grid, density = fast_kde([-1.0, 1.0], bandwidth=1.0)
     >>> len(grid), round(float(np.trapezoid(density, grid)), 3)
@@ -92,13 +93,13 @@ def fast_kde(samples, n_grid=None, bandwidth="scott", weights=None, bounds=EVERY
 def choose_bandwidth(samples, rule="scott", weights=None):
     """The bandwidth that a rule gives, in units of the samples.
 
-    rule: "scott", n**(-1/5) standard deviations, and "silverman", (3 n / 4)**(-1/5) of them, both best for one
-    Gaussian and too wide for two; "cross-validation", the minimum of `cross_validation_scores`, which makes no such
-    guess but varies more from sample to sample; "sheather-jones", the solution of their equation, which estimates how
-    curved the density is and varies less. All four take the samples to be independent, which the scores of one text
-    are not. Raises ValueError on fewer than two or constant samples and where a rule finds no bandwidth.
-    Introduced in lesson 6. Source: Scott 1992; Silverman 1986, section 3.4; scipy.stats.gaussian_kde's definitions;
-    Sheather and Jones 1991, equation 12.
+    rule: "scott", n**(-1/5) standard deviations, and "silverman", (3 n / 4)**(-1/5) of them, both best for one Gaussian
+    and too wide for two; "cross-validation", the minimum of `cross_validation_scores`, which makes no such assumption
+    but varies more from sample to sample; "sheather-jones", the solution of their equation, which estimates how curved
+    the density is and varies less. All four assume independent samples, which the scores of one text are not.
+    Raises ValueError on fewer than two or constant samples and where a rule finds no bandwidth. Introduced in lesson 6.
+    Source: Scott 1992; Silverman 1986, section 3.4; scipy.stats.gaussian_kde's definitions; Sheather and Jones 1991,
+    equation 12.
 
     >>> round(choose_bandwidth([-1.0, 0.0, 1.0]), 3)
     0.803
@@ -110,7 +111,7 @@ def choose_bandwidth(samples, rule="scott", weights=None):
 def cross_validation_scores(samples, bandwidths, weights=None):
     """Least-squares cross-validation: for each bandwidth, the squared error of its KDE, up to a constant.
 
-    It is the integral of the squared density less twice the mean density that each sample has from all the others.
+    It is the integral of the squared density minus twice the mean density that each sample has from all the others.
     bandwidths: an array, each from 1/2000 of the samples' range to 10 times that range; returns float64 of its shape;
     the lowest is best.
     Introduced in lesson 6. Source: Rudemo 1982; Bowman 1984; Silverman 1986, section 3.4.3.
@@ -133,7 +134,7 @@ def peaks(grid, density, least=PROMINENT):
     """Where a density (points,) over its grid (points,) has its peaks, from left to right: (peaks,).
 
     least: how far a peak has to rise above the higher of the valleys beside it, as a share of the highest peak; what
-    rises less is a ripple. An end of the grid is no peak. Introduced in lesson 6.
+    rises less is a ripple. An end of the grid is not a peak. Introduced in lesson 6.
 
     >>> peaks([0.0, 1.0, 2.0], [0.1, 0.5, 0.2])
     array([1.])
@@ -152,10 +153,9 @@ def peaks(grid, density, least=PROMINENT):
 def mode_tree(samples, bandwidths, least=PROMINENT):
     """The peaks of a sample's density for each of many bandwidths: a list of arrays, as `peaks` gives them.
 
-    samples and bandwidths as in `fast_kde`, bandwidths (n,). Drawn over each other, the peaks make a tree whose
-    branches are hills: how long one is says how far the hill depends on the bandwidth.
-    Introduced in lesson 6. Source: Minnotte and Scott 1993. Of peaks of any height there are never more at a wider
-    bandwidth (Silverman 1981).
+    samples and bandwidths as in `fast_kde`, bandwidths (n,). Drawn above each other, the peaks form a tree whose
+    branches are hills: the longer a branch, the less its hill depends on the bandwidth. Introduced in lesson 6. Source:
+    Minnotte and Scott 1993. If peaks of any height count, a wider bandwidth never has more of them (Silverman 1981).
 
     >>> [len(found) for found in mode_tree([-4.0, 4.0], [1.0, 8.0])]
     [2, 1]
@@ -370,7 +370,7 @@ def _weighted_sum(sample, function):
 
 
 def _cross_validation(sample, widths):
-    """The score of each width (...): the squared density's integral less twice the density at samples left out."""
+    """The score of each width (...): the squared density's integral minus twice the density at samples left out."""
     extent, itself = sample.high - sample.low, 1 / sample.n_effective  # itself: the share of pairs with itself
     spectrum = _spectrum(sample, widths.max() / extent)
 

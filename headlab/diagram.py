@@ -40,11 +40,11 @@ class Drawing:
 
 
 def data_flow(*highlight, model=None):
-    """The way from a text through one attention block, with the shape of each step; returns a Drawing.
+    """The path from a text through one attention block, with the shape of each step; returns a Drawing.
 
     highlight: the steps to mark as this lesson's, of STEPS: "text", "ids", "residual", "c_attn", "thirds", "heads",
     "scores", "pattern", "outputs", "W_o", "sum". model: a GPT2LMHeadModel whose sizes are added as numbers, such as
-    the loaded one. T is the number of tokens. Raises ValueError where there is no such step.
+    the loaded one. T is the number of tokens. Raises ValueError where a step does not exist.
     Introduced in lesson 1.
 
     >>> drawing = data_flow("scores", "pattern")

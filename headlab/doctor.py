@@ -1,4 +1,4 @@
-"""What `headlab doctor` looks at: all that the first cells of a lesson need, in the kernel that will run them."""
+"""What `headlab doctor` checks: all that the first cells of a lesson need, in the kernel that will run them."""
 
 import io
 import json

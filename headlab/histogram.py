@@ -21,17 +21,16 @@ _EDGES = np.concatenate([[-_REACH], (_VALUES[1:-2] + _VALUES[2:-1]) / 2, [_REACH
 
 
 class ScoreHistogram:
-    """How often each raw score occurred, layer by layer and head by head: counts that add up, whatever was counted.
+    """How often each raw score occurred, layer by layer and head by head, as counts that can be added up.
 
     layers: the model's numbers of the layers counted; n_heads: heads per layer. `counts` (layer, head, bin) are whole
-    numbers over bins that are the same in every histogram, so that `a + b` is exact, in any order, for texts counted
-    in other processes or on other machines. A bin is at most 0.1% of its score wide (0.016 at a score of 20) and
-    they reach to +-1,048,320; scores beyond are counted at the ends. Takes half a megabyte per head, for any number
-    of scores. `model` says whose scores these are, `weights` is a digest of its weights, and `counted` holds the keys
-    of the pieces of text that were counted (whole numbers; all three empty where the counting code gives none):
-    `a + b` refuses two models, which the digests tell apart, or the names where there are none, and a piece that is
-    in both.
-    Introduced in lesson 6.
+    numbers over bins that are the same in every histogram, so that `a + b` is exact, in any order, for texts counted in
+    other processes or on other machines. A bin is at most 0.1% of its score wide (0.016 at a score of 20) and they
+    reach to +-1,048,320; scores beyond that are counted in the last bins. Takes half a megabyte per head, for any
+    number of scores. `model` says whose scores these are, `weights` is a digest of its weights, and `counted` holds the
+    keys of the pieces of text that were counted (whole numbers; all three empty where the counting code gives none): `a
+    + b` refuses two models, which the digests tell apart, or the names where there are none, and a piece that is in
+    both. Introduced in lesson 6.
 
     >>> histogram = ScoreHistogram([0], n_heads=1)
     >>> histogram.update(0, torch.tensor([[-2.0, 1.0, 3.0, 5.0]]))
@@ -113,7 +112,7 @@ class ScoreHistogram:
     def density(self, layer, head, n_grid=None, bandwidth="scott"):
         """Kernel density estimate of one head's scores, (grid, density) as `fast_kde` gives it from the scores.
 
-        Takes as long for a billion scores as for a thousand, but for the finer grid that a narrower bandwidth needs.
+        Takes as long for a billion scores as for a thousand, except for the finer grid that a narrower bandwidth needs.
         Raises as `fast_kde` does, and where scores were counted at the ends.
         """
         return binned_kde(*self._cumulative(layer, head), n_grid, bandwidth)
@@ -139,7 +138,7 @@ class ScoreHistogram:
 
     @staticmethod
     def load(path):
-        """The histogram that `save` wrote. Raises ValueError where the file is none, OSError where there is no file."""
+        """The histogram that `save` wrote. Raises ValueError where it is another file, OSError where it is missing."""
         histogram = ScoreHistogram.__new__(ScoreHistogram)
         with open(path, "rb") as file:
             try:

@@ -1,4 +1,4 @@
-"""Lesson 8: change scores, biases or heads of a model while it reads a text, and see what its prediction loses."""
+"""Lesson 8: change scores, biases or heads of a model while it reads a text, and see how much worse it predicts."""
 
 from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
@@ -18,7 +18,7 @@ TOKENS_AT_ONCE = 1024  # of all texts of a batch, or of all heads removed one by
 
 
 class LogitTerms(NamedTuple):
-    """What each part of a model adds to one logit; all of it together is the logit.
+    """What each part of a model adds to one logit; the sum of all parts is the logit.
 
     Introduced in lesson 8.
     """
@@ -36,12 +36,12 @@ class LogitTerms(NamedTuple):
 
 
 def loss(model, input_ids):
-    """Cross-entropy in nats of each token but the first, given those before it.
+    """Cross-entropy in nats of each token except the first, given those before it.
 
-    model: a GPT2LMHeadModel in evaluation mode; input_ids (T,) or (1, T), whole numbers, at least two; returns
-    (T - 1,), entry t for token t + 1. A list of texts, of any lengths, gives a list of losses. Raises ValueError or
-    TypeError on tokens that are not there.
-    Introduced in lesson 8. Source: Radford et al. 2019, "Language Models are Unsupervised Multitask Learners".
+    model: a GPT2LMHeadModel in evaluation mode; input_ids (T,) or (1, T), whole numbers, at least two; returns (T -
+    1,), entry t for token t + 1. A list of texts, of any lengths, gives a list of losses. Raises ValueError or
+    TypeError on tokens that do not exist. Introduced in lesson 8. Source: Radford et al. 2019, "Language Models are
+    Unsupervised Multitask Learners".
 
     >>> model, tokenizer = load_model("mini")
     >>> ids = tokenizer("The old man sat.", return_tensors="pt").input_ids
@@ -55,11 +55,11 @@ def loss_with_scores(model, input_ids, change):
     """The loss when `change(layer, raw)` stands between each layer's raw scores and their scaling.
 
     model, input_ids and what is returned: as in `loss`. change gets a layer's number and its raw scores (head, query,
-    key) of one text, the future's too, and returns scores of that shape; a score of -inf takes a key away. It may
-    capture from the model, which is then unchanged. Where it changes nothing, the loss is that of eager attention to
-    1e-5 nats and a millionth of its size, the rounding error of float32. Raises where it returns another shape or
-    dtype, NaN, +inf, or a query without any key.
-    Introduced in lesson 8. Source: the report, for the question.
+    key) of one text, including the future's, and returns scores of that shape; a score of -inf takes a key away. It may
+    capture from the model, which runs unchanged meanwhile. Where it changes nothing, the loss equals that of eager
+    attention to within 1e-5 nats and a millionth of its size, the rounding error of float32. Raises where it returns
+    another shape or dtype, NaN, +inf, or a query without any key. Introduced in lesson 8. Source: the report, for the
+    question.
 
     >>> model, tokenizer = load_model("mini")
     >>> ids = tokenizer("The old man sat.", return_tensors="pt").input_ids
@@ -75,9 +75,9 @@ def loss_with_biases(model, input_ids, change):
     """The loss when `change(layer, bias)` replaces the biases of each layer's queries, keys and values.
 
     model, input_ids and what is returned: as in `loss`. change gets a layer's number and a copy of its biases (3, head,
-    channel), in the order query, key, value, and returns as many. Raises where it returns another shape or dtype, or
-    a number that is not finite.
-    Introduced in lesson 8. Source: Ran-Milo, Ofek and Mendel 2026, "A Mechanistic Account of Attention Sinks in GPT-2".
+    channel), in the order query, key, value, and returns biases of the same shape. Raises where it returns another
+    shape or dtype, or a number that is not finite. Introduced in lesson 8. Source: Ran-Milo, Ofek and Mendel 2026, "A
+    Mechanistic Account of Attention Sinks in GPT-2".
 
     >>> model, tokenizer = load_model("mini")
     >>> ids = tokenizer("The old man sat.", return_tensors="pt").input_ids
@@ -98,15 +98,14 @@ def loss_with_biases(model, input_ids, change):
 
 
 def loss_without_heads(model, input_ids, heads, replace="mean", other=None, change=None):
-    """The loss when the outputs of some heads are replaced: what the prediction owes to them, all at once.
+    """The loss when the outputs of some heads are replaced, all at once.
 
     model, input_ids and what is returned: as in `loss`. heads: a list of (layer, head), in any order. replace: "zero";
     "mean", the head's mean output over the text's own tokens; or "resample", its output at the same positions of
     another text, `other` (T,) or (1, T), which is at least as long. change: what stands between the raw scores and
-    their scaling at the same time, as in `loss_with_scores`; `other` is read without it. Raises on heads that are not
-    there.
-    Introduced in lesson 8. Source: Wang et al. 2022, "Interpretability in the Wild" (mean); Chan et al. 2022, "Causal
-    Scrubbing" (resample).
+    their scaling at the same time, as in `loss_with_scores`; `other` is read without it. Raises on heads that do not
+    exist. Introduced in lesson 8. Source: Wang et al. 2022, "Interpretability in the Wild" (mean); Chan et al. 2022,
+    "Causal Scrubbing" (resample).
 
     >>> model, tokenizer = load_model("mini")
     >>> ids = tokenizer("The old man sat.", return_tensors="pt").input_ids
@@ -155,10 +154,10 @@ def loss_without_each_head(model, input_ids, replace="mean", other=None):
 def logit_attribution(model, input_ids, query, token):
     """Each head's direct part of a logit, (n_layers, head): what it writes, read through the final layer norm.
 
-    query: the position that predicts; token: the id whose logit it is. The scale of the final layer norm is held at
-    what it is in this text, and nothing that later layers make of the head's output is counted. See `logit_terms` for
-    the other parts of the logit. Raises on a position or a token that is not there.
-    Introduced in lesson 8. Source: nostalgebraist 2020, "interpreting GPT: the logit lens"; Elhage et al. 2021.
+    query: the position that predicts; token: the id whose logit it is. The scale of the final layer norm is held at its
+    value in this text, and what later layers make of the head's output is not counted. See `logit_terms` for the other
+    parts of the logit. Raises on a position or a token that does not exist. Introduced in lesson 8. Source:
+    nostalgebraist 2020, "interpreting GPT: the logit lens"; Elhage et al. 2021.
 
     >>> model, tokenizer = load_model("mini")
     >>> ids = tokenizer("The old man sat.", return_tensors="pt").input_ids
@@ -169,7 +168,7 @@ def logit_attribution(model, input_ids, query, token):
 
 
 def logit_terms(model, input_ids, query, token):
-    """Every part of one logit, as LogitTerms, whose sum it is: embeddings, heads, biases and MLPs.
+    """Every part of one logit, as LogitTerms: embeddings, heads, biases and MLPs, whose sum is the logit.
 
     Arguments as in `logit_attribution`.
     Introduced in lesson 8. Source: Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits".

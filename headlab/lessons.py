@@ -8,7 +8,7 @@ HERE = Path(__file__).parent
 
 
 def copy_lessons(folder):
-    """Copy every lesson to a folder, which is made; a file that is there already stays as it is.
+    """Copy every lesson to a folder, which is created if need be; a file that is there already stays as it is.
 
     Returns (names of the copies, names of those that stay), in the order of the lessons. Raises OSError in one line
     where the lessons cannot be found or a copy cannot be written.

@@ -22,13 +22,12 @@ WRAPPERS = r"^(module\.|_orig_mod\.|pretrained_model\.)+"  # before the names: D
 def load_model(name="auto"):
     """A GPT-2 language model, ready to look into, and its tokenizer.
 
-    name: "gpt2" (GPT-2 small, one fixed version), another GPT-2 id or a local folder; "mini", the small trained
-    model that ships with headlab; "random", GPT-2 small's shape with seeded, untrained weights and mini's
-    tokenizer: the control; or "auto", which takes the environment variable HEADLAB_MODEL where it is set, else
-    gpt2 where it is on this machine or the hub answers within seconds, else mini, and says which, and why, in one line.
-    Returns (GPT2LMHeadModel in evaluation mode, float32, eager attention; tokenizer). Raises ValueError where a
-    name, a folder or its weights are not what they should be, OSError where a download fails.
-    Introduced in lesson 1.
+    name: "gpt2" (GPT-2 small, one fixed version), another GPT-2 id or a local folder; "mini", the small trained model
+    that ships with headlab; "random", GPT-2 small's shape with seeded, untrained weights and mini's tokenizer: the
+    control; or "auto", which takes the environment variable HEADLAB_MODEL where it is set, else gpt2 where it is on
+    this machine or the hub answers within seconds, else mini; one line says which, and why. Returns (GPT2LMHeadModel in
+    evaluation mode, float32, eager attention; tokenizer). Raises ValueError where a name, a folder or its weights are
+    not what they should be, OSError where a download fails. Introduced in lesson 1.
 
     >>> model, tokenizer = load_model("mini")
     >>> model.config.n_layer, model.config.n_head
@@ -63,7 +62,7 @@ def too_small(model):
 def token_strings(tokenizer, input_ids):
     """Each token as a short printable label, a leading space shown as a middle dot: "·the".
 
-    input_ids (T,) or (1, T), whole numbers. Raises where one is no token of the tokenizer's.
+    input_ids (T,) or (1, T), whole numbers. Raises where one of them is not a token of the tokenizer.
     Introduced in lesson 1.
 
     >>> model, tokenizer = load_model("mini")

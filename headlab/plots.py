@@ -181,9 +181,8 @@ def plot_mask(mask, tokens, ax=None):
 def plot_scores(scores, tokens, ax=None, label="raw score q·k", limit=None):
     """Scores (query, key) on a diverging map centred on zero; masked entries (-inf) look masked.
 
-    limit: the largest absolute score of the colour scale, by default that of these scores. Give panels that are to be
-    compared the same one.
-    Introduced in lesson 1.
+    limit: the largest absolute score of the colour scale, by default that of these scores. Give the same limit to
+    panels that are to be compared. Introduced in lesson 1.
 
     >>> plot_scores(torch.tensor([[1.0, -torch.inf], [-2.0, 3.0]]), ["the", "·man"]).get_ylabel()
     'query (the token that looks)'
@@ -216,7 +215,7 @@ def plot_pattern(pattern, tokens, ax=None):
 
 
 def masked_future(pattern):
-    """Which cells of a pattern (T, T) look masked: the future's, where it gets exactly nothing, and none otherwise.
+    """Which cells of a pattern (T, T) to draw as masked: the future's if all of its shares are exactly 0, else none.
 
     Introduced in lesson 1.
 
@@ -346,7 +345,8 @@ def show_figure(alt):
 
 @_styled
 def write_numbers(values, ax, digits=0):
-    """Write each number of values (row, column) into its cell of the heatmap on `ax`; what is not finite stays empty.
+    """Write each of the values (row, column) into its cell of the heatmap on `ax`; cells that are not finite stay
+    empty.
 
     Introduced in lesson 1.
 
@@ -368,7 +368,7 @@ def write_numbers(values, ax, digits=0):
 
 @_styled
 def plot_vectors(vectors, tokens, ax=None, **style):
-    """Vectors of two channels, (T, 2), as arrows from the origin, each named by its token; `style` is the arrows'.
+    """Vectors of two channels, (T, 2), as arrows from the origin, each labelled with its token; `style` is the arrows'.
 
     Call it again with the same `ax` to lay other vectors over them. Introduced in lesson 1.
 
@@ -401,7 +401,7 @@ def plot_vectors(vectors, tokens, ax=None, **style):
 
 @_styled
 def plot_tokens(tokens, values, ax=None, label="", limit=None):
-    """A text, each of its tokens on the colour of its value, such as what a change does to its loss; white is zero.
+    """A text, each token on the colour of its value, such as the change of its loss; white is zero.
 
     tokens: T labels; values (T,); limit: the largest absolute value of the colour scale, by default that of these
     values. Introduced in lesson 8.
@@ -435,7 +435,7 @@ def plot_tokens(tokens, values, ax=None, label="", limit=None):
 
 @_styled
 def plot_distances(distances, ax=None):
-    """How far apart each two heads' patterns are, (head, head), from 0 (the same) to 1 (no key in common).
+    """How far apart the patterns of every pair of heads are, (head, head), from 0 (the same) to 1 (no key in common).
 
     Introduced in lesson 3.
 
@@ -509,7 +509,7 @@ def plot_strips(groups, names, ax=None, size=4.0, alpha=1.0, jitter=0.0, meaning
     """Scores as points, one column for each group of them, such as a head or a layer; the title says how many.
 
     groups: arrays of any length; names: one for each; size: of a point, in points; jitter: how far, in columns, a point
-    may stray sideways by chance, the same on every call; meaning: whose scores they are, one of COLOURS.
+    may be moved sideways at random, the same way on every call; meaning: whose scores they are, one of COLOURS.
     Introduced in lesson 6.
 
     >>> ax = plot_strips([[1.0, 2.0], [0.0]], ["layer 0", "layer 1"])
@@ -560,7 +560,7 @@ def plot_density(grid, density, ax=None, label=None, fill=True, meaning=None, **
 
 @_styled
 def plot_mode_tree(bandwidths, modes, ax=None, marked=None, meaning="loaded model"):
-    """Where a density has its peaks, for each bandwidth: a hill is a branch, and its height says how long it lasts.
+    """Where a density has its peaks, for each bandwidth: a hill is a branch, as tall as its range of bandwidths.
 
     bandwidths (n,), above 0; modes: the peaks (peaks,) of each, as `mode_tree` gives them; marked: {name: bandwidth},
     dashed lines, such as those of the rules; meaning: whose scores they are, one of COLOURS. Introduced in lesson 6.
@@ -594,10 +594,10 @@ def plot_mode_tree(bandwidths, modes, ax=None, marked=None, meaning="loaded mode
 
 @_styled
 def plot_ridgelines(curves, names, ax=None, meaning="loaded model"):
-    """Densities one below the other, each over a line of its own, with a dashed line at zero.
+    """Densities one below the other, each above its own base line, with a dashed line at zero.
 
     curves: (grid, density) pairs, the first at the top; names: one for each; meaning: whose they are, one of COLOURS.
-    All heights are on one scale, so that equal areas are equal shares; a peak may reach into the rows above.
+    All heights are on one scale, so equal areas are equal shares; a peak may reach into the rows above.
     Introduced in lesson 6.
 
     >>> curves = [(np.array([-1.0, 0.0, 1.0]), np.array([0.2, 0.5, 0.2]))] * 2
@@ -700,9 +700,8 @@ def plot_layer_densities(grid, densities, ax=None, vmax=None):
 def plot_head_densities(grid, densities, values, ax=None, label="", vmin=None, vmax=None, meaning="amount"):
     """All heads at a glance: in each cell (layer, head) the density of its scores, in the colour of its value.
 
-    grid (n,); densities (layer, head, n), each drawn to its own peak; values (layer, head) for the colour, which has
-    the meaning and the ends that it has in `plot_head_grid`. A tick under each curve marks the score 0.
-    Introduced in lesson 7.
+    grid (n,); densities (layer, head, n), each scaled to its own peak; values (layer, head) for the colour, with
+    meaning and ends as in `plot_head_grid`. A tick under each curve marks the score 0. Introduced in lesson 7.
 
     >>> axes = plot_head_densities(np.linspace(-1, 1, 5), np.ones((2, 3, 5)), np.zeros((2, 3)))
     """
@@ -735,11 +734,10 @@ def plot_by_layer(values, ax=None, ylabel="", label=None, meaning=None):
     """A statistic by layer: every head a point, and their median, the robust middle, as a line.
 
     values (layer, head) of one text or (text, layer, head) of several: then the points and the line are means over the
-    texts. Of FEW_TEXTS texts or more, two dashes are the line's 95% interval over texts (`bootstrap_mean` says what it
-    is worth); of fewer, for which no interval can be trusted, thin lines are the single texts. Call it again with the
+    texts. With FEW_TEXTS texts or more, two dashes show the line's 95% interval over texts (`bootstrap_mean` says what
+    it is worth). With fewer, no interval can be trusted, and thin lines show the single texts. Call it again with the
     same `ax` to lay up to three more samples beside it. meaning: one of COLOURS, by default the one that the label
-    begins with; samples without any get other colours in turn.
-    Introduced in lesson 7.
+    begins with; samples without any get other colours in turn. Introduced in lesson 7.
 
     >>> plot_by_layer(np.zeros((4, 12)), ylabel="median score (q·k)").get_xlabel()
     'layer'
@@ -772,7 +770,8 @@ def plot_by_layer(values, ax=None, ylabel="", label=None, meaning=None):
 
 @_styled
 def plot_head_clusters(values, names):
-    """Heads clustered by their statistics: a heat map with a row for each head, like ones side by side, and the trees.
+    """Heads clustered by their statistics: a heat map with a row for each head, similar heads side by side, and the
+    trees.
 
     values (statistic, layer, head) and a name for each statistic, all of which differ between heads. Colour: how many
     standard deviations of all heads a head lies above or below their mean; beside the rows, the head's layer. Heads and
@@ -816,7 +815,7 @@ def plot_head_clusters(values, names):
 def plot_heads(x, y, ax=None, xlabel="", ylabel="", named=()):
     """One statistic of every head against another: a point for each head, in the colour of its layer.
 
-    x and y (layer, head); named: the heads (layer, head) that are named beside their points.
+    x and y (layer, head); named: the heads (layer, head) whose names stand beside their points.
     Introduced in lesson 5.
 
     >>> plot_heads(np.zeros((4, 12)), np.ones((4, 12)), xlabel="spread", ylabel="gap").get_xlabel()

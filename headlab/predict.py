@@ -34,11 +34,10 @@ def predict(question, *choices):
             },
         )
 
-    The measurement and the reveal may be one cell. Works with the keyboard; nothing is forced and nothing is stored.
-    In a saved page without a kernel the form compares a choice with what the reveal printed there; where scripts do not
-    run it is a form alone, and where forms are not shown it is text. Raises ValueError or TypeError
-    where there are fewer than two choices or more than four, or two alike.
-    Introduced in lesson 1.
+    The measurement and the reveal may be one cell. Works with the keyboard; nothing is forced and nothing is stored. In
+    a saved page without a kernel, the form compares a choice with what the reveal printed there; where scripts do not
+    run, it is only a form, and where forms are not shown, it is text. Raises ValueError or TypeError where there are
+    fewer than two choices or more than four, or two alike. Introduced in lesson 1.
 
     >>> guess = predict("Which is larger?", "a query", "a key")  # shows the choices
     <headlab.predict.Prediction object at ...>
@@ -135,12 +134,12 @@ class Prediction(_Question):
         super().__init__(question, fields, [f"( ) {choice}" for choice in choices])
 
     def reveal(self, *branches, overlooked):
-        """Print which choice holds and why, and to each of the others what it overlooked.
+        """Print which choice holds and why, and what each of the others overlooked.
 
-        branches: (condition, choice, why it holds), tried in order, as in `says`; the choice is None where none of
-        them holds or the measurement cannot tell. overlooked: {choice: what a reader who chose it overlooked}, for
-        every choice that is wrong where another holds; the sentence must be true whichever of the others does. A choice
-        without a sentence is named alone where none holds.
+        branches: (condition, choice, why it holds), tried in order, as in `says`; the choice is None where none of them
+        holds or the measurement cannot tell. overlooked: {choice: what a reader who chose it overlooked}, for every
+        choice that is wrong where another holds; the sentence must be true whichever of the others holds. Where none
+        holds, a choice without a sentence is printed alone.
         """
         for place, branch in enumerate(branches):
             fits = isinstance(branch, tuple | list) and len(branch) == 3
@@ -176,7 +175,7 @@ class NumberPrediction(_Question):
         super().__init__(question, f"<div>{box}{html.escape(self.unit)}</div>", [f"____{self.unit}"])
 
     def reveal(self, measured, because, overlooked, within=0.0):
-        """Print what was measured and why, and to those who were off what they overlooked.
+        """Print what was measured and why, and what a likely wrong number overlooked.
 
         measured: the number; because: a sentence; overlooked: {a likely wrong number: what it overlooked};
         within: how far off a prediction may be and still count as right.

@@ -76,7 +76,7 @@ class Comparison(NamedTuple):
 
 
 def query_profile(pattern):
-    """What each query does with its attention, from the third on: the first two have hardly a choice.
+    """What each query does with its attention, from the third on: the first two have hardly any choice.
 
     pattern (..., query, key), T >= 3. Returns QueryProfile, each (..., T - 2): the effective number of tokens; the
     share of the largest, of the first and of the previous key; and the mean step back, from query to key, in tokens.
@@ -102,7 +102,7 @@ def query_profile(pattern):
 def head_profile(raw, pattern):
     """The seven statistics of each head on one text.
 
-    raw (..., T, T), raw scores, and pattern (..., T, T), the attention that came of them. Returns Profile of shape
+    raw (..., T, T), raw scores, and pattern (..., T, T), the attention that they give. Returns Profile of shape
     (...): over the causal scores, their median and the fraction below zero; over the queries from the third on, the
     mean spread (standard deviation) of a row's scores, effective tokens, shares on the first and the previous key, and
     step back in tokens. Scores are in units of q.k. Raises where the shapes differ or T < 3.
@@ -141,11 +141,10 @@ def laminar_profile(capture):
 
 
 def without_first_key(pattern):
-    """The pattern that is left when nobody may look at the first token: (..., T - 1, T - 1), rows summing to 1 again.
+    """The pattern that is left when no query may look at the first token: (..., T - 1, T - 1), rows summing to 1 again.
 
-    pattern (..., T, T), T >= 2. The others keep their proportions, so it is also the pattern of the scores without the
-    first key. Raises where a query looks at nothing but the first token.
-    Introduced in lesson 7.
+    pattern (..., T, T), T >= 2. The other shares keep their proportions, so it is also the pattern of the scores
+    without the first key. Raises where a query looks only at the first token. Introduced in lesson 7.
 
     >>> pattern = torch.tensor([[1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [0.25, 0.25, 0.5]])
     >>> without_first_key(pattern)
@@ -157,14 +156,13 @@ def without_first_key(pattern):
 
 
 def share_above(pattern, levels, drop_first_key=False):
-    """Of all (query, key) pairs, the share whose attention is at least so high, for each level.
+    """The share of all (query, key) pairs whose attention is at least as high as each level.
 
-    pattern (..., T, T), T >= 3; levels (level,), shares of 1; pairs are causal, of the queries from the third on.
-    Where drop_first_key is set, of the same queries the pairs without the first key, when its share has been given to
-    the others in proportion (`without_first_key`). Returns numpy (..., level). At most one pair of a row can reach more
-    than 0.5, so compare texts of one length only. Raises where rows are not shares that sum to 1, or where a query
-    looks at nothing but the first token and that is dropped.
-    Introduced in lesson 7.
+    pattern (..., T, T), T >= 3; levels (level,), shares of 1; pairs are causal, of the queries from the third on. Where
+    drop_first_key is set, the pairs of the same queries without the first key, once its share has been given to the
+    others in proportion (`without_first_key`). Returns numpy (..., level). At most one pair of a row can reach more
+    than 0.5, so compare only texts of one length. Raises where rows are not shares that sum to 1, or where the first
+    key is dropped and a query looks at nothing else. Introduced in lesson 7.
 
     >>> pattern = torch.tensor([[1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [0.25, 0.25, 0.5]])
     >>> share_above(pattern, levels=[0.1, 0.5]).round(2)
@@ -184,7 +182,7 @@ def share_above(pattern, levels, drop_first_key=False):
 def large_weights(pattern, level=0.5):
     """Where the large weights lie: how many a query has on the first key, the previous one, itself and elsewhere.
 
-    pattern (..., T, T), T >= 3; level: from which share on a weight is large, above 0 and at most 1. Returns
+    pattern (..., T, T), T >= 3; level: the share from which a weight counts as large, above 0 and at most 1. Returns
     LargeWeights, each (...): means over the queries from the third on, for which these four kinds are distinct. Raises
     where rows are not shares that sum to 1.
     Introduced in lesson 7.
@@ -202,7 +200,7 @@ def large_weights(pattern, level=0.5):
 
 
 def layer_densities(scores, n_grid=None, bandwidth="scott"):
-    """The density of each layer's scores on one grid for all, so that layers can be compared.
+    """The density of each layer's scores, all on one grid, so that layers can be compared.
 
     scores: for each layer the causal scores of all its heads, an array or tensor of any shape (or for each head its
     own, where heads are to be compared); bandwidth as in `fast_kde`, a rule chooses for each layer by itself; n_grid:
@@ -237,9 +235,9 @@ def bootstrap_mean(values, level=0.95, n_resamples=2000, seed=0):
     """Confidence interval of the mean over texts, from resampled texts.
 
     values (text, ...), one number for each text, of at least two. Returns (low, high), numpy of shape (...): the
-    percentile interval when whole texts are drawn with replacement. It speaks of texts like these, and with few of them
-    it is too narrow: of normally distributed values, what is called 95% holds the mean in 75% of the cases for 3
-    texts, 84% for 5, 89% for 8, 91% for 12 and 93% for 18. Where texts come in clusters, give it `cluster_means`.
+    percentile interval when whole texts are drawn with replacement. It holds for texts like these, and with few of them
+    it is too narrow: for normally distributed values, a nominal 95% interval contains the mean in 75% of the cases for
+    3 texts, 84% for 5, 89% for 8, 91% for 12 and 93% for 18. Where texts come in clusters, give it `cluster_means`.
     Introduced in lesson 7. Source: Efron and Tibshirani 1993, chapter 13; Hesterberg 2015, for the coverage.
 
     >>> low, high = bootstrap_mean([1.0, 2.0, 3.0, 6.0])
@@ -255,7 +253,7 @@ def cluster_means(values, clusters):
     """The mean over the texts of each cluster, such as a kind of text or a book: numpy (cluster, ...).
 
     values (text, ...); clusters: the name of each text's cluster. The clusters come in the order of their first texts.
-    Texts of one cluster resemble each other, so that clusters, not texts, are the units of an interval or a test.
+    Texts of one cluster resemble each other, so clusters, not texts, are the units of an interval or a test.
     Introduced in lesson 7. Source: Davison and Hinkley 1997, section 3.8.
 
     >>> cluster_means(np.array([1.0, 3.0, 8.0]), ["prose", "prose", "list"])
@@ -275,14 +273,14 @@ def cluster_means(values, clusters):
 def compare_groups(groups, n_resamples=9999, seed=0):
     """Do groups of texts differ in any layer? A permutation test of the largest difference over the layers.
 
-    groups: for each group of texts an array (text, layer) or (text,), two texts or more; any number of groups from two
-    on. In each layer the difference is the share of the texts' variance that lies between the groups' means: 0 where
-    these agree, 1 where the texts of each group do. The texts are then dealt out to the groups anew, n_resamples times;
-    p of a layer is the share of the dealings, the real one among them, in which *some* layer has as large a difference.
-    So p holds for all layers together: with no difference at all, some p is at most 0.05 in one study of twenty.
-    Returns Comparison. Texts must be independent: where they come in clusters, give `cluster_means`. Raises where the
-    groups' layers differ in number.
-    Introduced in lesson 7. Source: Fisher 1935 (shuffling), Westfall and Young 1993 (the largest over many).
+    groups: for each group of texts an array (text, layer) or (text,), with two texts or more; two groups or more. In
+    each layer the difference is the share of the texts' variance that lies between the groups' means: 0 where these
+    agree, 1 where the texts of each group do. The texts are then dealt out to the groups anew, n_resamples times; p of
+    a layer is the share of these groupings, the real one included, in which *some* layer has as large a difference. So
+    p holds for all layers together: if there is no difference at all, some p is at most 0.05 in only one study of
+    twenty. Returns Comparison. Texts must be independent: where they come in clusters, give `cluster_means`. Raises
+    where the groups' layers differ in number. Introduced in lesson 7. Source: Fisher 1935 (shuffling), Westfall and
+    Young 1993 (the largest over many).
 
     >>> groups = [np.array([1.0, 2.0, 1.5, 1.8]), np.array([5.0, 6.0, 5.5, 6.1])]
     >>> compare_groups(groups, n_resamples=99).p
@@ -322,12 +320,12 @@ def _share_between(centred, member):
 
 
 def variance_shares(values):
-    """How much of a statistic's variance goes with the layer, the head within it, the text, and with none alone.
+    """How much of a statistic's variance the layer, the head within it and the text explain, and how much is left.
 
-    values (text, layer, head), at least two of each and not all equal. Returns VarianceShares, which sum to 1: of the
-    layers' means, of the heads' means about their layer's, of the texts' means, and the rest, what a head does on one
-    text but not on another (and chance).
-    Introduced in lesson 7. Source: Fisher 1925, analysis of variance (a layout with one value in each cell).
+    values (text, layer, head), at least two of each and not all equal. Returns VarianceShares, which sum to 1: the
+    shares of the layers' means, of the heads' means about their layer's and of the texts' means, and the rest, which is
+    what a head does on one text but not on another (and chance). Introduced in lesson 7. Source: Fisher 1925, analysis
+    of variance (a layout with one value in each cell).
 
     >>> values = np.arange(8.0).reshape(2, 2, 2)  # (text, layer, head)
     >>> round(variance_shares(values).text, 2)

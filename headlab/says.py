@@ -1,4 +1,4 @@
-"""Who says it: sentences about a model that code chooses from measured values, so that they are true on any screen."""
+"""Sentences about a model, which code chooses from measured values, so that they are true whichever model is loaded."""
 
 import textwrap
 
@@ -14,8 +14,8 @@ RECORDED = "real GPT-2, recorded"
 def says(*branches):
     """Print the first sentence whose condition holds.
 
-    branches: pairs (condition, sentence), in the order in which they are tried; write out every outcome that some
-    model may have, and end with True where the rest is one outcome:
+    branches: pairs (condition, sentence), in the order in which they are tried; write out every outcome that a model
+    may have, and end with True where all other outcomes are one:
 
         says(
             (growth > 2 * control, f"The scores grow {growth:.0f} times, far more than the control's."),
@@ -35,7 +35,7 @@ def says(*branches):
 
 
 def as_lines(sentence, **options):
-    """A sentence as lines that a narrow page need not break, for pages break printed text in the middle of words."""
+    """A sentence as lines that fit a narrow page, because pages break printed text in the middle of words."""
     return textwrap.fill(sentence, 95, break_long_words=False, break_on_hyphens=False, **options)
 
 

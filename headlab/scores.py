@@ -61,7 +61,7 @@ def attention_pattern(raw, d_head):
 
 
 def head_outputs(pattern, v):
-    """What each head writes at each query: the values of the keys it looks at, in their shares.
+    """What each head writes at each query: the values of the keys it looks at, weighted by their shares.
 
     pattern (..., query, key) and v (..., T, d_head) of one dtype; returns (..., query, d_head), in the head's own
     channels. Raises where their shapes or dtypes differ, where pattern holds anything but shares from 0 to 1, or
@@ -85,11 +85,11 @@ def head_outputs(pattern, v):
 def project_heads(outputs, weight, bias):
     """What each head adds to the residual stream: its outputs times its own rows of the output matrix W_o.
 
-    outputs (..., head, T, d_head); weight (n_heads * d_head, d_model) and bias (d_model,) as in GPT-2's
-    `attn.c_proj`. Returns (..., head, T, d_model); their sum over heads plus the bias is the attention block's
-    output. The bias belongs to no head: it is only checked here, so that the sum can be completed with it. Raises
-    where sizes or dtypes do not fit or an output is not finite.
-    Introduced in lesson 3. Source: the report; Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits".
+    outputs (..., head, T, d_head); weight (n_heads * d_head, d_model) and bias (d_model,) as in GPT-2's `attn.c_proj`.
+    Returns (..., head, T, d_model); their sum over heads plus the bias is the attention block's output. The bias
+    belongs to no head: it is only checked here, and the caller adds it to the sum. Raises where sizes or dtypes do not
+    fit or an output is not finite. Introduced in lesson 3. Source: the report; Elhage et al. 2021, "A Mathematical
+    Framework for Transformer Circuits".
 
     >>> outputs, weight, bias = torch.ones(12, 5, 64), torch.zeros(768, 768), torch.zeros(768)
     >>> project_heads(outputs, weight, bias).shape
@@ -111,13 +111,13 @@ def project_heads(outputs, weight, bias):
 
 
 def token_pairs(input_ids):
-    """The (query, key) pairs that each known type of head looks at in a text, by the type's name.
+    """The (query, key) pairs that each known type of head looks at in a text, as {name of the type: pairs}.
 
-    input_ids (T,) or (1, T), whole numbers. Returns bool (T, T) for each of "previous" (the token just before),
-    "first" (the first token), "same" (earlier copies of the query's token) and "induction" (what came right after
-    those copies). No pair has a token and itself, and key 0 counts only as "first",
-    since sink heads look there whatever it is.
-    Introduced in lesson 3. Source: Elhage et al. 2021; Olsson et al. 2022, "In-context Learning and Induction Heads".
+    input_ids (T,) or (1, T), whole numbers. Returns bool (T, T) for each of "previous" (the token just before), "first"
+    (the first token), "same" (earlier copies of the query's token) and "induction" (what came right after those
+    copies). No token is paired with itself, and key 0 counts only as "first", since sink heads look there whatever
+    token it is. Introduced in lesson 3. Source: Elhage et al. 2021; Olsson et al. 2022, "In-context Learning and
+    Induction Heads".
 
     >>> token_pairs(torch.tensor([5, 7, 9, 7]))["induction"].nonzero()
     tensor([[3, 2]])
@@ -164,12 +164,12 @@ def mean_share(pattern, pairs):
 
 
 def pattern_distances(pattern):
-    """How far apart the patterns of each two heads are: the share of attention that would have to move.
+    """How far apart the patterns of every pair of heads are: the share of attention that would have to move.
 
-    pattern (..., head, T, T); returns (..., head, head), the total variation distance averaged over the queries but
-    the first, who has no choice: 0 for the same pattern, 1 for heads that never look at the same key. Raises where
-    there is but one token.
-    Introduced in lesson 3. Source: total variation distance, half the sum of absolute differences.
+    pattern (..., head, T, T); returns (..., head, head), the total variation distance averaged over all queries except
+    the first, which has no choice: 0 for the same pattern, 1 for heads that never look at the same key. Raises where
+    there is only one token. Introduced in lesson 3. Source: total variation distance, half the sum of absolute
+    differences.
 
     >>> patterns = torch.tensor([[[1.0, 0.0], [0.5, 0.5]], [[1.0, 0.0], [1.0, 0.0]]])
     >>> pattern_distances(patterns)
@@ -185,7 +185,7 @@ def pattern_distances(pattern):
 
 
 def _expect_pattern(pattern):
-    """Raise unless pattern (..., T, T) holds shares: scores in its place would pass unseen."""
+    """Raise unless pattern (..., T, T) holds shares: scores in its place would go unnoticed."""
     expect_square(pattern, "pattern")
     values = pattern.detach()
     expect_finite(values, "pattern")

@@ -1,4 +1,4 @@
-"""Lesson 4: how far the raw scores lie below zero, and how sure one can be of it."""
+"""Lesson 4: how far the raw scores lie below zero, and how sure we can be of that."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -34,10 +34,10 @@ class ShiftStats(NamedTuple):
 def causal_scores(raw, drop_first_key=False):
     """The raw scores that a query may look at, in one row for each head.
 
-    raw (..., query, key) of shape (..., T, T), neither scaled nor masked (what it holds above the diagonal is not
-    looked at); drop_first_key leaves column 0 out. Returns float64 numpy (..., n), in units of q.k, with n = T(T+1)/2,
-    or T(T-1)/2 without the first key. Raises where raw is not square, a causal entry is not finite, or none is left.
-    Introduced in lesson 4.
+    raw (..., query, key) of shape (..., T, T), neither scaled nor masked (entries above the diagonal are ignored);
+    drop_first_key leaves column 0 out. Returns float64 numpy (..., n), in units of q.k, with n = T(T+1)/2, or T(T-1)/2
+    without the first key. Raises where raw is not square, a causal entry is not finite, or none is left. Introduced in
+    lesson 4.
 
     >>> causal_scores(torch.tensor([[1.0, 9.0], [2.0, 3.0]]))
     array([1., 2., 3.])
@@ -66,11 +66,11 @@ def describe_scores(scores):
 
 
 def shift_stats(raw, drop_first_key=False):
-    """Size of the shift, head by head, over the causal entries of the raw scores only.
+    """The size of the shift, head by head, over only the causal entries of the raw scores.
 
     raw and drop_first_key as causal_scores takes them. Returns ShiftStats of shape (...): the number of scores, their
     mean, median and (population) standard deviation in units of q.k, and the fraction below zero.
-    Introduced in lesson 4. Source: the report, which sees the shift.
+    Introduced in lesson 4. Source: the report, which describes the shift.
 
     >>> stats = shift_stats(torch.tensor([[1.0, 9.0], [-2.0, -3.0]]))
     >>> stats.n.item(), stats.median.item(), stats.fraction_negative.round(2).item()
@@ -95,13 +95,13 @@ def count_negative(raw, drop_first_key=False):
 
 
 def bootstrap_fraction(n_negative, n_scores, level=0.95, n_resamples=2000, seed=0):
-    """Confidence interval of a fraction, from resampled rows: scores of a row share a query and are not independent.
+    """Confidence interval of a fraction from resampled rows, because scores of a row share a query and are dependent.
 
     n_negative (..., rows) and n_scores (rows,), as count_negative gives them; rows of several texts may be joined, and
-    another unit, such as heads, may stand in the rows' place.
-    Returns (low, high), numpy arrays of shape (...): the percentile interval of the fraction, the sum of the one over
-    the sum of the other, when whole rows are drawn with replacement. Raises where the counts do not fit each other.
-    Introduced in lesson 4. Source: Efron and Tibshirani 1993, chapter 13; rows as the unit, as in a cluster bootstrap.
+    another unit, such as heads, may take the place of rows. Returns (low, high), numpy arrays of shape (...): the
+    percentile interval of sum(n_negative) / sum(n_scores) when whole rows are drawn with replacement. Raises where the
+    counts do not fit each other. Introduced in lesson 4. Source: Efron and Tibshirani 1993, chapter 13; rows as the
+    unit, as in a cluster bootstrap.
 
     >>> low, high = bootstrap_fraction(n_negative=[1, 2, 2, 4], n_scores=[1, 2, 3, 4])
     >>> round(low.item(), 2), round(high.item(), 2)
@@ -120,7 +120,7 @@ def bootstrap_ratio(sums, sizes, level=0.95, n_resamples=2000, seed=0):
     """Percentile interval of sum(sums) / sum(sizes) when whole units, such as rows, are drawn with replacement.
 
     sums (..., units) and sizes (units,), at least two, the sizes above 0. Returns (low, high), numpy arrays of shape
-    (...). Raises where the two do not fit each other or level or n_resamples make no sense.
+    (...). Raises where the two do not match, or where level or n_resamples are out of range.
     Introduced in lesson 4. Source: as bootstrap_fraction.
 
     >>> low, high = bootstrap_ratio(sums=[2.0, 3.0, 7.0], sizes=[1.0, 1.0, 2.0])
@@ -151,8 +151,8 @@ def bootstrap_ratio(sums, sizes, level=0.95, n_resamples=2000, seed=0):
 def gpt2_reference():
     """What this package's functions measured on recordings of GPT-2 small: a dictionary of numpy arrays.
 
-    Raw scores are in units of q.k; (12, 12, ...) are layer and head. All texts are short: what a figure says holds for
-    their 6 to 17 tokens, and where a longer one is measured its name says so.
+    Raw scores are in units of q.k; (12, 12, ...) are layer and head. All texts are short: a figure holds for their 6 to
+    17 tokens, and where a longer text is measured its name says so.
 
     Six prompts of 6 to 9 tokens: `prompts` (6,), their texts, and `n_tokens` (6,). Over the causal raw scores of the
     first five together: `n` (12, 12), `mean`, `std`, `median`, `fraction_negative`; `quantiles` (12, 12, 5) at
@@ -199,7 +199,7 @@ def gpt2_reference():
 
 
 def causal_square(raw, drop_first_key=False):
-    """The raw scores as float64 (..., T, T), 0 where they are not looked at, and which entries (T, T) are.
+    """The raw scores as float64 (..., T, T), with 0 where they do not count, and which entries (T, T) count.
 
     raw and drop_first_key as causal_scores takes them. Returns two numpy arrays. Raises as causal_scores does.
     Introduced in lesson 4.

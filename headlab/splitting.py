@@ -6,8 +6,8 @@ from headlab._expect import expect, expect_float_tensor, expect_whole
 def split_qkv(fused):
     """Thirds of the fused projection's last axis: queries, keys, values, in that order.
 
-    fused (..., 3 * d_model), what a hook on `h[layer].attn.c_attn` receives; also the weight (d_model, 3 * d_model)
-    and the bias (3 * d_model,). Returns three views (..., d_model). Raises where the last axis is no multiple of 3.
+    fused (..., 3 * d_model): what a hook on `h[layer].attn.c_attn` receives, or the weight (d_model, 3 * d_model), or
+    the bias (3 * d_model,). Returns three views (..., d_model). Raises where the last axis is not a multiple of 3.
     Introduced in lesson 2. Source: the report.
 
     >>> q, k, v = split_qkv(torch.zeros(5, 2304))
@@ -21,7 +21,7 @@ def split_qkv(fused):
 
 
 def split_heads(x, n_heads):
-    """Channels cut into heads, heads before tokens: (..., tokens, d_model) -> (..., head, tokens, d_head).
+    """Cut channels into heads, with heads before tokens: (..., tokens, d_model) -> (..., head, tokens, d_head).
 
     Head h owns the channels h * d_head to (h + 1) * d_head. A view, not a copy. Raises where n_heads does not
     divide d_model.

@@ -61,13 +61,12 @@ def profile_texts(name, texts, out, workers=None, scheduler=None):
     """Count the raw scores of every layer and head over many texts of any length, and keep the counts in a file.
 
     name: as `load_model` takes it; texts: paths of UTF-8 files, patterns such as "novels/*.txt", pipes, or "-" for the
-    standard input, cut into pieces of as many tokens as the model sees at once; out: the file. Where it is there
-    already, the pieces in it are not counted again: an interrupted run goes on where it was, and more texts are added
-    to those before. workers: so many processes on this machine; scheduler: the address of a Dask scheduler that is
-    running, whose workers have headlab and the model (both need headlab[cluster]). Returns the ScoreHistogram in the
-    file. Raises ValueError or OSError in one line, before anything is counted, where a text is not there, not UTF-8 or
-    empty and where the file holds something else.
-    Introduced in lesson 6.
+    standard input, cut into pieces of as many tokens as the model sees at once; out: the file. If it exists already,
+    the pieces in it are not counted again: an interrupted run continues where it stopped, and new texts are added to
+    the earlier ones. workers: the number of processes on this machine; scheduler: the address of a running Dask
+    scheduler, whose workers have headlab and the model (both need headlab[cluster]). Returns the ScoreHistogram in the
+    file. Raises ValueError or OSError in one line, before anything is counted, where a text is missing, not UTF-8 or
+    empty, and where the file holds something else. Introduced in lesson 6.
 
     >>> from pathlib import Path
     >>> size = Path("novel.txt").write_text("The old man sat. " * 40)

@@ -152,13 +152,13 @@ def cut_texts(source, tokenizer, n_tokens=64, n_pieces=12, change=None):
     """Cut a book, a folder of books or a list of texts into pieces of one length, so that they can be compared.
 
     source: the path of a UTF-8 file, or of a folder, whose .txt files are taken; or a list of texts. Each source gives
-    as many pieces as the others, as far as it has them, and they are spread evenly over it. A piece begins where a
+    the same number of pieces, as far as it has them, and they are spread evenly over it. A piece begins where a
     paragraph does (after an empty line; where a text has none, on each line), or where the piece before it in the same
-    paragraph ends. Of a book from Project Gutenberg the header and the licence are left out. n_tokens: of each piece;
-    n_pieces: of all sources together, by default twelve, with which two groups that differ clearly can be told apart;
-    change: what to do with each text before it is cut, such as taking its line breaks out.
-    Returns Pieces. Raises ValueError in one line where a file is not there or not UTF-8, and where there is too little
-    text.
+    paragraph ends. The header and the licence of a book from Project Gutenberg are left out. n_tokens: the length of
+    each piece; n_pieces: the number of pieces of all sources together, by default twelve, which is enough to tell two
+    clearly different groups apart; change: a function applied to each text before it is cut, such as one that removes
+    its line breaks. Returns Pieces. Raises ValueError in one line where a file is missing or not UTF-8, and where there
+    is too little text.
 
         prose = cut_texts("novel.txt", tokenizer)  # .ids: (12, 64)
 
