@@ -148,6 +148,7 @@ guess = predict(
 masked = mask_scores(raw)
 pattern = softmax(masked)
 future = pattern[~mask]
+print("After the softmax:")
 print("shares of the future:", future.tolist())
 print("first row:           ", pattern[0].tolist())
 assert (future == 0).all() and pattern[0, 0] == 1
@@ -209,6 +210,7 @@ guess = predict(
 # %%
 visible_scores = torch.tensor([-110208.05, -110189.81, -110206.52, -110208.45, -110192.60])
 leaked = {}
+print("Who gets the attention:")
 for number in (-110.0, -1e5, -torch.inf):
     shares = torch.cat([visible_scores, torch.full((3,), number)]).softmax(-1)
     leaked[number] = shares[5:].sum().item()
@@ -293,8 +295,9 @@ guess = predict(
 
 # %%
 multiplied = raw * torch.ones(4, 4).masked_fill(~mask, -torch.inf)
-print("first row, multiplied:   ", multiplied[0].tolist())
-print("first row, after softmax:", multiplied[0].softmax(-1).tolist())
+print("The first row:")
+print("multiplied:   ", multiplied[0].tolist())
+print("after softmax:", multiplied[0].softmax(-1).tolist())
 found = multiplied[0, 1:].tolist()
 
 # %%
@@ -362,7 +365,7 @@ guess = predict(
 # %%
 too_late = softmax(raw) * mask
 sums = too_late.sum(-1)
-print("row sums:", [round(s, 3) for s in sums.tolist()])
+print("Row sums:", [round(s, 3) for s in sums.tolist()], sep="\n")
 
 # %%
 guess.reveal(
@@ -411,7 +414,7 @@ assert late[0].sum() == 0 and softmax(mask_scores(loud))[0, 0] == 1
 data_flow("scores", "pattern", model=model)
 
 # %%
-print(f"{who(model)}: {n_layers} layers of {n_heads} heads; {len(labels)} tokens: {' '.join(labels)}")
+print(f"{who(model)}: {n_layers} layers of {n_heads} heads; the text has {len(labels)} tokens")
 layer, head = 1, 0  # any head will do
 explorer = MaskExplorer(model, tokenizer, text, layer=layer, head=head)
 explorer.still()
@@ -430,6 +433,7 @@ explorer
 # %%
 patterns = torch.stack([capture.pattern(layer) for layer in range(n_layers)])  # (layer, head, query, key)
 assert (patterns[..., ~visible] == 0).all() and (patterns[..., 0, 0] == 1).all()
+print("In all heads together:")
 print(f"first rows that are not exactly 100%, of {n_layers * n_heads} heads:", (patterns[..., 0, 0] != 1).sum().item())
 print("shares of the future that are not exactly 0:", (patterns[..., ~visible] != 0).sum().item())
 
@@ -464,16 +468,15 @@ with torch.no_grad():
     first = torch.stack(model(input_ids, output_hidden_states=True).hidden_states)[:, 0]  # (state, token, d_model)
     second = torch.stack(model(changed, output_hidden_states=True).hidden_states)[:, 0]
 moved = (first - second).abs().amax(dim=(0, 2))  # (token,): the largest change in any layer and channel
-print(
-    f"last token: changed by up to {moved[-1]:.3g}; the {len(labels) - 1} tokens before it: by up to {moved[:-1].max():.3g}"
-)
+print("Largest change of any hidden state:")
+print(f"last token {moved[-1]:.3g}; the {len(labels) - 1} tokens before it {moved[:-1].max():.3g}")
 
 # %%
 guess.reveal(
     (
         moved[:-1].max() == 0,
         "only the last token's",
-        "all earlier states are the same, down to the last bit. A share of exactly 0 times any value is exactly 0.",
+        "all earlier states are the same, down to the last bit. A share of exactly 0 times any finite value is exactly 0.",
     ),
     (moved[:-1].max() < 1e-3, "only the last token's", "the others differ only by rounding."),
     (True, None, "earlier states changed as well: this model leaks."),

@@ -110,7 +110,7 @@ with torch.no_grad():
 handle.remove()
 
 x, fused = kept["input"], kept["fused"]  # (token, d_model), (token, 3 * d_model)
-print(n_tokens, "tokens:", " ".join(labels))
+print("tokens:       ", " ".join(labels))
 print("into c_attn:  ", tuple(x.shape))
 print("out of c_attn:", tuple(fused.shape))
 
@@ -176,11 +176,12 @@ q_all, k_all, v_all = fused.split(d_model, dim=-1)  # three times (token, d_mode
 divisor = capture_heads(model, input_ids, layers=[layer]).divisors[0]  # what the layer divides its scores by
 thirds = {"first": q_all, "second": k_all, "third": v_all}
 equal = {}
+print("queries  keys     equal to the model's own")
 for names in permutations(thirds, 2):
     queries, keys = (thirds[name][:, :d_head] for name in names)  # head 0's
     pattern = attention_pattern(raw_scores(queries, keys), divisor**2)
     equal[names] = torch.allclose(pattern, attentions[0], atol=1e-5)
-    print("queries: {} third, keys: {} third; equal to the model's own:".format(*names), equal[names])
+    print("{:9}{:9}{}".format(*names, equal[names]))
 assert equal["first", "second"]
 swapped = attention_pattern(raw_scores(k_all[:, :d_head], q_all[:, :d_head]), divisor**2)
 
@@ -235,6 +236,7 @@ guess = predict_number(
 
 # %%
 head_list = torch.split(q_all, d_head, dim=-1)
+print("What torch.split returns:")
 print(len(head_list), "heads of", tuple(head_list[0].shape))
 stacked = torch.stack(head_list)  # (head, token, channel)
 viewed = q_all.view(n_tokens, n_heads, d_head).transpose(0, 1)  # (token, head, channel) -> (head, token, channel)
@@ -450,7 +452,7 @@ guess = predict(
 
 # %%
 contributions = torch.stack([outputs[h] @ w_o[h * d_head : (h + 1) * d_head] for h in range(n_heads)])
-print("contributions:", tuple(contributions.shape), "(head, token, d_model)")
+print("Contributions (head, token, d_model):", tuple(contributions.shape), sep="\n")
 scale = kept["block"].abs().max().item()
 off = {times: (contributions.sum(0) + times * b_o - kept["block"]).abs().max().item() for times in (1, n_heads)}
 print(f"sum + bias is off by {off[1]:.4f}; sum + {n_heads} biases by {off[n_heads]:.4f} (largest entry: {scale:.1f})")

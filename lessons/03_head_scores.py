@@ -76,6 +76,7 @@ guess = predict_number(
 generator = torch.Generator().manual_seed(0)
 a, b = torch.randn(2, 20_000, 64, generator=generator)  # 20,000 pairs of random vectors
 variance = {n: (a[:, :n] * b[:, :n]).sum(-1).var().item() for n in (4, 16, 64)}
+print("Variance of the dot product by number of channels:")
 print({n: round(value, 1) for n, value in variance.items()})
 print("channels   largest of 16 shares, unscaled   scaled")
 for n in (4, 64, 1024):
@@ -281,7 +282,7 @@ def without_softmax(x):
 with torch.no_grad():
     x = torch.randn(5, 12, generator=generator)
     growth = (without_softmax(2 * x) / without_softmax(x)).mean().item()
-print(f"f(2x) / f(x) = {growth:.1f}")
+print(f"The growth f(2x) / f(x):\n{growth:.1f}")
 assert abs(growth - 8) < 1e-3
 
 # %%
@@ -512,6 +513,7 @@ if found and layer > 0:
     without = induction_without(*partner)
     rest = [induction_without(partner[0], h) for h in range(n_heads) if h != partner[1]]
     others = sorted(rest)[len(rest) // 2] if rest else share
+    print("The induction head's share:")
     print(f"L{layer}H{head}: {share:.2f}; without L{partner[0]}H{partner[1]}: {without:.2f}", end="; ")
     print(f"without another head of that layer (median of {len(rest)}): {others:.2f}")
 
@@ -591,6 +593,7 @@ guess = predict(
 to_adjective = torch.stack([patterns[..., i, j] for i, j in links], dim=-1)  # (layer, head, link)
 layer, head = where(to_adjective.mean(-1))
 habits = {name: values[layer, head].item() for name, values in shares.items()}
+print("The head with the largest mean share:")
 print(f"L{layer}H{head} gives the adjective {to_adjective[layer, head].mean():.2f} on average;", end=" ")
 print(f"the token before, whatever it is, {habits['previous']:.2f}; the first token {habits['first']:.2f}")
 

@@ -71,6 +71,7 @@ generator = torch.Generator().manual_seed(4)
 random_raw = raw_scores(*torch.randn(2, 100, 64, generator=generator))
 stats = shift_stats(random_raw)
 low, high = bootstrap_fraction(*count_negative(random_raw))
+print("Random queries and keys:")
 print(
     f"{stats.n} causal scores: {stats.fraction_negative:.1%} negative, 95% interval over rows {low:.1%} to {high:.1%}"
 )
@@ -270,6 +271,7 @@ for _ in range(300):
         low, high = bootstrap_fraction(sums, totals, n_resamples=200)
         covered[unit].append(low <= 0.7 <= high)
 coverage = {unit: np.mean(values) for unit, values in covered.items()}
+print("How many of the intervals hold the truth:")
 print(
     "300 simulated experiments:",
     ", ".join(f"{share:.0%} of the intervals over {unit} contain the truth" for unit, share in coverage.items()),

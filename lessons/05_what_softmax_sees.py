@@ -115,6 +115,7 @@ def push(model, size):
 with torch.no_grad():
     logits = model(input_ids).logits
     size = 1.2 * raw[..., causal_mask(n_tokens)].abs().max().item()
+    print("The signs of the scores, and the logits:")
     print(f"{who(model)}: {shift_stats(raw).fraction_negative.mean():.1%} of the causal scores are negative")
     change = 0.0
     for direction in (-size, size):
@@ -500,6 +501,7 @@ changes = {
     "no query bias": without_query_bias(model),
 }
 shares = {}
+print("Shares of the first two keys, layer by layer:")
 for name, changed in changes.items():
     shares[name] = look_at(changed)[2][..., 2:, :2].mean((1, 2)).numpy()  # (layer, first or second key)
     print(

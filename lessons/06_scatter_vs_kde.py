@@ -352,6 +352,7 @@ def errors(shared):
     return made[:, :4], made.min(1, keepdims=True), np.array(hills)
 
 
+print("The four rules compared:")
 compared = {"independent": errors(0.0), "dependent": errors(0.8)}
 fig, axes = plt.subplots(1, 2, figsize=(13, 3.4), sharex=True, layout="constrained")
 for ax, (name, (made, least, hills)) in zip(axes, compared.items(), strict=True):

@@ -224,7 +224,7 @@ heads = np.sort(gpt2["median"][0])
 left = np.delete(heads, np.abs(heads - heads.mean()).argmax())
 middle, middle_left = np.median(heads), np.median(left)
 moved, median_moved = abs(left.mean() - heads.mean()), abs(middle_left - middle)
-print("real GPT-2, layer 0, medians of the 12 heads:", " ".join(f"{value:.0f}" for value in heads))
+print("Medians of the heads in real GPT-2's first layer:", " ".join(f"{value:.0f}" for value in heads), sep="\n")
 guess.reveal(
     (
         moved > 3 and median_moved < 0.5 * moved,
@@ -321,7 +321,11 @@ cover = {}
 for n in sizes:
     low, high = bootstrap_mean(rng.normal(size=(n, 2000)), n_resamples=1000)
     cover[n] = ((low < 0) & (high > 0)).mean()
-print("95% intervals that contain the true mean:", ", ".join(f"{n} texts {cover[n]:.0%}" for n in sizes))
+print(
+    "How often an interval of 95% contains the true mean:",
+    ", ".join(f"{n} texts {cover[n]:.0%}" for n in sizes),
+    sep="\n",
+)
 a, b = rng.normal(size=(2, 3, 12, 500))  # (group, text, layer, study)
 (low_a, high_a), (low_b, high_b) = (bootstrap_mean(group, n_resamples=1000) for group in (a, b))  # (layer, study)
 false = ((low_a > high_b) | (low_b > high_a)).any(0).mean()
@@ -413,6 +417,7 @@ measured |= {"real GPT-2": [gpt2["share_above"].mean((0, 1))]}
 measured |= {"even attention": [share_above(p, levels).mean((0, 1)) for p in even]}
 large = {name: np.mean([np.stack(large_weights(p)).mean((1, 2)) for p in s], 0) for name, s in patterns.items()}
 large |= {"real GPT-2": gpt2["large_weights"].mean((1, 2)), "even attention": np.zeros(4)}
+print("How large the weights are, and where the large ones lie:")
 for name, places in large.items():
     below, above = 1 - np.mean(measured[name], 0)[0], np.mean(measured[name], 0)[5]
     told = ", ".join(

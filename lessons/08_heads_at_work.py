@@ -155,6 +155,7 @@ guess = predict(
 # %%
 lifted = loss_with_scores(model, input_ids, lambda layer, raw: raw + 50)
 largest = max((a - b).abs().max().item() for a, b in zip(lifted, plain, strict=True))
+print("All raw scores raised:")
 print(f"mean loss {base:.4f} -> {nats(lifted):.4f}; largest change of any token: {largest:.4f} nats")
 
 # %%
@@ -313,8 +314,9 @@ guess = predict(
 no_first = loss_with_scores(model, input_ids, without_key(0))
 no_second = loss_with_scores(model, input_ids, without_key(1))
 first_cost, second_cost = by_text(no_first) - by_text(plain), by_text(no_second) - by_text(plain)
-print("without the first key, text by text: ", " ".join(f"{cost:+.2f}" for cost in first_cost))
-print("without the second key, text by text:", " ".join(f"{cost:+.2f}" for cost in second_cost))
+print("What the removal costs, text by text, in nats:")
+print("first key: ", " ".join(f"{cost:+.2f}" for cost in first_cost))
+print("second key:", " ".join(f"{cost:+.2f}" for cost in second_cost))
 
 # %%
 guess.reveal(
@@ -563,6 +565,7 @@ head_cost, key_cost, both_cost = (
     for heads, change in (([first], None), ([], without_key(0)), ([first], without_key(0)))
 )
 gap = both_cost - head_cost - key_cost
+print("What the removals cost, sentence by sentence:")
 for sentence, *row in zip(sentences, head_cost, key_cost, both_cost, strict=True):
     print("head {:+.2f}, key {:+.2f}, together {:+.2f}".format(*row), f"nats: {sentence[:44]}...")
 

@@ -178,6 +178,10 @@ def saved_widgets(notebook):
     notebook.metadata["widgets"] = {}
 
 
+def an_answer_in_sight(notebook):
+    notebook.cells[1].metadata["jupyter"] = {"outputs_hidden": True}
+
+
 def not_run(notebook):
     notebook.cells[1].execution_count = None
 
@@ -200,6 +204,7 @@ def a_path(notebook):
         (other_source, "differs from its master"),
         (other_tags, "differs from its master"),
         (saved_widgets, "holds the state of widgets"),
+        (an_answer_in_sight, "shows '2' of a folded output"),
         (not_run, "was not run once from top to bottom"),
         (an_error, "holds an error or a warning: 'no x'"),
         (on_stderr, "holds an error or a warning: 'a warning'"),

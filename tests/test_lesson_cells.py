@@ -6,13 +6,13 @@ from pathlib import Path
 
 import jupytext
 import pytest
-from nbformat.v4 import new_code_cell, new_markdown_cell
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
 
 import lesson_cells  # noqa: E402
-from lesson_cells import fold_predictions, format_faults, minutes, rounded, state_time  # noqa: E402
+from lesson_cells import fold_predictions, format_faults, given_away, minutes, rounded, state_time  # noqa: E402
 
 # Lessons whose exercises, hints and times have the form that lesson_cells describes.
 IN_FORM = ("01", "02", "03", "04", "05", "06", "07", "08", "09")
@@ -47,6 +47,39 @@ def test_what_else_stands_in_a_cells_metadata_stays():
     cell = new_code_cell("predict('?', 'a', 'b')", metadata={"tags": ["x"], "jupyter": {"other": 1}})
     fold_predictions([cell])
     assert cell.metadata == {"tags": ["x"], "jupyter": {"other": 1, "source_hidden": True}}
+
+
+@pytest.mark.parametrize(
+    ("line", "tells"),
+    [
+        ("row sums: [0.105, 1.0]", True),
+        ("f(2x) / f(x) = 8.0", True),
+        ("-110", True),
+        ("62% are negative", True),
+        ("equal: True", True),
+        ("the first row: nan", True),
+        ("\n\n12 heads", True),
+        ("Row sums:\n0.1", False),
+        ("Medians of L0H5 in real GPT-2:\n3", False),
+        ("Prediction: which of (3, 1)?\n✓ 3", False),
+    ],
+)
+def test_a_folded_output_whose_first_line_tells_a_value_is_found(line, tells):
+    shown = line.strip().splitlines()[0]
+    for output in (
+        new_output("stream", text=line),
+        new_output("execute_result", {"text/plain": line}),
+    ):
+        cell = new_code_cell(outputs=[output], metadata={"jupyter": {"outputs_hidden": True}})
+        assert given_away(cell) == (shown if tells else None)
+        cell.metadata = {}
+        assert given_away(cell) is None
+
+
+def test_a_figure_and_an_empty_output_give_nothing_away():
+    figure = new_output("display_data", {"text/plain": "<Figure size 1200x480 with 3 Axes>"})
+    for outputs in ([], [figure]):
+        assert given_away(new_code_cell(outputs=outputs, metadata={"jupyter": {"outputs_hidden": True}})) is None
 
 
 FORM = lesson_cells.__doc__.partition("like this")[2].partition("**Cells tagged")[0].partition(":\n")[2]

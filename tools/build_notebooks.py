@@ -23,7 +23,7 @@ from pathlib import Path
 
 import jupytext
 import nbformat
-from lesson_cells import fold_predictions, state_time
+from lesson_cells import fold_predictions, given_away, state_time
 from nbclient import NotebookClient
 from own_copies import cells_of, digest
 
@@ -189,6 +189,8 @@ def faults(saved, expected):
     code = _code(saved)
     if [cell.execution_count for cell in code] != list(range(1, len(code) + 1)):
         found.append("was not run once from top to bottom")
+    lines = [line for line in map(given_away, code) if line]
+    found += [f"shows {line[:60]!r} of a folded output: print a line without values before it" for line in lines]
     for output in (output for cell in code for output in cell.outputs):
         if output.output_type == "error" or output.get("name") == "stderr":
             found.append(f"holds an error or a warning: {str(output.get('text') or output.get('evalue'))[:80]!r}")

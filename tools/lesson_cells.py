@@ -3,7 +3,7 @@
 A **prediction** is a code cell of its own that calls `predict` or `predict_number`; the measurement follows, and the
 cell after it (or the measurement's own, at its end) calls `reveal`. The build folds the outputs from the prediction
 to its reveal, and the source of both, in the student's notebook. Write the calls over several lines: of a folded
-source or output JupyterLab shows the first line.
+source or output JupyterLab shows the first line. So a measurement prints a line without values first.
 
 An **exercise** is a section of three or four cells: its text, its hints, the code and, for the solutions' notebook
 alone, remarks. The text begins and the hints stand like this, both hints in one cell, and neither gives the answer:
@@ -56,6 +56,7 @@ SECONDS = Path(__file__).parents[1] / "lessons" / "seconds.csv"
 EXERCISE = re.compile(r"^### Exercise (\d\.\d+) · .*[^)]$", re.MULTILINE)
 EFFORT = re.compile(r"^\*Difficulty ([1-5]) of 5 · importance ([1-5]) of 5 · about (\d+) minutes\*$", re.MULTILINE)
 HINTS = ["Hint 1: a nudge", "Hint 2: the idea"]
+VALUE = re.compile(r"(?<![\w-])[-+]?\d|\b(True|False|nan|inf)\b")  # as measurements print them; not GPT-2, not L0H5
 
 
 def fold_predictions(cells):
@@ -69,6 +70,17 @@ def fold_predictions(cells):
         folded = {name: True for name, wanted in (("source_hidden", source), ("outputs_hidden", outputs)) if wanted}
         if folded:
             cell.metadata["jupyter"] = {**cell.metadata.get("jupyter", {}), **folded}
+
+
+def given_away(cell):
+    """The line that JupyterLab shows of a cell's folded output, where it tells a value; else None."""
+    if not (cell.get("metadata", {}).get("jupyter", {}).get("outputs_hidden") and cell.get("outputs")):
+        return None
+    output = cell.outputs[0]
+    text = output.get("text") or output.get("data", {}).get("text/plain", "")
+    line = next((line for line in text.splitlines() if line), "")
+    harmless = line.startswith(("Prediction: ", "<"))  # the question; a figure's size
+    return line if VALUE.search(line) and not harmless else None
 
 
 def _predictions(cells):
