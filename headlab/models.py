@@ -144,7 +144,7 @@ def _announce(name, problem):
     if problem:
         print(f"{mini}. GPT-2 could not be downloaded: {problem}.")
     elif name == "mini":
-        print(f"{mini} (to get that: connect once, run `headlab download gpt2`, leave HEADLAB_MODEL unset).")
+        print(f"{mini}.\nTo get that, connect once, run `headlab download gpt2` and leave HEADLAB_MODEL unset.")
     else:
         print(f"Model: {name}.")
 

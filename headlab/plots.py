@@ -18,6 +18,7 @@ the reader's `font.family`. On axes of the reader's own, their style rules what 
 ticks, legend, colour bar), and the data are drawn the same as ever. `house_style` and `HouseFigure` do this.
 """
 
+import html
 import inspect
 from contextlib import contextmanager
 from functools import wraps
@@ -331,16 +332,26 @@ def plot_bands(d_model, n_heads, head, ax=None):
 def show_figure(alt):
     """Show the current figure in a notebook with `alt`, its message in words, as alternative text, and close it.
 
+    The words stand below the figure as well, to be unfolded: JupyterLab gives an image no alternative text.
     Introduced in lesson 1.
 
     >>> figure = plt.figure()
     >>> show_figure("Nothing yet.")
     Figure(640x480)
+    Nothing yet.
     """
     expect(isinstance(alt, str) and alt.strip(), "alt", "what the figure shows, in words", repr(alt))
     figure = plt.gcf()
     display(figure, metadata={"image/png": {"alt": alt}})
+    display(_InWords(alt))
     plt.close(figure)
+
+
+class _InWords(str):
+    """What a figure shows, for a page to unfold."""
+
+    def _repr_html_(self):
+        return f"<details><summary>The figure in words</summary>{html.escape(self)}</details>"
 
 
 @_styled

@@ -95,7 +95,7 @@ class _Question(anywidget.AnyWidget):
         self.question, self._text = question, "\n".join([f"Predict. {question}", *lines])
         super().__init__(
             form=f'<fieldset style="border: 0; border-left: 4px solid #0072B2; margin: 0; padding: 0 0 0 12px">'
-            f"<legend><b>Predict.</b> {html.escape(question)}</legend>{fields}"
+            f'<legend style="padding: 0"><b>Predict.</b> {html.escape(question)}</legend>{fields}'
             "<output>In JupyterLab, run this cell to choose.</output></fieldset>"
         )
 
@@ -127,8 +127,8 @@ class Prediction(_Question):
         # One group of buttons for each question of a page, with a name that stays from build to build.
         group = "predict-" + hashlib.sha256(question.encode()).hexdigest()[:8]
         fields = "".join(
-            f'<label style="display: flex; align-items: baseline"><input type="radio" name="{group}" '
-            f'value="{html.escape(choice)}"> {html.escape(choice)}</label>'
+            f'<label style="display: flex; align-items: baseline; gap: 6px"><input type="radio" name="{group}" '
+            f'value="{html.escape(choice)}" style="margin: 0"> {html.escape(choice)}</label>'
             for choice in choices
         )
         super().__init__(question, fields, [f"( ) {choice}" for choice in choices])

@@ -336,7 +336,7 @@ says(
 
 # %% [markdown]
 # **Verdict.** If the mask is added, the report is right, and its 1 could be any other finite number. If the mask multiplies,
-# it turns negative scores into $+\infty$. The report's text allows both readings; only the first describes what models do.
+# it turns negative scores into $+\infty$. The report's text allows both readings; only the first gives a pattern.
 #
 # One more variant is tempting: multiply by 1 and **0**, as the picture of the mask suggests.
 
@@ -348,6 +348,9 @@ assert leaky[~mask].min() > 0
 # %% [markdown]
 # A score of 0 is an ordinary score: with $e^0 = 1$ it gets a share like any other. Adding 0 to the past does no harm,
 # but a score of 0 in the future is a leak.
+#
+# OpenAI's own code for GPT-2 does both: it multiplies by a mask of 1 and 0, then adds $-10^{10}$ to the future (function
+# `mask_attn_weights`). The product alone would leak; the sum hides the future.
 
 # %% [markdown]
 # ## 6. The tempting mistake: mask after the softmax
@@ -786,5 +789,6 @@ check("1.5", my_leak_test)
 #   2309.17453.
 # - On finite masks: github.com/TransformerLensOrg/TransformerLens, issues 318 and 385 (2023);
 #   github.com/huggingface/transformers, issues 3181 (2020) and 15199 (2022), and pull request 17306, which replaced the number.
+# - OpenAI, 2019, *gpt-2*, github.com/openai/gpt-2, src/model.py (the mask of the original code).
 #
 # The functions are in `headlab/masking.py`, their tests in `tests/test_masking.py`.

@@ -145,7 +145,7 @@ says(
 # %% [markdown]
 # **Verdict.** The formula is what the model computes (section 3 shows it). The reason that Vaswani et al. give holds
 # for channels of variance 1. GPT-2 starts with smaller variances, and its softmax would not saturate either way. What
-# the root does is to keep the typical size of the scores independent of d_head.
+# the root does is to keep the typical size of the scores, at the start of training, independent of d_head.
 
 # %% [markdown]
 # ## 2. Four names

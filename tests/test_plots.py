@@ -188,8 +188,10 @@ def test_a_shown_figure_says_what_it_shows_and_is_closed(monkeypatch):
     shown = []
     monkeypatch.setattr(plots, "display", lambda figure, **how: shown.append((figure, how)))
     figure = plot_scores(SQUARE, "ab").figure
-    show_figure("Two scores.")
-    assert shown == [(figure, {"metadata": {"image/png": {"alt": "Two scores."}}})] and not plt.get_fignums()
+    show_figure("Two scores < 3.")
+    picture, words = shown
+    assert picture == (figure, {"metadata": {"image/png": {"alt": "Two scores < 3."}}}) and not plt.get_fignums()
+    assert words[0] == "Two scores < 3." and "</summary>Two scores &lt; 3.<" in words[0]._repr_html_()
 
 
 @pytest.mark.parametrize(
