@@ -282,7 +282,7 @@ def without_softmax(x):
 with torch.no_grad():
     x = torch.randn(5, 12, generator=generator)
     growth = (without_softmax(2 * x) / without_softmax(x)).mean().item()
-print(f"The growth f(2x) / f(x):\n{growth:.1f}")
+print(f"Doubled x, and the growth:\n{growth:.1f}")
 assert abs(growth - 8) < 1e-3
 
 # %%
@@ -593,12 +593,18 @@ guess = predict(
 to_adjective = torch.stack([patterns[..., i, j] for i, j in links], dim=-1)  # (layer, head, link)
 layer, head = where(to_adjective.mean(-1))
 habits = {name: values[layer, head].item() for name, values in shares.items()}
+evenly = torch.stack([even[i, j] for i, j in links]).mean().item()
 print("The head with the largest mean share:")
 print(f"L{layer}H{head} gives the adjective {to_adjective[layer, head].mean():.2f} on average;", end=" ")
 print(f"the token before, whatever it is, {habits['previous']:.2f}; the first token {habits['first']:.2f}")
 
 # %%
 guess.reveal(
+    (
+        to_adjective[layer, head].mean() < 2 * evenly,
+        None,
+        f"it gives adjectives hardly more than even attention does, {evenly:.2f}.",
+    ),
     (
         habits["previous"] > 0.5 * to_adjective[layer, head].mean(),
         "a previous-token head",

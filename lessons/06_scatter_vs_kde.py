@@ -45,6 +45,7 @@ from scipy.stats import gaussian_kde, norm
 
 from headlab.capture import capture_heads, count_scores
 from headlab.density import choose_bandwidth, fast_kde, kde, mode_tree, peaks
+from headlab.diagram import data_flow
 from headlab.exercises import check
 from headlab.exercises.lesson6 import made_up_heads
 from headlab.explorers import DensityExplorer
@@ -79,6 +80,7 @@ n_layers, n_heads, n_tokens = raw.shape[:3]
 scores = causal_scores(raw)  # (layer, head, n)
 query, key = causal_mask(n_tokens).nonzero().numpy().T  # of each of the n scores
 print(f"{who(model)}, {n_tokens} tokens: {len(query):,} scores in each head, {scores.size:,} in all")
+data_flow("scores", model=model)
 
 # %% [markdown]
 # ## 1. Points that cover each other
@@ -368,9 +370,7 @@ for ax, (name, (made, least, hills)) in zip(axes, compared.items(), strict=True)
     )
 middle = {name: np.median(made / least, axis=0) for name, (made, least, _) in compared.items()}
 closest = {name: rules[values.argmin()] for name, values in middle.items()}
-show_figure(
-    "Letter values of the errors of four rules. Sheather-Jones is closest to the least possible in both panels."
-)
+show_figure("Letter values of the four rules' errors. Sheather-Jones is closest to the least possible in both panels.")
 
 # %%
 guess.reveal(

@@ -47,6 +47,7 @@ from IPython.display import Markdown
 from scipy.cluster.hierarchy import fcluster, linkage
 
 from headlab.capture import capture_heads
+from headlab.diagram import data_flow
 from headlab.exercises import check
 from headlab.exercises.lesson7 import ridgeline_puzzle
 from headlab.explorers import ProfileExplorer, recorded_gpt2
@@ -83,6 +84,7 @@ control, control_tokenizer = load_model("random")
 gpt2 = gpt2_reference()
 n_layers, n_heads = model.config.n_layer, model.config.n_head
 n_tokens = 64  # all texts are cut to one length: longer texts have queries with more keys
+data_flow("scores", "pattern", model=model)
 
 # %% [markdown]
 # ## 1. Seven numbers for each head
@@ -321,11 +323,7 @@ cover = {}
 for n in sizes:
     low, high = bootstrap_mean(rng.normal(size=(n, 2000)), n_resamples=1000)
     cover[n] = ((low < 0) & (high > 0)).mean()
-print(
-    "How often an interval of 95% contains the true mean:",
-    ", ".join(f"{n} texts {cover[n]:.0%}" for n in sizes),
-    sep="\n",
-)
+print("How often an interval contains the true mean:", *(f"{n} texts {cover[n]:.0%}" for n in sizes), sep="\n")
 a, b = rng.normal(size=(2, 3, 12, 500))  # (group, text, layer, study)
 (low_a, high_a), (low_b, high_b) = (bootstrap_mean(group, n_resamples=1000) for group in (a, b))  # (layer, study)
 false = ((low_a > high_b) | (low_b > high_a)).any(0).mean()

@@ -18,6 +18,23 @@
 # of this *matters* to what the model predicts. In this lesson we reach in: we change one thing while the model reads a text,
 # and measure how much worse it predicts. Such a change is called an **intervention**.
 #
+# **Three questions about earlier lessons**
+#
+# <details><summary>Lesson 2: we remove all heads of a layer. Does its attention block add nothing?</summary>
+#
+# It still adds the bias of <code>c_proj</code>, which belongs to no head.
+# </details>
+#
+# <details><summary>Lesson 3: how can a head find what came after a copy?</summary>
+#
+# An earlier head has written into each position which token stands before it.
+# </details>
+#
+# <details><summary>Lesson 4: why does a bootstrap draw whole texts?</summary>
+#
+# The scores of one text depend on one another.
+# </details>
+#
 # The drawing marks where we reach in: sections 2 and 3 change the raw scores, sections 4 to 6 what the heads write.
 
 # %%
@@ -499,12 +516,8 @@ for place in top:
         for replace, given in (("zero", None), ("resample", other))
     )
     row = (zero, mean_cost[layer, head].item(), resampled)
-    print(
-        f"L{layer}H{head:<4}"
-        + "".join(f"{cost:8.3f}" for cost in row)
-        + "      "
-        + "  ".join(f"{habit(layer, head, kind):9.2f}" for kind in pairs[0])
-    )
+    habits = "  ".join(f"{habit(layer, head, kind):9.2f}" for kind in pairs[0])
+    print(f"L{layer}H{head:<4}" + "".join(f"{cost:8.3f}" for cost in row) + "      " + habits)
 
 # %% [markdown]
 # *How to read it:* where zero ablation costs much more than mean ablation, the head works mostly as a constant, a bias that later

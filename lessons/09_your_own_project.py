@@ -15,6 +15,23 @@
 # **Time** about {{minutes}} minutes to read and run this notebook; the cells run in {{seconds}}. The project itself takes two
 # to six hours.
 #
+# **Three questions about earlier lessons**
+#
+# <details><summary>Lesson 1: a head gives the first token 0.3 on average. Is that much?</summary>
+#
+# It depends on the length: an even share is 0.42 in a text of 3 tokens and 0.12 in one of 24.
+# </details>
+#
+# <details><summary>Lesson 7: why is an interval from three texts worth little?</summary>
+#
+# It is too narrow: an interval of 95% then contains the true mean only about three times in four.
+# </details>
+#
+# <details><summary>Lesson 8: removing a head costs nothing. Does the model not need it?</summary>
+#
+# Other heads may do the same work, so that each can be spared only while the others are there.
+# </details>
+#
 # Sections 1 to 5 are the template, section 6 has three questions to start from, and section 7 says what to hand in. The
 # solutions contain a finished project, from the question to the report.
 
@@ -23,6 +40,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from headlab.capture import capture_heads
+from headlab.diagram import data_flow
 from headlab.models import load_model
 from headlab.plots import plot_by_layer, show_figure
 from headlab.profiles import Profile, cluster_means, compare_groups, head_profile, laminar_profile
@@ -33,6 +51,7 @@ from headlab.texts import MORE, TEXTS, cut_texts
 model, tokenizer = load_model()
 control, control_tokenizer = load_model("random")
 n_tokens = 64  # of every piece: longer texts have queries with more keys (lesson 7)
+data_flow("pattern", model=model)  # what this template measures; mark the steps of your own question
 
 # %% [markdown]
 # ## 1. The question

@@ -133,8 +133,8 @@ MADE_UP = {
             2: {"partner": (0, 3), "share": 0.9, "without": 0.8, "others": 0.9},
             3: {"partner": (0, 3), "share": 0.9, "without": 0.6, "others": 0.9},
         },
-        "reveal: habits['previous'] > 0.5 * to_adjective[layer, head].mean()": {
-            1: HEAD | {"habits": {"previous": 0.1}, "to_adjective": torch.full((4, 2, 5), 0.6)},
+        "reveal: to_adjective[layer, head].mean() < 2 * evenly": {
+            2: HEAD | {"habits": {"previous": 0.1}, "to_adjective": torch.full((4, 2, 5), 0.6), "evenly": 0.05},
         },
         "says: chosen[0] == chosen[1] and chosen[0][-1]": {
             0: HEAD | {"chosen": [(3, 1, True), (3, 1, True)]},
