@@ -405,7 +405,7 @@ def plot_vectors(vectors, tokens, ax=None, **style):
             color=arrows.get_facecolor()[0],
         )
     ax.update_datalim([(0, 0), *values])
-    ax.margins(0.45, 0.3)
+    ax.margins(0.45)
     ax.set_aspect("equal", adjustable="datalim")
     return ax
 

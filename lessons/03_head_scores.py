@@ -381,7 +381,7 @@ patterns, pairs = patterns_of(model, passage_ids), token_pairs(passage_ids)
 shares = {name: mean_share(patterns, marked) for name, marked in pairs.items()}  # (layer, head)
 
 # %%
-fig, axes = plt.subplots(2, 2, figsize=(15, 2 * (1.2 + 0.45 * n_layers)), layout="constrained")
+fig, axes = plt.subplots(2, 2, figsize=(12, 2 * (1.2 + 0.45 * n_layers)), layout="constrained")
 for (name, values), ax in zip(shares.items(), axes.flat, strict=True):
     plot_head_grid(values, ax, label="mean share", meaning="share").set_title(name)
 fig.suptitle(f"{who(model)}: how much of its attention each head gives to the pairs of each type")
