@@ -560,8 +560,8 @@ guess.reveal(
 )
 
 # %% [markdown]
-# A head that sends most of its attention to the first token, whatever that token is, uses it as an **attention sink**
-# (Xiao et al. 2023): a place for attention that is not needed elsewhere. We call such a head a **sink head**. *Real
+# A head that sends most of its attention to the first token, whatever that token is, is said to use it as an **attention
+# sink** (Xiao et al. 2023), a place for attention that is not needed elsewhere. We call such a head a **sink head**. *Real
 # GPT-2, recorded* ("John Smith is also the son of Fred Smith", 9 tokens, even share 0.23): a head gives the first token
 # between 0.00 and 0.99, 0.68 on average, and 109 of the 144 heads give it more than half. Lesson 5 asks why it is the
 # first token.

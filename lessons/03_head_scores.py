@@ -410,7 +410,7 @@ for name, values in shares.items():
 
 # %% [markdown]
 # The **head explorer** shows the four stages of every head on a text. Choose a head in the overview or with the sliders,
-# point at a cell, or type a text of your own. It opens on the clearest previous-token head.
+# point at a cell, or type a text of your own. It opens on the head with the largest previous-token share.
 
 # %%
 layer, head = where(shares["previous"])
@@ -429,7 +429,7 @@ HeadExplorer(*recorded_gpt2(), layer=4, head=11)
 
 # %% [markdown]
 # Links across a passage are easier to see on the text itself, with every token shaded by the share that one query gives
-# it. Here is the clearest induction head, at its clearest query (framed):
+# it. Here is the head with the largest share for induction, at its clearest query (framed):
 
 # %%
 far_layer, far_head = where(shares["induction"])
@@ -484,7 +484,7 @@ says(
 
 # %%
 guess = predict(
-    "We silence the clearest previous-token head of an earlier layer. What happens to the induction head?",
+    "We silence the earlier head that looks most at the previous token. What happens to the induction head?",
     "little: each head reads the text independently",
     "it loses most of its target",
 )
