@@ -276,7 +276,7 @@ def _not_real(array, values, argument):
     if array.ndim == 0:
         return f"{argument}: expected real numbers{_bracket(_as_array(values))}, got {_kind(values)}"
     received = f"{shown(repr(array[place]))} at index {place}"
-    return f"{argument}: expected real numbers (leave out what is none), got {received}"
+    return f"{argument}: expected real numbers (leave out the others), got {received}"
 
 
 def finite_range(array, argument, source=None):

@@ -14,15 +14,13 @@ def main(arguments=None):
     """Run one command and return its exit code."""
     parser = argparse.ArgumentParser(prog="headlab", description="GPT-2's attention heads taken apart.")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("doctor", help="say whether the lessons will run here, and what to do where they will not")
-    get = commands.add_parser("download", help="bring a GPT-2 to this machine, once")
+    commands.add_parser("doctor", help="say whether the lessons will run here, and what to do if not")
+    get = commands.add_parser("download", help="download a GPT-2 to this machine, once")
     get.add_argument(
         "model", nargs="?", default="gpt2", help="gpt2 (548 MB), gpt2-medium, gpt2-large, gpt2-xl or an id"
     )
-    get.add_argument(
-        "--if-reachable", action="store_true", help="do nothing, and say so, where the hub does not answer"
-    )
-    copy = commands.add_parser("lessons", help="copy the notebooks to a folder of yours; what is there stays")
+    get.add_argument("--if-reachable", action="store_true", help="do nothing, and say so, if the hub does not answer")
+    copy = commands.add_parser("lessons", help="copy the notebooks to a folder of yours; existing files stay")
     copy.add_argument("folder", metavar="FOLDER", help="where the copies go, such as my-lessons")
     count = commands.add_parser("profile", help="count the scores of every head over many texts; resumes by itself")
     count.add_argument("--model", default="auto", help="mini, gpt2, random, an id or a folder (as HEADLAB_MODEL says)")
@@ -33,12 +31,14 @@ def main(arguments=None):
         metavar="FILE",
         help="texts in UTF-8, of any length; - is the standard input",
     )
-    count.add_argument("--out", required=True, metavar="FILE", help="where the counts go, and are found again")
-    where = count.add_mutually_exclusive_group()
-    where.add_argument("--workers", type=int, metavar="N", help="so many processes here (needs headlab[cluster])")
-    where.add_argument(
-        "--scheduler", metavar="ADDRESS", help="a Dask scheduler that is running (needs headlab[cluster])"
+    count.add_argument(
+        "--out", required=True, metavar="FILE", help="the file for the counts, from which a later run continues"
     )
+    where = count.add_mutually_exclusive_group()
+    where.add_argument(
+        "--workers", type=int, metavar="N", help="the number of processes on this machine (needs headlab[cluster])"
+    )
+    where.add_argument("--scheduler", metavar="ADDRESS", help="a running Dask scheduler (needs headlab[cluster])")
     look = commands.add_parser("show", help="a table of what a file of counts holds, and a picture of it")
     look.add_argument("file", metavar="FILE", help="what headlab profile wrote")
     look.add_argument("--plot", metavar="FILE.png", help="draw every head's density, a panel for each layer")
@@ -49,7 +49,7 @@ def main(arguments=None):
     marks.add_argument("--lesson", type=int, required=True, metavar="N", help="1 to 8")
     marks.add_argument("--out", metavar="FOLDER", help="where marks and feedback go (grades/lessonN)")
     marks.add_argument("--model", default="mini", help="what the class works on: mini, gpt2, an id or a folder")
-    marks.add_argument("--workers", type=int, default=2, metavar="N", help="so many at a time (2)")
+    marks.add_argument("--workers", type=int, default=2, metavar="N", help="how many students to grade at a time (2)")
     options = parser.parse_args(arguments)
     if options.command == "doctor":
         return doctor()
@@ -85,7 +85,7 @@ def download_model(name, if_reachable=False):
     try:
         folder = download.download(repo)
     except KeyboardInterrupt:
-        print("Interrupted. The same command goes on from there.", file=sys.stderr)
+        print("Interrupted. Run the same command to continue.", file=sys.stderr)
         return 130
     except OSError as error:
         if if_reachable:
@@ -121,7 +121,7 @@ def profile(name, texts, out, workers=None, scheduler=None):
         medians_of = histogram.quantile(0.5)
     except KeyboardInterrupt:
         found = f"{out} has what was counted" if Path(out).exists() else "nothing was counted yet"
-        print(f"Interrupted; {found}. The same command goes on from there.", file=sys.stderr)
+        print(f"Interrupted; {found}. Run the same command to continue.", file=sys.stderr)
         return 130
     except (OSError, ValueError) as error:
         print(error, file=sys.stderr)
@@ -158,7 +158,7 @@ def grade(folder, lesson, out, model="mini", workers=2):
         print("headlab grade: only the teacher's copy of the course has it", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("Interrupted; what was graded is kept. The same command goes on from there.", file=sys.stderr)
+        print("Interrupted; what was graded is kept. Run the same command to continue.", file=sys.stderr)
         return 130
     except (OSError, ValueError) as error:
         print(error, file=sys.stderr)
@@ -225,5 +225,7 @@ def doctor():
     for fine, line in findings():
         print(f"{'ok  ' if fine else 'BAD '} {line}", flush=True)
         bad += not fine
-    print("The lessons will run here." if not bad else f"{bad} thing(s) to mend before the lessons run; see BAD above.")
+    print(
+        "The lessons will run here." if not bad else f"{bad} thing(s) to repair before the lessons run; see BAD above."
+    )
     return 1 if bad else 0

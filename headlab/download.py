@@ -68,7 +68,7 @@ def repo_of(name):
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", name, re.ASCII):
         known = ", ".join(SHORT_NAMES)
         raise ValueError(
-            f"name: expected one of {known}, an id owner/name or a folder that is there, got {shown(repr(name))}"
+            f"name: expected one of {known}, an id owner/name or an existing folder, got {shown(repr(name))}"
         )
     return name
 
@@ -193,7 +193,7 @@ def _offer(repo, seconds):
         found = f"{metadata.size} bytes with tag {metadata.etag}, not the pinned weights"
         raise NotTheModel(found, "unset HF_ENDPOINT, if it is set")
     if not re.fullmatch("[0-9a-f]{64}", metadata.etag or ""):
-        raise NotTheModel(f"no SHA-256 for {WEIGHTS}, so a damaged file could not be told", "choose another model")
+        raise NotTheModel(f"no SHA-256 for {WEIGHTS}, so a damaged file would go unnoticed", "choose another model")
     return metadata, token
 
 

@@ -86,7 +86,7 @@ def _phrase(status):
     try:
         return HTTPStatus(status).phrase.lower()
     except ValueError:
-        return "an answer that is none"
+        return "not a known status"
 
 
 def _proxy(causes):
@@ -102,7 +102,7 @@ def _proxy(causes):
     if error:
         return f"the proxy {address} of {variable} refuses: {' '.join(str(error).split())[:80]}", "ask who runs it"
     if _first(causes, "InvalidURL", "UnsupportedProtocol") or (type(causes[0]) is ValueError):
-        return f"{variable} is no address of a proxy", "set it to http://HOST:PORT, or unset it"
+        return f"{variable} is not the address of a proxy", "set it to http://HOST:PORT, or unset it"
     if _first(causes, "ConnectError", "ConnectTimeout", TimeoutError):
         return f"no connection through the proxy {address} of {variable}", "correct or unset that variable"
     return None
@@ -112,7 +112,7 @@ def _certificate(causes):
     for variable in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
         place = os.environ.get(variable)
         if place and not Path(place).exists():
-            return f"{variable} names {place}, which is not there", "correct or unset it"
+            return f"{variable} names {place}, which does not exist", "correct or unset it"
     if _first(causes, ssl.SSLCertVerificationError):
         reason = _first(causes, ssl.SSLCertVerificationError).verify_message or "verification failed"
         remedy = "log in to this network, or set SSL_CERT_FILE to the certificates that it hands out"
@@ -130,7 +130,7 @@ def _connection(causes):
     if _first(causes, socket.gaierror):
         return f"the name {_host()} is not found", "connect this machine to the internet, then run again"
     if _first(causes, "InvalidURL", "UnsupportedProtocol"):
-        return f"{constants.ENDPOINT} is no address of a hub", "correct or unset HF_ENDPOINT"
+        return f"{constants.ENDPOINT} is not the address of a hub", "correct or unset HF_ENDPOINT"
     if _first(causes, "TimeoutException", TimeoutError):
         told = _first(causes, TooSlow) or f"no answer from {_host()} in time"
         return str(told), f"check the network, then {AGAIN}"

@@ -73,7 +73,7 @@ def _check_content(folder):
     for path in sorted(folder.glob("*")):
         if path.is_symlink() and not path.exists():
             remedy = "copy the folder with the files that its links point to: cp -rL"
-            refuse(folder, f"a file {path.name}", "a link to one that is not there", remedy)
+            refuse(folder, f"a file {path.name}", "a link to a missing file", remedy)
         if path.is_file():
             with open(path, "rb") as file:
                 if file.read(len(LFS)) == LFS:

@@ -125,7 +125,7 @@ def _matching(path):
     if not any(mark in path for mark in "*?[") or os.path.lexists(path):
         return [path]
     files = sorted(found for found in glob(path, recursive=True) if os.path.isfile(found))
-    expect(files, "texts", "a pattern that some file fits", repr(path))
+    expect(files, "texts", "a pattern that matches a file", repr(path))
     return files
 
 
@@ -144,7 +144,7 @@ def _checked_out(out):
         raise TypeError(f"out: expected the path of a file, got {shown(repr(out))}")
     out = Path(os.path.expanduser(out))
     expect(out.name and not out.is_dir(), "out", "the path of a file", f"a folder, {out}")
-    expect(out.parent.is_dir(), "out", "a file in a folder that is there", out)
+    expect(out.parent.is_dir(), "out", "a file in an existing folder", out)
     return out
 
 
@@ -175,7 +175,7 @@ def _only_run(out):
     try:
         lock.acquire()
     except Timeout:
-        raise ValueError(f"out: expected no other run that writes to {out}, got one; wait for its end") from None
+        raise ValueError(f"out: expected no other run that writes to {out}, got one; wait until it ends") from None
     except OSError as error:
         raise OSError(f"out: expected a folder that can be written, got {out}: {error.strerror}") from None
     try:

@@ -195,7 +195,7 @@ def _named_texts(source):
     if not isinstance(source, str | Path):
         raise TypeError(f"source: expected a path, or a list of texts, got {shown(repr(source))}")
     path = Path(source).expanduser()
-    expect(path.exists(), "source", "a text file or a folder of .txt files", f"{path}, which is not there")
+    expect(path.exists(), "source", "a text file or a folder of .txt files", f"{path}, which does not exist")
     paths = sorted(path.glob("*.txt")) if path.is_dir() else [path]
     expect(paths, "source", "a folder with .txt files", f"{path}, which has none")
     return {path.name: _read(path) for path in paths}

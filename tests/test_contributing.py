@@ -39,7 +39,7 @@ def test_every_line_of_the_table_has_a_test_and_every_module_is_in_the_drawing()
     for line in table:
         tests = re.findall(r"`(tests/test_\w+\.py)`", line.rsplit("|", 2)[1])
         assert tests, line
-    drawing = GUIDE.partition("## The house")[2].partition("## Where")[0]
+    drawing = GUIDE.partition("## How the code is arranged")[2].partition("## Where")[0]
     modules = {path.stem for path in (ROOT / "headlab").glob("[a-z]*.py")} | {"explorers", "exercises"}
     around = {"cli", "doctor", "hub_errors", "lessons", "model_folder"}  # of the command line, and of models
     assert {name for name in modules if not re.search(rf"\b{name}\b", drawing)} <= around

@@ -51,7 +51,7 @@ def test_a_sound_machine(capsys):
         "ok   mini loads (4 layers of 12 heads, 256 positions)",
     ]
     assert lines[-2].startswith(
-        "ok   gpt2 is not on this machine, so the lessons show mini; it cannot come now: HF_HUB_O"
+        "ok   gpt2 is not on this machine, so the lessons show mini; it cannot be downloaded now: HF_HUB_O"
     )
 
 
@@ -60,7 +60,7 @@ def bad_lines(capsys):
     assert cli.main(["doctor"]) == 1
     *lines, last = capsys.readouterr().out.splitlines()
     bad = [line.removeprefix("BAD  ") for line in lines if line.startswith("BAD  ")]
-    assert last == f"{len(bad)} thing(s) to mend before the lessons run; see BAD above."
+    assert last == f"{len(bad)} thing(s) to repair before the lessons run; see BAD above."
     return bad
 
 
@@ -226,9 +226,13 @@ def test_the_doctor_is_right_about_every_folder_of_the_model_tests(spoil, folder
         (
             "auto",
             True,
-            "gpt2 is not on this machine, so the lessons show mini; it cannot come now: HF_HUB_OFFLINE is set",
+            "gpt2 is not on this machine, so the lessons show mini; it cannot be downloaded now: HF_HUB_OFFLINE is set",
         ),
-        (" ", True, "gpt2 is not on this machine, so the lessons show mini; it cannot come now: HF_HUB_OFFLINE is set"),
+        (
+            " ",
+            True,
+            "gpt2 is not on this machine, so the lessons show mini; it cannot be downloaded now: HF_HUB_OFFLINE is set",
+        ),
     ],
 )
 def test_the_doctor_is_right_about_every_name(wish, fine, said, monkeypatch, tmp_path):

@@ -259,7 +259,7 @@ def test_the_density_explorer_follows_sample_bandwidth_and_edges(mini):
     grid, density = numbers["share_grid"], numbers["share_density"]
     assert (density[(grid < 0) | (grid > 1)] == 0).all()
     assert np.trapezoid(density, grid) == pytest.approx(1, abs=0.03)
-    assert ", 0.0% of the density" in explorer.lines()[2] and "kernels hidden, edges mended" in explorer.lines()[0]
+    assert ", 0.0% of the density" in explorer.lines()[2] and "kernels hidden, edges reflected" in explorer.lines()[0]
 
 
 # Lesson 7

@@ -419,7 +419,7 @@ REFUSED = [
         pointer_to_a_shard,
         "a file model-00003-of-00005.safetensors, got Git LFS's pointer to it; fetch it: git lfs pull",
     ),
-    (links_to_nothing, "a file model.safetensors, got a link to one that is not there; copy the folder with the files"),
+    (links_to_nothing, "a file model.safetensors, got a link to a missing file; copy the folder with the files"),
     (config_with("utf-16"), r"got no readable config.json; save the model there again: model.save_pretrained\(...\)"),
     (
         config_with("utf-8-sig"),
@@ -612,7 +612,7 @@ def test_damaged_mini_is_refused(folder, monkeypatch):
 
 @pytest.mark.parametrize("name", ["nonsense", "", "/no/such/folder", "./gone", "a/b/c", "../x", "a\nb/c"])
 def test_a_name_that_means_nothing(name):
-    with pytest.raises(ValueError, match="^name: expected one of gpt2, .* or a folder that is there, got ") as caught:
+    with pytest.raises(ValueError, match="^name: expected one of gpt2, .* or an existing folder, got ") as caught:
         load_model(name)
     assert "\n" not in str(caught.value)
 

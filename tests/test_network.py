@@ -206,14 +206,20 @@ FAULTS = {
     "proxy that forbids": (proxy_that_says(b"403 Forbidden"), "of HTTPS_PROXY refuses: 403 Forbidden; ask who runs it"),
     "proxy of a kind that is none": (
         proxy("ALL_PROXY", "foo://127.0.0.1:9"),
-        "ALL_PROXY is no address of a proxy; set it to http://HOST:PORT, or unset it",
+        "ALL_PROXY is not the address of a proxy; set it to http://HOST:PORT, or unset it",
     ),
-    "proxy at no port": (proxy("HTTPS_PROXY", "http://127.0.0.1:port"), "HTTPS_PROXY is no address of a proxy; set"),
+    "proxy at no port": (
+        proxy("HTTPS_PROXY", "http://127.0.0.1:port"),
+        "HTTPS_PROXY is not the address of a proxy; set",
+    ),
     "certificate refused": (
         untrusted,
         "a certificate that this machine does not trust (self-signed certificate); log in to this network, or set SSL",
     ),
-    "no certificates": (no_certificates, "SSL_CERT_FILE names /no/such/file.pem, which is not there; correct or unset"),
+    "no certificates": (
+        no_certificates,
+        "SSL_CERT_FILE names /no/such/file.pem, which does not exist; correct or unset",
+    ),
     "no TLS": (plain_where_tls_is_wanted, "no secure connection to 127.0.0.1 ("),
     "login page": (hub_that_says(LOGIN_PAGE), "a page that is no model, a network's login page perhaps; open any page"),
     "redirect to a login page": (hub_that_says(ELSEWHERE), "a page that is no model, a network's login page perhaps;"),
@@ -225,7 +231,7 @@ FAULTS = {
     "no HTTP": (hub_that_says(b"220 mail.example ESMTP\r\n"), "the connection to 127.0.0.1 broke off; run again to"),
     "nothing, and hung up": (hub_that_says(b" "), "the connection to 127.0.0.1 broke off; run again to resume"),
     "offline": (offline, "HF_HUB_OFFLINE is set; unset it, then run again"),
-    "no address of a hub": (no_address, "hub.example is no address of a hub; correct or unset HF_ENDPOINT"),
+    "no address of a hub": (no_address, "hub.example is not the address of a hub; correct or unset HF_ENDPOINT"),
     "401": (status(b"401 Unauthorized"), "no public model of that name (401); check the name"),
     "403": (status(b"403 Forbidden"), "403, forbidden; a filter in this network, or "),
     "404": (status(b"404 Not Found"), "no such file (404); check the name"),

@@ -78,7 +78,7 @@ def test_an_interrupted_run_says_so_and_goes_on_where_it_was(texts, in_one_go, t
     command = ["profile", "--model", "mini", "--out", str(out), "--texts", *texts]
     monkeypatch.setattr(streaming, "count_scores", count_twice)
     assert cli.main(command) == 130
-    line = f"Interrupted; {out} has what was counted. The same command goes on from there.\n"
+    line = f"Interrupted; {out} has what was counted. Run the same command to continue.\n"
     assert capsys.readouterr() == ("", line)
     assert len(ScoreHistogram.load(out).counted) == 2
     monkeypatch.setattr(streaming, "count_scores", count_scores)
@@ -207,7 +207,7 @@ def test_two_runs_do_not_write_one_file(texts, tmp_path):
     out = tmp_path / "counts.npz"
     with FileLock(tmp_path / ".counts.npz.lock"), pytest.raises(ValueError) as caught:
         profile_texts("mini", texts, out)
-    assert str(caught.value) == f"out: expected no other run that writes to {out}, got one; wait for its end"
+    assert str(caught.value) == f"out: expected no other run that writes to {out}, got one; wait until it ends"
 
 
 @pytest.mark.parametrize(
@@ -233,7 +233,7 @@ def test_a_text_that_cannot_be_read_is_one_line_before_anything_is_counted(texts
         ({"workers": 0}, "workers: expected a whole number of processes >= 1, got 0"),
         ({"workers": 2, "scheduler": "tcp://x:1"}, "workers: expected either workers or a scheduler, got both"),
         ({"texts": []}, "texts: expected a list of paths of files, at least one, got none"),
-        ({"out": "nowhere/counts.npz"}, "out: expected a file in a folder that is there, got nowhere/counts.npz"),
+        ({"out": "nowhere/counts.npz"}, "out: expected a file in an existing folder, got nowhere/counts.npz"),
     ],
 )
 def test_settings_that_cannot_be(texts, tmp_path, settings, line):
@@ -288,12 +288,12 @@ def test_an_interruption_before_anything_is_counted_says_so(texts, tmp_path, mon
             patch.setattr(streaming, what, interrupt)
             assert cli.main(["profile", "--model", "mini", "--out", str(out), "--texts", *texts]) == 130
         told = capsys.readouterr().err.splitlines()[-1]
-        assert told == "Interrupted; nothing was counted yet. The same command goes on from there."
+        assert told == "Interrupted; nothing was counted yet. Run the same command to continue."
         assert not out.exists()
     monkeypatch.setattr(download, "find", lambda _: None)
     monkeypatch.setattr(download, "download", interrupt)
     assert cli.main(["download", "gpt2"]) == 130
-    assert capsys.readouterr().err == "Interrupted. The same command goes on from there.\n"
+    assert capsys.readouterr().err == "Interrupted. Run the same command to continue.\n"
 
 
 def test_without_dask_workers_are_refused_in_one_line(texts, tmp_path, monkeypatch):
@@ -402,7 +402,7 @@ def test_a_pattern_stands_for_its_files(texts, in_one_go, tmp_path, monkeypatch)
     (tmp_path / "empty.d.txt").mkdir()
     monkeypatch.chdir(tmp_path)
     assert len(profile_texts("mini", ["*.txt"], tmp_path / "folderless.npz").counted) == 1
-    with pytest.raises(ValueError, match=r"^texts: expected a pattern that some file fits, got '\*.md'$"):
+    with pytest.raises(ValueError, match=r"^texts: expected a pattern that matches a file, got '\*.md'$"):
         profile_texts("mini", ["*.md"], tmp_path / "none.npz")
 
 

@@ -74,7 +74,7 @@ def test_gutenbergs_frame_is_left_out(tmp_path):
         (
             lambda path: path / "gone.txt",
             ValueError,
-            "source: expected a text file or a folder of .txt files, got PATH/gone.txt, which is not there",
+            "source: expected a text file or a folder of .txt files, got PATH/gone.txt, which does not exist",
         ),
         (lambda path: path, ValueError, "source: expected a folder with .txt files, got PATH, which has none"),
         (

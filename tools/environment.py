@@ -103,7 +103,7 @@ def main(arguments=None):
             else:
                 ready(options.what, options)
     except KeyboardInterrupt:
-        stop("Interrupted. `make %s` goes on from there." % options.what)
+        stop("Interrupted. Run `make %s` to continue." % options.what)
     except (IOError, OSError) as error:
         stop(remedy(str(error), options))
 

@@ -44,7 +44,7 @@ class DensityExplorer(PageExplorer):
             "n_samples": slider("Samples", FEWEST, 200),
             "width": slider("Bandwidth", 0.1, 10**0.5, 0.05) | {"log": True},
             "kernels": {"label": "Show each kernel"},
-            "mend": {"label": "Mend the edges"},
+            "mend": {"label": "Reflect at the edges"},
         }
 
     def prepare(self, capture, labels):
@@ -75,7 +75,7 @@ class DensityExplorer(PageExplorer):
         facts = {
             **{"layer": self.layer, "head": self.head, "n": len(chosen), "all": len(self._order), "width": self.width},
             "kernels": "shown" if self.kernels else "hidden",
-            "edges": "mended" if self.mend else "left open",
+            "edges": "reflected" if self.mend else "left open",
             **{"raw_width": raw_width, "peak": raw_grid[raw_density.argmax()], "share_width": share_width},
             "leak": share_density[outside].sum() / share_density.sum(),
         }

@@ -54,7 +54,7 @@ class DensityExplorer extends PageExplorer {
     this.facts = {
       ...{ layer, head, n, all: this.order.length, width, raw_width, share_width },
       kernels: this.model.get("kernels") ? "shown" : "hidden",
-      edges: this.model.get("mend") ? "mended" : "left open",
+      edges: this.model.get("mend") ? "reflected" : "left open",
       peak: raw_grid[raw_density.indexOf(Math.max(...raw_density))],
       leak: sum(outside) / sum(share_density),
     };
