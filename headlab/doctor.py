@@ -71,7 +71,8 @@ def _lesson_model(wish):
     elif wish:
         yield (
             False,
-            f"{said}{wish} is neither on this machine nor a folder in {os.getcwd()}, and cannot be downloaded: {problem}",
+            f"{said}{wish} is neither on this machine nor a folder in {os.getcwd()}, "
+            f"and cannot be downloaded: {problem}",
         )
     else:
         yield True, f"gpt2 is not on this machine, so the lessons show mini; it cannot be downloaded now: {problem}"
