@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 8 · Heads at work
 #
-# *What is each head, the shift and the sharpness worth to the prediction?*
+# *How much do each head, the shift and the sharpness matter for the prediction?*
 #
 # **You will be able to**
 # - read a loss in nats, and say how many tokens a model hesitates between;
@@ -14,9 +14,9 @@
 #
 # **Time** about {{minutes}} minutes, exercises included. Running all cells takes {{seconds}} on two cores.
 #
-# We have seen that raw scores are shifted, that attention is sparse, that heads have habits. No picture can tell whether any
-# of this *matters* to what the model predicts. In this lesson we reach in: we change one thing while the model reads a text,
-# and measure how much worse it predicts. Such a change is called an **intervention**.
+# We have seen that raw scores are shifted, that attention is sparse, and that heads have habits. No picture can tell
+# whether any of this *matters* for what the model predicts. In this lesson we reach in: we change one thing while the
+# model reads a text, and measure how much worse it predicts. Such a change is called an **intervention**.
 #
 # **Three questions about earlier lessons**
 #
@@ -68,7 +68,7 @@ d_head = model.config.n_embd // n_heads
 data_flow("scores", "outputs", model=model)
 
 # %% [markdown]
-# ## 1. What a prediction is worth
+# ## 1. How good is a prediction?
 #
 # At every position the model gives each token of its vocabulary a probability of coming next. The **loss** of a token is
 # $-\ln p$, where $p$ is the probability that the model gave to the token that did come. Its unit is the **nat**: 0 nats
@@ -99,7 +99,7 @@ ignorant = torch.tensor(float(model.config.vocab_size)).log().item()
 # %%
 guess.reveal(
     ignorant,
-    "the logarithm of the size of the vocabulary, since every token has a probability of one over that size.",
+    "that is the logarithm of the size of the vocabulary, since every token has a probability of one over that size.",
     overlooked={
         1.0: "1 is the sum of all probabilities; each token has only a small part of it.",
         round(ignorant / 0.693, 1): "that is in bits, with a logarithm to base 2.",
@@ -147,9 +147,9 @@ show_figure(
 )
 
 # %% [markdown]
-# *How to read it:* a trained model's loss is not spread evenly. The end of a word or of a phrase usually costs little, a new noun
-# or name much. Texts differ too: the row "text by text" says by how much. Six texts are too few for an interval, so from here on
-# we look at each text, and trust a change only where it has the same sign in all of them.
+# *How to read it:* a trained model's loss is not spread evenly. The end of a word or of a phrase usually costs little;
+# a new noun or name costs much. Texts differ too: the line "text by text" says by how much. Six texts are too few for
+# an interval, so from here on we look at each text, and trust a change only where it has the same sign in all of them.
 
 # %% [markdown]
 # ## 2. The shift and the contrast
@@ -181,7 +181,7 @@ guess.reveal(
     (True, None, f"a token has changed by {largest:.2g} nats, which is more than we expect from rounding."),
     overlooked={
         "it rises: scores above 0 no longer drown the noise": "a share depends on differences within the row, not on the sign.",
-        "it rises a little, since softmax gets less sharp": "all scores of a row move alike, so none of its shares changes.",
+        "it rises a little, since softmax gets less sharp": "all scores of a row move together, so none of its shares changes.",
     },
 )
 
@@ -211,8 +211,8 @@ print(f"all query biases set to zero:           {nats(no_queries) - base:+.4f} n
 assert abs(nats(other_keys) - base) < 1e-2
 
 # %% [markdown]
-# The key bias is free: it can put the scores on either side of zero, and it is worth nothing. The query bias is another
-# matter in principle, since it can favour some keys over others. The line above says what it is worth here.
+# The key bias is free: it can put the scores on either side of zero, and this changes nothing. The query bias is
+# different in principle, since it can favour some keys over others. The line above says how much it matters here.
 #
 # What counts, then? Not where the scores lie, but how far they lie **apart**. We multiply all raw scores by one number: above
 # 1 the softmax gets sharper, below 1 it gets more even, at 0 every visible key gets the same share. The factor is the inverse
@@ -277,13 +277,13 @@ guess.reveal(
     (True, "less than 1: softer loses less", f"the best of those tried is {best}."),
     overlooked={
         "1: the model's own scale": "that is where training left the scores, if it was training that put them there.",
-        "more than 1: sharper is cleaner": "sharper also means that the second-best key is hardly heard.",
+        "more than 1: sharper is cleaner": "sharper also means that the second-best key gets hardly any weight.",
         "less than 1: softer loses less": "softer also gives more to the keys that the head ranks low.",
         "it hardly matters": "compare the ends of the curve with the spread of the grey lines.",
     },
 )
 says(
-    (range_of_scales < 0.1, f"{who(model)}: the contrast of the scores is worth almost nothing to this model."),
+    (range_of_scales < 0.1, f"{who(model)}: the contrast of the scores hardly matters to this model."),
     (
         halved > 0 and doubled > 0 and halved > 1.5 * doubled,
         f"{who(model)}: half the contrast costs {halved:.2f} nats, twice the contrast {doubled:.2f}. Blurring hurts more.",
@@ -299,15 +299,15 @@ says(
 )
 
 # %% [markdown]
-# *How to read it:* first find the minimum, then compare how steep its two sides are. Few attended keys (right) are no merit
-# by themselves: the left panel says what a factor of 4 is worth.
+# *How to read it:* first find the minimum, then compare how steep its two sides are. Attending to few keys (right) is
+# not an advantage in itself: the left panel shows what a factor of 4 costs.
 
 # %% [markdown]
 # ## 3. The sink
 #
-# In lessons 1 and 5 we met heads that give most of their attention to the first token. Is this sink of any use? We take the
-# first key away from every query but the first: a score of $-\infty$, so that the other keys share its part. As a baseline we
-# take the second key away in the same manner.
+# In lessons 1 and 5 we met heads that give most of their attention to the first token. Is this sink of any use? We take
+# the first key away from every query but the first: with a score of $-\infty$, its part goes to the other keys. As a
+# baseline we take the second key away in the same way.
 
 
 # %%
@@ -321,7 +321,7 @@ def without_key(key):
 
 
 guess = predict(
-    "The first key is taken away from all heads. What happens?",
+    "We take the first key away from all heads. What happens?",
     "the loss rises by more than without the second key",
     "about as much as without the second key",
     "the loss falls: attention is freed for other keys",
@@ -362,7 +362,7 @@ guess.reveal(
 
 # %% [markdown]
 # Which layers, and which tokens? We take the first key away in one layer at a time. For comparison we even out one layer's
-# attention, with a factor of 0. From here on the model reads three sentences, each the first of a text.
+# attention, with a factor of 0. From here on the model reads three sentences, the first of each text of prose.
 
 
 # %%
@@ -378,7 +378,7 @@ def only_in(chosen, change):
 
 
 def changes_of(change):
-    """What each token's loss changes by, in nats, for each sentence (T - 1,)."""
+    """By how much each token's loss changes, in nats, for each sentence (T - 1,)."""
     changed = loss_with_scores(model, short, change)
     return [new - old for new, old in zip(changed, short_losses, strict=True)]
 
@@ -420,29 +420,29 @@ says(
     (
         all_at_once > 0.05 and sum(sink_costs) < 0.8 * all_at_once,
         f"{who(model)}: layer by layer the costs add up to {sum(sink_costs):.2f} nats; all layers at once cost "
-        f"{all_at_once:.2f}. While one layer lacks the first key, the others may make up for part of it.",
+        f"{all_at_once:.2f}. While one layer lacks the first key, the others may partly make up for it.",
     ),
     (
         all_at_once > 0.05,
         f"{who(model)}: layer by layer the costs add up to {sum(sink_costs):.2f} nats; all layers at once cost "
         f"{all_at_once:.2f}.",
     ),
-    (True, f"{who(model)}: on these texts the first key is worth {all_at_once:+.2f} nats, in all layers together."),
+    (True, f"{who(model)}: on these texts, losing the first key in all layers costs {all_at_once:+.2f} nats."),
 )
 
 # %% [markdown]
 # ## 4. Heads, one by one
 #
-# To **ablate** a head is to replace its output. Three replacements are common. **Zero** removes everything, including what the
-# head writes at every token alike, which later layers may have come to expect. **Mean** keeps this constant: it puts the head's
-# mean output over the text at every token, and removes only what depends on the token. **Resample** puts in what the head
-# writes on another text: typical of the head, but about the wrong text.
+# To **ablate** a head is to replace its output. Three replacements are common. **Zero** removes everything, including
+# the constant that the head writes at every token, which later layers may have come to expect. **Mean** keeps this
+# constant: it puts the head's mean output over the text at every token, and removes only what depends on the token.
+# **Resample** uses what the head writes on another text: typical of the head, but about the wrong text.
 #
 # `loss_without_each_head` ablates all heads of a model in turn. The texts are the three sentences again.
 
 # %%
 guess = predict(
-    "We mean-ablate each head by itself. How many heads cost more than 0.05 nats in each of the three sentences?",
+    "We mean-ablate each head separately. How many heads cost more than 0.05 nats in each of the three sentences?",
     "more than half of them",
     "some, but less than half",
     "none",
@@ -478,9 +478,9 @@ guess.reveal(
 )
 
 # %% [markdown]
-# Are the costliest heads those that lesson 3 found? Here are their costs by all three replacements, and beside them their
-# habits, averaged over the six texts: the shares of attention that go to the previous token, the first token, earlier copies,
-# and what followed those copies.
+# Are the costliest heads those that lesson 3 found? Here are their costs with all three replacements, and beside them
+# their habits, averaged over the six texts: the shares of attention that go to the previous token, the first token,
+# earlier copies, and what followed those copies.
 
 # %%
 patterns = [[] for _ in range(n_layers)]  # of each layer, for each text (head, query, key)
@@ -520,11 +520,12 @@ for place in top:
     print(f"L{layer}H{head:<4}" + "".join(f"{cost:8.3f}" for cost in row) + "      " + habits)
 
 # %% [markdown]
-# *How to read it:* where zero ablation costs much more than mean ablation, the head works mostly as a constant, a bias that later
-# layers rely on. A resample cost above the mean cost says that wrong news is worse than no news. If a costly head shows none of
-# the four habits, then our four names miss what matters. The reverse happens too: a head with a clear habit may cost nothing.
+# *How to read it:* where zero ablation costs much more than mean ablation, the head works mostly as a constant, a bias
+# that later layers rely on. If resampling costs more than mean ablation, wrong information is worse than none. If a
+# costly head shows none of the four habits, then our four names miss what matters. The reverse happens too: a head with
+# a clear habit may cost nothing.
 #
-# **Two heads together** need not cost the sum of their single costs. And what of all the cheap ones at once?
+# **Two heads together** need not cost the sum of their single costs. And what about all the cheap ones at once?
 
 # %%
 first, second = (divmod(place, n_heads) for place in top[:2])
@@ -540,8 +541,8 @@ print(
 says(
     (
         cheap_together > max(cheap_sum, 0) + 0.1,
-        f"{who(model)}: the cheap heads seemed to be worth {cheap_sum:+.2f} nats in sum, but together they are worth "
-        f"{cheap_together:.2f}. Each could be spared while the others were there.",
+        f"{who(model)}: one by one, the cheap heads cost {cheap_sum:+.2f} nats in sum, but together they cost "
+        f"{cheap_together:.2f}. Each was dispensable while the others were there.",
     ),
     (
         abs(cheap_together - cheap_sum) <= 0.1,
@@ -560,8 +561,8 @@ says(
 # %% [markdown] tags=["optional"]
 # ### Two changes at once (optional)
 #
-# What holds for two heads may hold for any two changes. We remove the costliest head and take the first key away: each by
-# itself, and then both at once, in each of the three sentences.
+# What holds for two heads may hold for any two changes. We remove the costliest head and take the first key away: each
+# separately, and then both at once, in each of the three sentences.
 
 # %% tags=["optional"]
 guess = predict(
@@ -596,9 +597,9 @@ guess.reveal(
         "more in one sentence, less in another",
         f"the difference goes from {gap.min():+.2f} to {gap.max():+.2f} nats a token.",
     ),
-    (True, None, f"the difference goes from {gap.min():+.2f} to {gap.max():+.2f} nats a token: no rule in it."),
+    (True, None, f"the difference goes from {gap.min():+.2f} to {gap.max():+.2f} nats a token, without a pattern."),
     overlooked={
-        "as much as the two single costs add up to": "costs add up only where neither change alters what the other does.",
+        "as much as the two single costs add up to": "costs add up only where neither change affects what the other does.",
         "more than that, in every sentence": "this needs two changes that make up for each other in every sentence.",
         "less than that, in every sentence": "this needs two changes that do the same damage in every sentence.",
         "more in one sentence, less in another": "compare the three rows above, each with its own sum.",
@@ -606,10 +607,10 @@ guess.reveal(
 )
 
 # %% [markdown]
-# The **intervention explorer** lets you try any such combination: choose heads in the grid, a factor for all scores, and whether
-# the first key can be seen. The tokens of the text are coloured by the change of their loss. Every single change was measured
-# beforehand. Several at once are measured as you choose them; a page without a kernel can only add the single changes up,
-# and says so.
+# The **intervention explorer** lets you try any such combination: choose heads in the grid, a factor for all scores,
+# and whether the first key can be seen. The tokens of the text are coloured by the change of their loss. Every single
+# change was measured beforehand. Combinations are measured as you choose them; a page without a kernel can only add up
+# the single changes, and says so.
 
 # %%
 explorer = InterventionExplorer(model, tokenizer, sentences[0], heads=[first], first_key=False)
@@ -619,8 +620,8 @@ explorer.still()
 explorer
 
 # %% [markdown]
-# *Try:* is there a token that gets *easier* without the costliest head? Which single token pays most for the missing first key? And
-# can you find two heads whose costs add up badly?
+# *Try:* is there a token that gets *easier* without the costliest head? Which token suffers most from the missing first
+# key? And can you find two heads whose costs do not add up?
 
 # %% [markdown]
 # ## 5. What a head says to the logit
@@ -630,7 +631,7 @@ explorer
 # parts add up. This is called *direct logit attribution*. We try it where the loaded model predicts the first text best.
 
 # %%
-query = plain[0][8:].argmin().item() + 8  # the easiest token, but for the first ones
+query = plain[0][8:].argmin().item() + 8  # the easiest token, except for the first ones
 ids, labels = input_ids[0], token_strings(tokenizer, input_ids[0])
 right = ids[query + 1].item()
 with torch.no_grad():
@@ -644,14 +645,16 @@ print(f"{'sum of all parts':20}{terms.total().item():9.3f}\n{'logit':20}{row[rig
 assert torch.isclose(terms.total(), row[right], rtol=1e-3, atol=1e-2)
 
 # %% [markdown]
-# A logit by itself says little: adding 10 to all of them changes no probability. So we ask which heads speak for the right
-# token **rather than** for its closest rival, and take the difference of the two attributions.
+# A logit by itself says little: adding 10 to all of them changes no probability. So we ask which heads favour the right
+# token **over** its closest rival, and take the difference of the two attributions.
 
 # %%
 direct = terms.heads - logit_attribution(model, ids, query, rival)  # (layer, head)
 fig, axes = plt.subplots(1, 2, figsize=(14, 1.8 + 0.4 * n_layers), layout="constrained")
 plot_head_grid(direct, axes[0], "part of the logit difference", meaning="score").set_title("says directly")
-plot_head_grid(mean_cost, axes[1], "cost of its removal (nats)", meaning="score").set_title("is worth (section 4)")
+plot_head_grid(mean_cost, axes[1], "cost of its removal (nats)", meaning="score").set_title(
+    "costs when removed (section 4)"
+)
 loudest = divmod(direct.abs().argmax().item(), n_heads)
 show_figure(
     f"Two grids of heads. Left, the direct parts of one logit difference, the largest from L{loudest[0]}H{loudest[1]}: "
@@ -675,20 +678,21 @@ says(
 )
 
 # %% [markdown]
-# *Where it misleads:* the attribution counts only what a head writes straight to the output. A head in a lower layer may work
-# through what later layers make of its output, and none of this is counted. The scale of the final layer norm is held fixed,
-# though every head has a part in it. And a head that speaks loudly for the right token may be answered by one that speaks
-# against it.
+# *Where it misleads:* the attribution counts only what a head writes straight to the output. A head in a lower layer
+# may work through what later layers make of its output, and this is not counted. The scale of the final layer norm is
+# held fixed, though every head has a part in it. And a head that strongly favours the right token may be cancelled by
+# one that favours another.
 
 # %% [markdown]
 # ## 6. Induction, a circuit of two heads
 #
-# Lesson 3 described *induction* heads: on "A B ... A" they look at the B. How do they know where it is? By themselves they
-# cannot: the key of B would have to say "before me stands an A". Elhage et al. 2021 found the answer in small models: a
-# **previous-token head** in a lower layer writes into B's place what stands before it, and the induction head looks for that.
-# If the upper head depends on one lower head alone, it must go blind without it.
+# Lesson 3 described *induction* heads: on "A B ... A" they look at the B. How do they know where it is? On their own
+# they cannot: the key of B would have to say "the token before me is an A". Elhage et al. 2021 found the answer in
+# small models: a **previous-token head** in a lower layer writes at B's position which token comes before it, and the
+# induction head looks for that. If the upper head depends only on one lower head, it must go blind without it.
 #
-# The four test texts have no meaning, so that little else can help: 24 random tokens each, and then the same 24 again.
+# The four test texts have no meaning, so that little else can help: each is 24 random tokens and then the same 24
+# again.
 
 # %%
 half = torch.randint(model.config.vocab_size, (4, 24), generator=torch.Generator().manual_seed(0))
@@ -725,7 +729,7 @@ print(f"induction head:      L{upper[0]}H{upper[1]}, share {induction[upper]:.2f
 
 # %%
 guess = predict(
-    "In the lower head no query may see the token before it. What happens in the second half?",
+    "In the lower head, no query may see the token before it. What happens in the second half?",
     "the upper head goes blind and the loss rises",
     "only the loss rises",
     "little: other heads know the order of the tokens",
@@ -778,7 +782,7 @@ guess.reveal(
     overlooked={
         "the upper head goes blind and the loss rises": "for this, the upper head would have to rely on this one lower head.",
         "only the loss rises": "watch the column of the induction share as well.",
-        "little: other heads know the order of the tokens": "to know the order is not enough: some head has to carry the previous token's identity.",
+        "little: other heads know the order of the tokens": "knowing the order is not enough: some head has to carry the previous token's identity.",
     },
 )
 
@@ -791,8 +795,8 @@ guess.reveal(
 # %% [markdown]
 # ## Exercises
 #
-# Each check runs your function on inputs of its own and says what is wrong. The solutions are in
-# `solutions/08_heads_at_work.ipynb`; try first.
+# Each check runs your function on inputs of its own and says what is wrong. Try first; the solutions are in
+# `solutions/08_heads_at_work.ipynb`.
 
 # %% [markdown]
 # ### Exercise 8.1 · The loss
@@ -872,7 +876,7 @@ check("8.2", my_change)
 #
 # <details><summary>Hint 2: the idea</summary>
 #
-# Torch stretches a row (channel,) to all tokens when you assign it to a table (token, channel).
+# Torch broadcasts a row (channel,) to all tokens when you assign it to a table (token, channel).
 # </details>
 
 
@@ -892,9 +896,10 @@ check("8.3", my_mean_ablation)
 #
 # *Difficulty 3 of 5 · importance 4 of 5 · about 5 minutes*
 #
-# A mean over texts can come from a single one. Given costs (text, layer, head), find the head that matters **in every text**:
-# the one whose *smallest* cost over the texts is the largest. Return (layer, head). The check tries your function on made-up
-# costs and on those of section 4. Before you run it, look at the heat map of section 4 and point at the head that you expect.
+# A large mean over texts can come from a single one. Given costs (text, layer, head), find the head that matters **in
+# every text**: the one whose *smallest* cost over the texts is the largest. Return (layer, head). The check tries your
+# function on made-up costs and on those of section 4. Before you run it, look at the heat map of section 4 and point at
+# the head that you expect.
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint 1: a nudge</summary>
@@ -904,8 +909,8 @@ check("8.3", my_mean_ablation)
 #
 # <details><summary>Hint 2: the idea</summary>
 #
-# `amin` takes the axis that it removes. `argmax` counts through the flattened table; `torch.unravel_index` or `divmod` makes
-# two numbers of its answer.
+# `amin` takes the axis that it removes. `argmax` returns a position in the flattened table; `torch.unravel_index` or
+# `divmod` turns it into two numbers.
 # </details>
 
 
@@ -928,12 +933,12 @@ if reliable is not None:
     )
 
 # %% [markdown] tags=["solution"]
-# **How far does this carry?** Only as far as these three sentences. A head that serves only dates or brackets would cost nothing on
-# a text without them. And where even the largest of the smallest costs is near zero, as in the control, chance picks the head:
-# look at its row of numbers before you give it a name.
+# **How far does this carry?** Only as far as these three sentences. Removing a head that handles only dates or brackets
+# would cost nothing on a text without them. And where even the largest of the smallest costs is near zero, as in the
+# control, chance picks the head: look at its row of numbers before you give it a name.
 
 # %% [markdown]
-# ### Exercise 8.5 · Worth much, says little
+# ### Exercise 8.5 · Costs much, says little
 #
 # *Difficulty 3 of 5 · importance 4 of 5 · about 6 minutes*
 #
@@ -944,12 +949,12 @@ if reliable is not None:
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint 1: a nudge</summary>
 #
-# Is a direct part of -5 large or small here? And can you leave heads out without losing their places?
+# Is a direct part of -5 large or small here? And can you leave heads out without losing their positions?
 # </details>
 #
 # <details><summary>Hint 2: the idea</summary>
 #
-# `masked_fill` with a number that can never be the largest leaves heads out and keeps the places.
+# `masked_fill` with a number that can never be the largest leaves heads out and keeps the positions.
 # </details>
 
 
@@ -982,14 +987,15 @@ if indirect is not None:
 #
 # | the report's conclusion | evidence | verdict |
 # | --- | --- | --- |
-# | the model pushes its raw scores down | section 2: any constant, and any key bias, leaves every loss as it is | describes GPT-2's numbers (lesson 4), but is worth nothing |
+# | the model pushes its raw scores down | section 2: any constant, and any key bias, leaves every loss as it is | describes GPT-2's numbers (lesson 4), but does not affect its predictions |
 # | this makes softmax clean and sharp | section 2: the loss depends on how far the scores lie apart | the contrast does it, not the shift |
 # | sharpness drowns the noise | section 2: the curve of loss against contrast | *mini, 48 tokens of six texts:* on average its own contrast is the best of eight; half of it costs 0.10 nats, twice as much 0.02, none at all 4.0 |
 # | most links are suppressed | *GPT-2 in short texts* (lesson 5): most attention goes to the first key; section 3 removes it | *mini, 48 tokens of six texts:* without this key the loss rises by 1.4 nats |
 #
-# **What an ablation does not tell.** A changed model meets inputs that it has never seen: part of the cost may be confusion, not
-# the loss of what the head did. A mean over tokens hides heads that matter rarely, but then much. Other heads may step in, so
-# a small cost is no proof of idleness. And cost is not purpose: it says *that* a head is needed, not *for what*.
+# **What an ablation does not tell.** A changed model meets inputs that it has never seen: part of the cost may be
+# confusion, not the loss of what the head did. A mean over tokens hides heads that matter rarely, but then much. Other
+# heads may step in, so a small cost does not prove that a head does nothing. And cost is not purpose: it says *that* a
+# head is needed, not *for what*.
 #
 # *Published elsewhere:* Xiao et al. 2023 let Llama-2-13B read a book through a window of 1,024 tokens. Its perplexity was 5.40
 # with the first four tokens of the text kept in the window, and 5,158 without them.

@@ -12,7 +12,7 @@ def _drawn(*shape):
 
 
 def _text(n_tokens, n_words, spread=3):
-    """Logits (T, V) and ids (T,). exp of the logits overflows; where they lie far apart, softmax makes 0 of some."""
+    """Logits (T, V) and ids (T,). exp of the logits overflows; where they lie far apart, softmax turns some into 0."""
     ids = torch.randint(n_words, (n_tokens,), generator=torch.Generator().manual_seed(n_tokens))
     return spread * _drawn(n_tokens, n_words) + 100, ids
 
@@ -82,7 +82,7 @@ def _total_loss(logits, ids):
 
 
 def _bare_logits(logits, ids):
-    """these are minus the logits: make probabilities of each row first"""
+    """these are minus the logits: turn each row into probabilities first"""
     return -_at(logits[:-1], ids[1:])
 
 
@@ -92,7 +92,7 @@ def _from_the_best(logits, ids):
 
 
 def _of_the_best(logits, ids):
-    """this is the loss of the token that the model likes best: take the one that stands in the text, ids[1:]"""
+    """this is the loss of the model's favourite token: take the token that stands in the text, ids[1:]"""
     return -logits.log_softmax(-1)[:-1].amax(-1)
 
 
@@ -102,7 +102,7 @@ def _over_positions(logits, ids):
 
 
 def _over_everything(logits, ids):
-    """the softmax runs over the whole table: every row has probabilities of its own that sum to 1"""
+    """the softmax runs over the whole table: each row needs its own probabilities, which sum to 1"""
     return -_at(logits.flatten().log_softmax(0).view_as(logits)[:-1], ids[1:])
 
 
@@ -113,13 +113,13 @@ def _entropy(logits, ids):
 
 
 def _overflows(logits, ids):
-    """exp of large logits overflows: use log_softmax, or take each row's largest logit away first"""
+    """exp of large logits overflows: use log_softmax, or subtract each row's largest logit first"""
     weights = logits.exp()
     return -_at((weights / weights.sum(-1, keepdim=True)).log()[:-1], ids[1:])
 
 
 def _underflows(logits, ids):
-    """softmax makes 0 of a very small probability, and its logarithm is -inf: use log_softmax"""
+    """softmax rounds a very small probability to 0, and its logarithm is -inf: use log_softmax"""
     return -_at(logits.softmax(-1).log()[:-1], ids[1:])
 
 
@@ -134,7 +134,7 @@ def _one_too_few(logits, ids):
 
 
 def _all_words(logits, ids):
-    """these are the losses of all tokens: pick that of the token which came, one for each row"""
+    """these are the losses of all tokens: pick the loss of the token that came, one for each row"""
     return -logits.log_softmax(-1)[:-1]
 
 
@@ -152,14 +152,14 @@ def _first_row_too(layer, raw):
 
 
 def _zero_score(layer, raw):
-    """a score of 0 buys a share like any other: only -inf takes a key away"""
+    """a score of 0 gets a share like any other: only -inf takes a key away"""
     changed = raw.clone()
     changed[:, 1:, 0] = 0
     return changed
 
 
 def _ten_thousand(layer, raw):
-    """-10,000 takes the key away only while no other score lies as low (lesson 1): use -inf"""
+    """-10,000 takes the key away only if no other score is as low (lesson 1): use -inf"""
     changed = raw.clone()
     changed[:, 1:, 0] = -1e4
     return changed
@@ -232,7 +232,7 @@ def _second_key(layer, raw):
 
 
 def _itself(layer, raw):
-    """this takes from each query its own key: take the first one, column 0"""
+    """this takes away each query's own key: take the first one, column 0"""
     changed = raw.clone()
     changed.diagonal(dim1=-2, dim2=-1)[:, 1:] = -torch.inf
     return changed
@@ -253,31 +253,31 @@ def _one_row_only(layer, raw):
 
 
 def _lowered(layer, raw):
-    """lowered by a constant, the key still gets a share: take it away with -inf"""
+    """a key whose score is lowered by a constant still gets a share: take it away with -inf"""
     changed = raw.clone()
     changed[:, 1:, 0] -= 10
     return changed
 
 
 def _times_infinity(layer, raw):
-    """times -inf, a negative score becomes +inf: replace the score, do not multiply it"""
+    """a negative score times -inf becomes +inf: replace the score, do not multiply it"""
     changed = raw.clone()
     changed[:, 1:, 0] *= -torch.inf
     return changed
 
 
 def _cut_off(layer, raw):
-    """the column is cut off: return the shape that came, with -inf in the place of the scores"""
+    """the column is cut off: return the same shape, with -inf in place of the scores"""
     return raw[..., 1:]
 
 
 def _masked_as_well(layer, raw):
-    """the future is masked as well, which is not asked for: the model does it after your change"""
+    """the future is masked as well: leave it, the model masks it after your change"""
     return _without_first(layer, raw).masked_fill(torch.ones_like(raw).triu(1).bool(), -torch.inf)
 
 
 def _softmaxed(layer, raw):
-    """these are shares: return raw scores, the model scales them and takes the softmax"""
+    """these are shares: return raw scores; the model scales them and takes the softmax"""
     return _without_first(layer, raw).softmax(-1)
 
 
@@ -305,14 +305,14 @@ def _every_head(outputs, head):
 
 
 def _all_others(outputs, head):
-    """the other heads are replaced and this one is kept: it is the other way round"""
+    """the other heads are replaced and this one is kept: do it the other way round"""
     changed = _every_head(outputs, head).clone()
     changed[head] = outputs[head]
     return changed
 
 
 def _over_channels(outputs, head):
-    """the mean runs over the channels: average over the tokens, axis 1, so that each channel keeps its own mean"""
+    """the mean runs over the channels: average over the tokens, axis 1, to give each channel its own mean"""
     changed = outputs.clone()
     changed[head] = outputs[head].mean(-1, keepdim=True)
     return changed
@@ -361,7 +361,7 @@ def _first_token(outputs, head):
 
 
 def _median(outputs, head):
-    """this is the median: the mean is asked for"""
+    """this is the median: use the mean"""
     changed = outputs.clone()
     changed[head] = outputs[head].median(0).values
     return changed
@@ -375,7 +375,7 @@ def _sum(outputs, head):
 
 
 def _running_mean(outputs, head):
-    """this is the mean of the tokens so far: one and the same mean, over all tokens, stands at every token"""
+    """this is the mean of the tokens so far: put the same mean, over all tokens, at every token"""
     changed = outputs.clone()
     steps = torch.arange(1.0, outputs.shape[1] + 1)[:, None]
     changed[head] = outputs[head].cumsum(0) / steps
@@ -383,7 +383,7 @@ def _running_mean(outputs, head):
 
 
 def _mean_taken_away(outputs, head):
-    """the mean is taken away and the rest is kept: it is the rest that has to go"""
+    """the mean is removed and the rest is kept: keep the mean and remove the rest"""
     changed = outputs.clone()
     changed[head] = outputs[head] - outputs[head].mean(0)
     return changed
@@ -397,12 +397,12 @@ def _halved(outputs, head):
 
 
 def _only_the_head(outputs, head):
-    """only the changed head comes back: return all of them, of the shape that came"""
+    """only the changed head is returned: return all heads, in the same shape"""
     return _mean_ablated(outputs, head)[head]
 
 
 def _one_token_only(outputs, head):
-    """the mean stands at one token only: it stands at each"""
+    """the mean stands at only one token: put it at every token"""
     changed = outputs.clone()
     changed[head, 0] = outputs[head].mean(0)
     return changed
@@ -428,7 +428,7 @@ def _wrong_head(outputs, head):
 
 
 def _shuffled(outputs, head):
-    """the head's outputs change places: that is a kind of resampling, the mean is asked for"""
+    """the head's outputs change places: that is a kind of resampling, use the mean"""
     changed = outputs.clone()
     changed[head] = outputs[head].flip(0)
     return changed
@@ -444,7 +444,7 @@ def _place(values):
 
 
 def _costs(n_texts, n_layers, n_heads):
-    """Costs (text, layer, head), many small and a few large ones, so that hardly two rules choose the same head."""
+    """Costs (text, layer, head), many small and a few large, so that almost every rule chooses another head."""
     return _drawn(n_texts, n_layers, n_heads) ** 3
 
 
@@ -453,7 +453,7 @@ def _reliable(costs):
 
 
 def _best_mean(costs):
-    """this is the largest mean, which one text can make: take each head's smallest cost over the texts first"""
+    """this is the largest mean, which may come from one text: take each head's smallest cost over the texts first"""
     return _place(costs.mean(0))
 
 
@@ -468,22 +468,22 @@ def _best_in_some_text(costs):
 
 
 def _first_text_only(costs):
-    """only the first text is looked at: take each head's smallest cost over all texts"""
+    """only the first text is used: take each head's smallest cost over all texts"""
     return _place(costs[0])
 
 
 def _last_text_only(costs):
-    """only the last text is looked at: take each head's smallest cost over all texts"""
+    """only the last text is used: take each head's smallest cost over all texts"""
     return _place(costs[-1])
 
 
 def _in_size(costs):
-    """the sign counts: a head whose removal lowers the loss has a negative cost, however large. Use no abs"""
+    """the sign counts: a head whose removal lowers the loss has a negative cost, however large. Do not use abs"""
     return _place(costs.abs().amin(0))
 
 
 def _steadiest(costs):
-    """this is the head whose cost varies least: a steady nothing is still nothing. Take the largest of the smallest"""
+    """this head's cost varies least, but a constant cost may be near 0. Take the largest of the smallest"""
     return _place(-costs.std(0))
 
 
@@ -498,13 +498,13 @@ def _smallest_of_largest(costs):
 
 
 def _most_often_first(costs):
-    """this head wins in most texts, and may cost nothing in another: take the smallest over the texts"""
+    """this head wins in most texts but may cost nothing in another: take the smallest over the texts"""
     winners = costs.flatten(1).argmax(1).mode().values
     return tuple(int(index) for index in torch.unravel_index(winners, costs.shape[1:]))
 
 
 def _in_standard_errors(costs):
-    """this is the largest mean in standard errors, which a steady small head wins: take the smallest over the texts"""
+    """this is the largest mean in standard errors, where a small, steady cost wins: take the smallest over the texts"""
     return _place(costs.mean(0) / (costs.std(0) + 1e-6))
 
 
@@ -524,12 +524,12 @@ def _with_the_text(costs):
 
 
 def _flat(costs):
-    """this is the place in the flattened table: torch.unravel_index makes (layer, head) of it"""
+    """this is the position in the flattened table: torch.unravel_index turns it into (layer, head)"""
     return costs.amin(0).argmax()
 
 
 def _the_cost(costs):
-    """this is the cost itself: return its place, (layer, head)"""
+    """this is the cost itself: return its position, (layer, head)"""
     return costs.amin(0).max()
 
 
@@ -555,7 +555,7 @@ def _over_the_layers(costs):
 
 
 def _parts(n_layers, n_heads):
-    """Direct parts and costs (layer, head): a large direct part, a large cost, and a head that has but the second."""
+    """Direct parts and costs (layer, head): a large direct part, a large cost, and a head with only the second."""
     direct, cost = 0.3 * _drawn(n_layers, n_heads), 0.05 * _drawn(n_heads, n_layers).T.clone()
     direct[-1, 0], cost[-1, 0] = 4.0, 2.0  # speaks to the logit and matters: the largest of both
     direct[0, 1], cost[0, 1] = 0.05, 1.2  # works through later layers
@@ -570,12 +570,12 @@ def _indirect(direct, cost):
 
 
 def _signed_parts(direct, cost):
-    """a large negative part is direct too: compare the sizes, direct.abs()"""
+    """a large negative part is large too: compare the sizes, direct.abs()"""
     return _place(cost.masked_fill(direct > direct.median(), -torch.inf))
 
 
 def _loud_half(direct, cost):
-    """the half with the larger direct parts is searched: it is the other one"""
+    """the half with the larger direct parts is searched: search the other one"""
     return _place(cost.masked_fill(direct.abs() <= direct.abs().median(), -torch.inf))
 
 
@@ -605,7 +605,7 @@ def _quotient(direct, cost):
 
 
 def _difference_of_both(direct, cost):
-    """nats and logits are not to be subtracted: keep the half with the smaller direct parts, then compare costs"""
+    """nats and logits cannot be subtracted: keep the half with the smaller direct parts, then compare costs"""
     return _place(cost - direct.abs())
 
 
@@ -615,7 +615,7 @@ def _swapped_tables(direct, cost):
 
 
 def _cost_in_size(direct, cost):
-    """the cost's sign counts: without a head of negative cost the loss is lower. Use no abs for the costs"""
+    """the cost's sign counts: without a head of negative cost the loss is lower. Do not use abs for the costs"""
     return _place(cost.abs().masked_fill(direct.abs() > direct.abs().median(), -torch.inf))
 
 
@@ -641,7 +641,7 @@ def _place_from_one(direct, cost):
 
 
 def _flat_place(direct, cost):
-    """this is the place in the flattened table: torch.unravel_index makes (layer, head) of it"""
+    """this is the position in the flattened table: torch.unravel_index turns it into (layer, head)"""
     layer, head = _indirect(direct, cost)
     return layer * cost.shape[1] + head
 
@@ -652,12 +652,12 @@ def _flat_by_layers(direct, cost):
 
 
 def _its_cost(direct, cost):
-    """this is the cost itself: return its place, (layer, head)"""
+    """this is the cost itself: return its position, (layer, head)"""
     return cost[_indirect(direct, cost)]
 
 
 def _within_the_kept(direct, cost):
-    """this is a place among the kept heads only: boolean indexing loses the places, so fill with -inf instead"""
+    """this is a position among the kept heads only: boolean indexing loses the positions, so fill with -inf instead"""
     kept = cost[direct.abs() <= direct.abs().median()].argmax()
     return divmod(int(kept), cost.shape[1])
 
