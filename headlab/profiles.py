@@ -222,7 +222,7 @@ def layer_densities(scores, n_grid=None, bandwidth="scott"):
         densities = np.stack([np.interp(grid, x, density, left=0.0, right=0.0) for x, density in curves])
         if np.abs(np.trapezoid(densities, grid) - 1).max() <= 0.01:
             return grid, densities
-    raise ValueError(f"n_grid: expected points enough to show the narrowest layer, got {n}, too few")
+    raise ValueError(f"n_grid: expected enough points to show the narrowest layer, got {n}, too few")
 
 
 def _doubling(n, most):

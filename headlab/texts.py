@@ -177,7 +177,7 @@ def cut_texts(source, tokenizer, n_tokens=64, n_pieces=12, change=None):
     texts = {name: change(text) if change else text for name, text in _named_texts(source).items()}
     pieces = {name: list(_pieces_of(text, tokenizer, n_tokens)) for name, text in texts.items()}
     there = sum(map(len, pieces.values()))
-    expect(there >= n_pieces, "source", f"text enough for {n_pieces} pieces of {n_tokens} tokens", f"{there} pieces")
+    expect(there >= n_pieces, "source", f"enough text for {n_pieces} pieces of {n_tokens} tokens", f"{there} pieces")
     taken = _evenly({name: len(several) for name, several in pieces.items()}, n_pieces)
     # The middle of each of n equal parts, so that a single piece is no title page.
     chosen = [

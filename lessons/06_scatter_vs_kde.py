@@ -471,7 +471,7 @@ assert (wins > 0.9).sum() == 115 and (wins > 0.9)[~scott_two].sum() == 31
 # shows one hill. The number of hills is a bad way to count sinks.
 #
 # For the loaded model we take the head with the most hills at half of the Sheather-Jones bandwidth, and test its hills
-# twice: at twice that rule's bandwidth, and with other rows and keys. If rows and keys are drawn anew, a score's weight
+# twice: at twice that rule's bandwidth, and with other rows and keys. If rows and keys are resampled, a score's weight
 # is how often its query was drawn times how often its key was.
 
 # %%
@@ -516,12 +516,12 @@ says(
 # %% [markdown]
 # ## 6. How much do dependent scores tell?
 #
-# The scores of a row share their query, and those of a column share their key. We draw anew single scores, whole rows,
+# The scores of a row share their query, and those of a column share their key. We resample single scores, whole rows,
 # or rows *and* keys, and see how much the density varies.
 
 # %%
 guess = predict(
-    f"{len(query):,} scores of one head: how many independent scores tell as much, if rows and keys are drawn anew?",
+    f"{len(query):,} scores of one head: how many independent scores tell as much, if rows and keys are resampled?",
     "nearly as many",
     "about half as many",
     "fewer than a quarter",
@@ -545,7 +545,7 @@ for (name, band), colour in zip(reversed(bands.items()), ("#56B4E9", "#E69F00", 
     low, high = np.quantile(band, [0.025, 0.975], axis=0)
     ax.fill_between(places, low, high, color=colour, lw=0, label=f"{name}: as {worth[name]:,.0f} independent ones")
 ax.set(xlabel="raw score q·k", ylabel="density (per unit of q·k)", title=f"{who(model)}, L1H0: {sample.size:,} scores")
-ax.legend(frameon=False, title="95% of 200 densities, drawn anew:")
+ax.legend(frameon=False, title="95% of 200 resampled densities:")
 show_figure(
     f"Three bands, wider from single scores to rows to rows and keys: {', '.join(f'{n} {w:,.0f}' for n, w in worth.items())}."
 )
@@ -574,7 +574,7 @@ guess.reveal(
 # %% [markdown]
 # So the number of scores on a figure says little. State the number of tokens and above all of **texts**: to see the
 # real uncertainty, one would have to draw other texts. A KDE of 20 scores is as smooth as one of 20,000: **smoothness
-# is no sign of certainty.**
+# is not a sign of certainty.**
 #
 # ### At a boundary
 #
@@ -938,7 +938,7 @@ Markdown(f"""
 # - B. W. Silverman, 1981, *Using Kernel Density Estimates to Investigate Multimodality*; M. C. Minnotte and D. W. Scott, 1993, *The Mode Tree*.
 # - E. F. Schuster, 1985, *Incorporating Support Constraints into Nonparametric Estimators of Densities*: reflection.
 # - H. Hofmann, H. Wickham and K. Kafadar, 2017, *Letter-Value Plots: Boxplots for Large Data*; A. B. Owen, 2007, *The Pigeonhole
-#   Bootstrap*: rows and columns drawn anew.
+#   Bootstrap*: resampling rows and columns.
 #
 # The densities are in `headlab/density.py`, the histogram in `headlab/histogram.py`; the tests compare them with scipy and with the values
 # that R publishes. Lesson 7 follows the densities from layer to layer.
@@ -991,7 +991,7 @@ show_figure(
 # %% [markdown] tags=["optional"]
 # Once the scores are counted, their number hardly matters: only the bins become finer, as the bandwidth narrows.
 #
-# ### What has no density at all
+# ### Samples without a density
 #
 # headlab's functions refuse such input in one line each.
 

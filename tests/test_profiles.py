@@ -619,7 +619,7 @@ def test_a_layer_that_would_be_lost_between_two_points_is_told():
     np.testing.assert_allclose(np.trapezoid(densities, grid), 1, atol=0.01)
     with pytest.raises(ValueError) as caught:
         layer_densities(layers, n_grid=64)
-    assert str(caught.value) == "n_grid: expected points enough to show the narrowest layer, got 64, too few"
+    assert str(caught.value) == "n_grid: expected enough points to show the narrowest layer, got 64, too few"
 
 
 def test_the_lesson_modules_need_no_model():

@@ -121,7 +121,7 @@ def test_a_layer_far_narrower_than_the_others_gets_its_points():
     assert len(grid) == 512 * 2**3
     assert np.trapezoid(densities, grid) == pytest.approx([1, 1], abs=0.01)
     with pytest.raises(
-        ValueError, match="^n_grid: expected points enough to show the narrowest layer, got 512, too few"
+        ValueError, match="^n_grid: expected enough points to show the narrowest layer, got 512, too few"
     ):
         layer_densities(scores, 512)
 

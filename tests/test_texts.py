@@ -67,7 +67,7 @@ def test_gutenbergs_frame_is_left_out(tmp_path):
 @pytest.mark.parametrize(
     ("make", "error", "line"),
     [
-        (lambda path: ["1 2 3"], ValueError, "source: expected text enough for 12 pieces of 64 tokens, got 0 pieces"),
+        (lambda path: ["1 2 3"], ValueError, "source: expected enough text for 12 pieces of 64 tokens, got 0 pieces"),
         (lambda path: [], ValueError, "source: expected a path, or a list of texts, got []"),
         (lambda path: ["1", 2], ValueError, "source: expected a path, or a list of texts, got ['1', 2]"),
         (lambda path: None, TypeError, "source: expected a path, or a list of texts, got None"),

@@ -15,7 +15,7 @@ class ShiftExplorer(PageExplorer):
     """Lesson 4: the fraction of negative scores of every head, one head's scores, and the fraction query by query.
 
     model, tokenizer: as load_model gives them; text: what to show first, from 2 to MAX_TOKENS tokens. Each setting can
-    be read and set from Python too: layer, head, n_tokens (of a shorter text, all), first_key (whether its scores
+    be read and set from Python too: layer, head, n_tokens (all of a shorter text), first_key (whether its scores
     count) and added, a number that is added to every raw score.
     Introduced in lesson 4.
 
