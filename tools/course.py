@@ -65,12 +65,12 @@ my_answer = (
 OPEN = """### What does your number say?
 
 *3 points, graded by hand.* In three or four sentences, in the cell below: say in words what the number of your own task
-means. What do you compare it with, to know whether it is large? And what can it not tell, since it comes from one head
+means. What do you compare it with, to know whether it is large? And what can it not tell you, since it comes from one head
 and one text?
 
 === BEGIN MARK SCHEME ===
 One point each: the number in words, with its unit and what it is a share or a mean of; a comparison that could have
-come out otherwise (an even share, the control, the other heads); one limit that a further measurement could lift.
+come out otherwise (an even share, the control, the other heads); one limit that a further measurement could remove.
 === END MARK SCHEME ==="""
 ANSWER = "*Your answer:*"
 RUBRIC = re.compile(r"^\| \| (\d+) points .*\n(?:\|.*(?:\n|$))+", re.MULTILINE)

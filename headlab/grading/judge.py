@@ -22,7 +22,7 @@ UNSEEN = "right on the inputs of the check that you saw, not on others: "
 class Mark:
     """What one item earned: points of so many, "passed", "not yet" or "not attempted", why, and notes to the teacher.
 
-    code is the same for functions that differ in comments and layout alone, "" where there is none.
+    code is the same for functions that differ only in comments and layout, "" where there is none.
     """
 
     number: str
@@ -50,7 +50,7 @@ def _exercise(lesson, item, cells, seed, limits):
     seen = run_function(cells, item.name, item.number, seed, limits)
     status, message = _verdict(item.number, seed, seen)
     beyond = set(seen.get("calls", ())) - _rightful(lesson, item, seed)
-    notes = (f"it calls {', '.join(sorted(beyond))}; your teacher decides what that counts",) if beyond else ()
+    notes = (f"it calls {', '.join(sorted(beyond))}; your teacher decides whether that counts",) if beyond else ()
     points = item.points if status == "passed" else 0
     return Mark(item.number, points, item.points, status, message, notes, seen.get("code", ""))
 
@@ -97,14 +97,14 @@ def _own(lesson, item, cells, student, model, limits):
         return mark("not attempted", "not attempted yet")
     number = _number(value)
     if number is None:
-        return mark("not yet", f"{item.name} is to be one number; this is of type {type(value).__name__}")
+        return mark("not yet", f"{item.name} should be one number; this is of type {type(value).__name__}")
     right = right_answer(own_task(lesson.number, student), model)
     if is_right(number, right):
         return mark("passed", "right")
     if isinstance(named, str) and same_name(named) and same_name(named) != same_name(student):
         if is_right(number, right_answer(own_task(lesson.number, named), model)):
             note = "the answer belongs to a task drawn for another name"
-            return mark("not yet", f"this is the answer to the task of another name: {STUDENT} is to be yours", note)
+            return mark("not yet", f"this is the answer to another name's task: set {STUDENT} to your own name", note)
     for other in OTHER_MODELS:
         if other != model and _here(other) and is_right(number, right_answer(own_task(lesson.number, student), other)):
             return mark("not yet", f"this is the answer on {other}: the class works on {model}")

@@ -107,7 +107,7 @@ def summary(lesson, results):
 
 
 def alike(results):
-    """A line for each group of students whose solved functions are the same but for comments and layout."""
+    """A line for each group of students whose solved functions differ only in comments and layout."""
     groups = {}
     for result in results:
         code = tuple((m.number, m.code) for m in result.marks if m.status == "passed" and m.code)
