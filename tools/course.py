@@ -65,8 +65,8 @@ my_answer = (
 OPEN = """### What does your number say?
 
 *3 points, graded by hand.* In three or four sentences, in the cell below: say in words what the number of your own task
-means. What do you compare it with, to know whether it is large? And what can it not tell you, since it comes from one head
-and one text?
+means. What do you compare it with, to know whether it is large? And what can it not tell you, since it comes from one
+head and one text?
 
 === BEGIN MARK SCHEME ===
 One point each: the number in words, with its unit and what it is a share or a mean of; a comparison that could have

@@ -163,7 +163,7 @@ def planted(release):
     notebook = them.notebook("other-model", own=other)
     found["other-model"] = Planted(saved(notebook), ALL - OWN, "this is the answer on random: the class works on mini")
 
-    found["copied"] = Planted(saved(solved("all-solved")), ALL - OWN, "the answer to the task of another name")
+    found["copied"] = Planted(saved(solved("all-solved")), ALL - OWN, "the answer to another name's task")
     found["renamed"] = Planted(saved(solved("renamed"), "lesson one (final) 2.ipynb"), ALL, "right")
     found["twice"] = Planted(saved(solved("twice")) | saved(solved("twice"), "copy.ipynb"), ALL, "right")
     found["unreadable"] = Planted({NAME: b'{"cells": [{"cell_type": "code", "sou'}, 0, "cannot be read as a notebook")
