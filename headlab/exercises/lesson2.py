@@ -418,12 +418,12 @@ def _along_the_tokens(contributions):
 
 
 def _last_token_only(contributions):
-    """only the last token is looked at: average over all tokens"""
+    """only the last token is used: average over all tokens"""
     return _opponent(contributions[:, -1:])
 
 
 def _first_token_only(contributions):
-    """only the first token is looked at: average over all tokens"""
+    """only the first token is used: average over all tokens"""
     return _opponent(contributions[:, :1])
 
 

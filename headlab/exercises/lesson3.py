@@ -245,7 +245,7 @@ def _nearest(patterns):
 
 
 def _last_query_only(patterns):
-    """only the last query is looked at: add up over all of them"""
+    """only the last query is used: add up over all of them"""
     return _head_of(
         _mean_distances(patterns[..., -1:, :].expand_as(patterns) * _last_row(patterns), _without_key_0(patterns))
     )
@@ -256,7 +256,7 @@ def _last_row(patterns):
 
 
 def _strongest_links(patterns):
-    """only the largest share of each query is looked at: weight every distance by its share"""
+    """only the largest share of each query is used: weight every distance by its share"""
     winner = (patterns * _without_key_0(patterns)).argmax(-1)  # (layer, head, query)
     return _head_of((torch.arange(patterns.shape[-1]) - winner).float()[..., 1:].mean(-1))
 

@@ -206,7 +206,7 @@ def _range_of_rows(raw):
 
 
 def _negative_again(raw):
-    """this is the fraction of negative scores: the gauge moves it anywhere, from nearly none to nearly all"""
+    """this is the fraction of negative scores: a change of gauge can move it anywhere, from 0 to 1"""
     return (raw[causal_mask(len(raw))] < 0).double().mean()
 
 
@@ -393,7 +393,7 @@ def _largest_gap(content, query_bias, key_bias, constant):
 
 
 def _last_query(content, query_bias, key_bias, constant):
-    """only the last query is looked at: average over all queries from the third on"""
+    """only the last query is used: average over all queries from the third on"""
     terms = (content, query_bias, key_bias, constant)
     return _least(_left_without_each(terms, lambda raw: attention_pattern(raw, 64.0)[-1, 0]))
 

@@ -647,7 +647,7 @@ def _flat_place(direct, cost):
 
 
 def _flat_by_layers(direct, cost):
-    """the flattened place is divided by the number of layers: a row holds the heads, so divide by their number"""
+    """the flattened position is divided by the number of layers: divide by the number of heads, the length of a row"""
     return divmod(_flat_place(direct, cost), cost.shape[0])
 
 
