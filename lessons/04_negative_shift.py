@@ -333,7 +333,7 @@ for ax in axes:
 fig.suptitle("Real GPT-2, recorded: mean of all heads")
 last = gpt2["text_fraction_negative"][:, 11].mean(1)
 show_figure(
-    f"Left: all lines rise alike, from 0.14 to 0.17 in the first row to 0.75 and more in the last. Right: the fraction grows with the length; layer 11 from {last.min():.2f} to {last.max():.2f}."
+    f"Left: all lines rise in the same way, from 0.14 to 0.17 in the first row to 0.75 and more in the last. Right: the fraction grows with the length; layer 11 from {last.min():.2f} to {last.max():.2f}."
 )
 
 # %% [markdown]

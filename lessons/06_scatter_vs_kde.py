@@ -886,7 +886,7 @@ heads = made_up_heads()
 axes = plot_ridgelines(
     [fast_kde(s, bandwidth="sheather-jones") for s in heads.values()], list(heads), meaning=None
 ).set_title("Six made-up heads")
-show_figure("Six ridges, A to F, that differ in place, width and shape.")
+show_figure("Six ridges, A to F, that differ in position, width and shape.")
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint 1: a nudge</summary>

@@ -209,7 +209,7 @@ curves = curves[:, inside].reshape(12, 12, -1)  # (layer, head, point)
 plot_head_densities(grid[inside], curves, gpt2["first_share"], label="share on the first token", meaning="share")
 plt.gca().set_title("Real GPT-2, five prompts: 112 causal scores in each head")
 show_figure(
-    "144 densities. Colours darken downwards; in every layer some heads differ from the others in place and width."
+    "144 densities. Colours darken downwards; in every layer some heads differ from the others in position and width."
 )
 
 # %%
