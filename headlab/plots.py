@@ -332,7 +332,7 @@ def plot_bands(d_model, n_heads, head, ax=None):
 def show_figure(alt):
     """Show the current figure in a notebook with `alt`, its message in words, as alternative text, and close it.
 
-    The words stand below the figure as well, to be unfolded: JupyterLab gives an image no alternative text.
+    The words also stand below the figure, folded, because JupyterLab gives an image no alternative text.
     Introduced in lesson 1.
 
     >>> figure = plt.figure()

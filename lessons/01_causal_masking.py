@@ -350,7 +350,7 @@ assert leaky[~mask].min() > 0
 # but a score of 0 in the future is a leak.
 #
 # OpenAI's own code for GPT-2 does both: it multiplies by a mask of 1 and 0, then adds $-10^{10}$ to the future (function
-# `mask_attn_weights`). The product alone would leak; the sum hides the future.
+# `mask_attn_weights`). The multiplication alone would leak; the addition hides the future.
 
 # %% [markdown]
 # ## 6. The tempting mistake: mask after the softmax

@@ -14,9 +14,9 @@
 #
 # **Time** about {{minutes}} minutes, exercises included. Running all cells takes {{seconds}} on two cores.
 #
-# We have seen that raw scores are shifted, that attention is sparse, and that heads have habits. No picture can tell
-# whether any of this *matters* for what the model predicts. In this lesson we reach in: we change one thing while the
-# model reads a text, and measure how much worse it predicts. Such a change is called an **intervention**.
+# We have seen shifted scores, sparse attention and heads with habits. No picture can tell whether any of this *matters*
+# for the prediction. In this lesson we reach in: we change one thing while the model reads a text, and measure how much
+# worse it predicts. Such a change is called an **intervention**.
 #
 # **Three questions about earlier lessons**
 #
@@ -27,7 +27,7 @@
 #
 # <details><summary>Lesson 3: how can a head find what came after a copy?</summary>
 #
-# An earlier head has written into each position which token stands before it.
+# An earlier head has written into each position which token comes before it.
 # </details>
 #
 # <details><summary>Lesson 4: why does a bootstrap draw whole texts?</summary>
@@ -35,7 +35,7 @@
 # The scores of one text depend on one another.
 # </details>
 #
-# The drawing marks where we reach in: sections 2 and 3 change the raw scores, sections 4 to 6 what the heads write.
+# The drawing marks where: sections 2 and 3 change the raw scores, sections 4 to 6 what the heads write.
 
 # %%
 import matplotlib.pyplot as plt
@@ -522,8 +522,8 @@ for place in top:
 # %% [markdown]
 # *How to read it:* where zero ablation costs much more than mean ablation, the head works mostly as a constant, a bias
 # that later layers rely on. If resampling costs more than mean ablation, wrong information is worse than none. If a
-# costly head shows none of the four habits, then our four names miss what matters. The reverse happens too: a head with
-# a clear habit may cost nothing.
+# costly head shows none of the four habits, then our four names miss what matters. Conversely, a head with a clear
+# habit may cost nothing.
 #
 # **Two heads together** need not cost the sum of their single costs. And what about all the cheap ones at once?
 

@@ -17,7 +17,7 @@
 #
 # **Three questions about earlier lessons**
 #
-# <details><summary>Lesson 1: a head gives the first token 0.3 on average. Is that much?</summary>
+# <details><summary>Lesson 1: a head gives the first token 0.3 on average. Is that a lot?</summary>
 #
 # It depends on the length: an even share is 0.42 in a text of 3 tokens and 0.12 in one of 24.
 # </details>
@@ -29,7 +29,7 @@
 #
 # <details><summary>Lesson 8: removing a head costs nothing. Does the model not need it?</summary>
 #
-# Other heads may do the same work, so that each can be spared only while the others are there.
+# Other heads may do the same work, so each can be spared only while the others are there.
 # </details>
 #
 # Sections 1 to 5 are the template, section 6 has three questions to start from, and section 7 says what to hand in. The
