@@ -44,8 +44,8 @@ from headlab.says import says, who
 # ## 1. What a query asks for and a key offers
 #
 # An attention head gives every token three short vectors; two matter here. The **query** $q$ says what the token is
-# looking for. The **key** $k$ says what the token offers to others. The dot product $q_i \cdot k_j$ is the **raw score**:
-# how well what token $j$ offers fits what token $i$ asks for.
+# looking for. The **key** $k$ says what the token offers to others. The dot product $q_i \cdot k_j$ is the **raw
+# score**: it measures how well token $j$'s offer matches what token $i$ asks for.
 #
 # Here are four tokens whose vectors we made by hand. Channel 0 stands for "adjective", channel 1 for "noun". A positive
 # number in a query asks for that property; a negative number asks for its absence.

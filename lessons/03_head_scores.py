@@ -282,7 +282,7 @@ def without_softmax(x):
 with torch.no_grad():
     x = torch.randn(5, 12, generator=generator)
     growth = (without_softmax(2 * x) / without_softmax(x)).mean().item()
-print(f"Doubled x, and the growth:\n{growth:.1f}")
+print(f"The growth when x is doubled:\n{growth:.1f}")
 assert abs(growth - 8) < 1e-3
 
 # %%

@@ -271,7 +271,7 @@ for _ in range(300):
         low, high = bootstrap_fraction(sums, totals, n_resamples=200)
         covered[unit].append(low <= 0.7 <= high)
 coverage = {unit: np.mean(values) for unit, values in covered.items()}
-print("How many of the intervals hold the truth:")
+print("How many of the intervals contain the truth:")
 print(
     "300 simulated experiments:",
     ", ".join(f"{share:.0%} of the intervals over {unit} contain the truth" for unit, share in coverage.items()),

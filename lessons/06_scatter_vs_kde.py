@@ -271,10 +271,10 @@ places, step = np.linspace(-80, 60, 1401, retstep=True)
 curve, wider = kde(example, places, 3.0), kde(example, places, 3 * 2**0.5)
 twice = np.convolve(curve, norm.pdf(np.arange(-400, 401) * step, scale=3.0), mode="same") * step
 assert np.allclose(twice, wider, atol=1e-8)
-print("convolved a second time, the KDE of bandwidth 3 is that of bandwidth 3√2")
+print("convolved a second time, the KDE of bandwidth 3 becomes that of bandwidth 3√2")
 highest = curve.max()
 assert np.isclose(kde(example / 500, places / 500, 3 / 500).max(), 500 * highest)
-print(f"highest point: {highest:.3f} per unit; with scores in units 500 times as large {500 * highest:.1f}")
+print(f"highest point: {highest:.3f} per unit; in units 500 times as large: {500 * highest:.1f}")
 share, area = ((example > -30) & (example < -20)).mean(), np.trapezoid(curve[500:601], places[500:601])
 print(f"share of the scores from -30 to -20: {share:.2f}; area under the curve there: {area:.2f}")
 
@@ -463,7 +463,7 @@ wins = np.mean(first[:, :, None] > others[:, None], axis=(1, 2))  # (144,)
 scott_two = np.array([len(peaks(*fast_kde(s))) > 1 for s in everyone])
 print(f"real GPT-2, recorded: the first key wins more than 90% of the pairs in {(wins > 0.9).sum()} of 144 heads")
 for name, some in (("with two hills", scott_two), ("with one hill", ~scott_two)):
-    print(f"of the {some.sum()} heads {name} under Scott's rule in {(wins > 0.9)[some].sum()}")
+    print(f"of the {some.sum()} heads {name} under Scott's rule, it does so in {(wins > 0.9)[some].sum()}")
 assert (wins > 0.9).sum() == 115 and (wins > 0.9)[~scott_two].sum() == 31
 
 # %% [markdown]
