@@ -2,7 +2,7 @@
 function render({ model, el }) {
   el.innerHTML = model.get("form");
   const status = el.querySelector("output");
-  status.textContent = "Choose, then run the next cell.";
+  status.textContent = "Answer, then run the next cell.";
   const group = `predict-${Math.random()}`; // a group of its own for each display
   for (const input of inputs(el)) {
     if (input.type === "radio") {

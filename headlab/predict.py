@@ -96,7 +96,7 @@ class _Question(anywidget.AnyWidget):
         super().__init__(
             form=f'<fieldset style="border: 0; border-left: 4px solid #0072B2; margin: 0; padding: 0 0 0 12px">'
             f'<legend style="padding: 0"><b>Predict.</b> {html.escape(question)}</legend>{fields}'
-            "<output>In JupyterLab, run this cell to choose.</output></fieldset>"
+            "<output>In JupyterLab, run this cell to answer.</output></fieldset>"
         )
 
     def _tell(self, *lines):
