@@ -151,7 +151,6 @@ future = pattern[~mask]
 print("After the softmax:")
 print("shares of the future:", future.tolist())
 print("first row:           ", pattern[0].tolist())
-assert (future == 0).all() and pattern[0, 0] == 1
 
 # %%
 guess.reveal(
@@ -162,6 +161,7 @@ guess.reveal(
         "nan, because infinity is not a number": "inf - inf and 0 · inf are nan, but exp(x) has a limit as x goes to -inf: 0.",
     },
 )
+assert (future == 0).all() and pattern[0, 0] == 1
 
 # %%
 fig, axes = plt.subplots(1, 3, figsize=(15, 4.4), layout="constrained")
@@ -217,7 +217,6 @@ for number in (-110.0, -1e5, -torch.inf):
     print(
         f"masked with {number:9.0f}: the five visible keys share {shares[:5].sum():.2f}, the future {leaked[number]:.2f}"
     )
-assert leaked[-torch.inf] == 0 and leaked[-1e5] > 0.99
 
 # %%
 guess.reveal(
@@ -228,6 +227,7 @@ guess.reveal(
         "-100,000: no real score is as low as that": "these five are lower still, so all of the attention went to the future.",
     },
 )
+assert leaked[-torch.inf] == 0 and leaked[-1e5] > 0.99
 
 # %% [markdown]
 # The transformers library, which runs GPT-2 here, is no exception. Until 2022 it masked with -10,000, and people who
@@ -435,7 +435,6 @@ explorer
 
 # %%
 patterns = torch.stack([capture.pattern(layer) for layer in range(n_layers)])  # (layer, head, query, key)
-assert (patterns[..., ~visible] == 0).all() and (patterns[..., 0, 0] == 1).all()
 print("In all heads together:")
 print(f"first rows that are not exactly 100%, of {n_layers * n_heads} heads:", (patterns[..., 0, 0] != 1).sum().item())
 print("shares of the future that are not exactly 0:", (patterns[..., ~visible] != 0).sum().item())
@@ -449,6 +448,7 @@ guess.reveal(
         "a temperature of 5, which evens out the shares": "it evens out every other row, but a row with one key has nothing to even out.",
     },
 )
+assert (patterns[..., ~visible] == 0).all() and (patterns[..., 0, 0] == 1).all()
 
 # %% [markdown]
 # ## 8. The leak test

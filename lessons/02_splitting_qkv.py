@@ -456,7 +456,6 @@ print("Contributions (head, token, d_model):", tuple(contributions.shape), sep="
 scale = kept["block"].abs().max().item()
 off = {times: (contributions.sum(0) + times * b_o - kept["block"]).abs().max().item() for times in (1, n_heads)}
 print(f"sum + bias is off by {off[1]:.4f}; sum + {n_heads} biases by {off[n_heads]:.4f} (largest entry: {scale:.1f})")
-assert off[1] < 1e-4 * max(scale, 1)
 
 # %%
 guess.reveal(
@@ -467,6 +466,7 @@ guess.reveal(
         "to each head, all of it": "then it would be counted once for every head.",
     },
 )
+assert off[1] < 1e-4 * max(scale, 1)
 
 # %% [markdown]
 # **Verdict.** It holds, with one addition: the mix is a plain sum, so each head's part can be computed separately. Within a

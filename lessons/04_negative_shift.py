@@ -75,7 +75,6 @@ print("Random queries and keys:")
 print(
     f"{stats.n} causal scores: {stats.fraction_negative:.1%} negative, 95% interval over rows {low:.1%} to {high:.1%}"
 )
-assert low < 0.5 < high
 
 # %%
 guess.reveal(
@@ -84,6 +83,7 @@ guess.reveal(
     overlooked={0: "scores may have either sign.", 100: "nothing pushes the scores of random vectors down."},
     within=2,
 )
+assert low < 0.5 < high
 
 # %% [markdown]
 # `shift_stats` looks at the causal pairs only. The interval answers "how far off could chance have put us?" But 5,050 scores are
@@ -130,7 +130,6 @@ sure = ((low > 0.5) | (high < 0.5)).mean()
 print(
     f"mean of the heads {control.fraction_negative.mean():.1%}; heads whose interval over rows excludes 50%: {sure:.0%}"
 )
-assert abs(control.fraction_negative.mean() - 0.5) < 0.1 and sure > 0.25
 
 # %%
 guess.reveal(
@@ -146,6 +145,7 @@ guess.reveal(
         "on average over heads, but not head by head": "here no head strays far.",
     },
 )
+assert abs(control.fraction_negative.mean() - 0.5) < 0.1 and sure > 0.25
 
 # %% [markdown]
 # *What to see:* layer 0 is balanced. In later layers the vectors of a text share a common direction, above all because
