@@ -73,7 +73,7 @@ write_numbers(raw, plot_scores(raw, tokens, axes[1]))
 axes[1].set_title("All dot products: rows ask, columns offer")
 show_figure(
     "Left: arrows from the origin for the query of house, (3, 1), and for the keys of the, (-1, -1), old, (2, 0), stone, "
-    "(1, 1), and house, (0, 2). Right: the 4 by 4 table of dot products. The row of house holds -4, 6, 4, 2."
+    f"(1, 1), and house, (0, 2). Right: the 4 by 4 table of dot products. The row of house holds {raw[3].int().tolist()}."
 )
 
 # %%
@@ -110,7 +110,7 @@ guess = predict_number(
 # %%
 mask = causal_mask(4)
 plot_mask(mask, tokens).set_title("The causal mask: each row sees one more key")
-show_figure("A 4 by 4 table of query by key. The diagonal and everything below it are visible: 1, 2, 3 and 4 keys.")
+show_figure(f"A 4 by 4 table of query by key. Number of visible keys, row by row: {mask.sum(1).tolist()}.")
 
 # %%
 guess.reveal(

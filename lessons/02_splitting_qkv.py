@@ -359,7 +359,7 @@ for cut, ax in zip(cuts, axes.flat, strict=True):
     plot_pattern(patterns[cut][head], labels, ax).set_title(f"{name}: off by up to {gaps[cut][head]:.2f}")
 fig.suptitle(f"{who(model)}, L{layer}H{head}")
 show_figure(
-    f"Four patterns of L{layer}H{head}, all causal. They deviate from the model's own by up to "
+    f"Four patterns of L{layer}H{head}. They deviate from the model's own by up to "
     + ", ".join(f"{gaps[cut][head]:.2f} ({cut.__name__.replace('_', ' ')})" for cut in cuts)
 )
 

@@ -342,10 +342,11 @@ for ax, name, values in zip(axes, gpt2["fold_names"], gaps, strict=True):
     ax.set_ylabel("gap of the term (q·k)")
     ax.legend(frameon=False, bbox_to_anchor=(1, 0.5), loc="center left").set_visible(ax is axes[-1])
 fig.suptitle("Real GPT-2, nine-token prompt: how far the first key stands above the others, mean of 12 heads")
-show_figure(
-    "Three panels, one for each convention: the gap of four terms by layer. The query bias is positive in every layer of "
-    "every panel; the content changes sign with the convention; key bias and constant are zero."
+told = (
+    f"{fold}: " + ", ".join(f"{term} {gap:+.0f}" for term, gap in zip(gpt2["term_names"], means, strict=True))
+    for fold, means in zip(gpt2["fold_names"], gaps.mean(1), strict=True)
 )
+show_figure(f"Three panels, the gap of four terms by layer. Means over the layers, by convention: {'; '.join(told)}.")
 
 # %%
 query_bias, content = gaps[..., 1], gaps[..., 0]  # (convention, layer)
