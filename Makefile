@@ -11,6 +11,9 @@ READY := "$(PYTHON)" tools/environment.py $(if $(filter file,$(origin PYTHON)),,
 # What JupyterLab is told besides, as in make lab LAB_OPTIONS="--no-browser --port=8890".
 LAB_OPTIONS :=
 
+# What make nbval runs.
+NOTEBOOKS := notebooks
+
 # The saved outputs come from mini; with the network off, nothing else can be taken by chance.
 OFFLINE := HEADLAB_MODEL=mini HF_HUB_OFFLINE=1
 
@@ -37,16 +40,16 @@ test: ready-test
 	$(BIN)/python -m pytest $(TWO_AT_A_TIME) --dist loadfile --durations=10
 	@$(MAKE) --no-print-directory nbval
 
-# Every cell of every notebook, its output compared with the saved one.
+# Every cell of every notebook, or of the one that NOTEBOOKS names, its output compared with the saved one.
 nbval: ready-test
 	$(OFFLINE) $(BIN)/python -m pytest $(TWO_AT_A_TIME) --dist loadscope \
-		--nbval -p no:cacheprovider -o addopts= -o filterwarnings= -o timeout=600 notebooks
+		--nbval -p no:cacheprovider -o addopts= -o filterwarnings= -o timeout=600 $(NOTEBOOKS)
 
 # The course as students get it: handout/headlab.zip.
 handout: ready-test
 	$(BIN)/python tools/handout.py
 
-# A class without a network, with README's commands as they stand: a quarter of an hour. Linux only.
+# A class without a network, with the commands of site/running.md as they stand: a quarter of an hour. Linux only.
 offline-class: handout wheels
 	$(BIN)/python tools/offline_class.py handout/headlab wheels
 

@@ -515,7 +515,7 @@ def test_nothing_of_the_readers_settings_sends_the_packages_elsewhere(monkeypatc
     assert environment.environment()["PIP_INDEX_URL"] == "https://a.mirror/simple"
 
 
-# A class without a network, as README has it
+# A class without a network, as site/running.md has it
 
 SERVER = """
 import http.server, json, os, pathlib, sys
@@ -547,9 +547,10 @@ def no_network():
 
 
 @pytest.mark.skipif(not no_network(), reason="no network can be taken away here")
-def test_readmes_commands_for_a_class_run_as_they_stand_without_a_network(tmp_path, monkeypatch, capfd):
+def test_the_commands_for_a_class_run_as_they_stand_without_a_network(tmp_path, monkeypatch, capfd):
     course = make_project(tmp_path / "course")
-    shutil.copy(ROOT / "README.md", course)
+    (course / "site").mkdir(exist_ok=True)
+    shutil.copy(ROOT / "site" / "running.md", course / "site")
     wheels = (course / "wheels").rename(tmp_path / "wheels")
     write_wheel(wheels, "jupyterlab", "4.6.6", {"jupyterlab/__init__.py": "", "jupyterlab/__main__.py": SERVER})
     write_wheel(wheels, "pytest", "1.0", {"pytest.py": PYTEST})
@@ -559,7 +560,7 @@ def test_readmes_commands_for_a_class_run_as_they_stand_without_a_network(tmp_pa
     said = capfd.readouterr().out
     assert "pytest mini -n 2" in said and "--nbval" in said
     assert "JupyterLab serves 01_causal_masking.ipynb" in said
-    with_network, on_each = offline_class.commands((ROOT / "README.md").read_text(encoding="utf-8"))
+    with_network, on_each = offline_class.commands((ROOT / "site" / "running.md").read_text(encoding="utf-8"))
     assert with_network[0] == "make wheels" and on_each[-1] == "make lab WHEELS=wheels"
     assert all(f"without a network: {command}: done" in said for command in on_each)
     (course / "Makefile").write_text("nbval lab:\n\tfalse\n")

@@ -72,7 +72,7 @@ FAULTS = (
     ),
     (
         "getaddrinfo|NameResolution|Name or service not known|NewConnectionError|Failed to establish|timed out",
-        "The index of packages does not answer: connect this machine, or see 'A class without a network' in README.md.",
+        "The index of packages does not answer: connect this machine, or bring the packages: see site/running.md.",
     ),
     (
         "BadZipFile|is invalid|DO NOT MATCH THE HASHES",
@@ -358,7 +358,7 @@ def remedy(text, options):
     if options.wheels:
         missing = "collect %s with `make wheels` on the same system with the same Python" % options.wheels
     else:
-        missing = "PyTorch has no builds for Intel Macs, Alpine Linux and 32 bits; there use Colab, see README.md"
+        missing = "PyTorch has no builds for Intel Macs, Alpine Linux and 32 bits; there use Colab, see site/running.md"
     for pattern, advice in FAULTS:
         found = re.search(pattern, text)
         if found:

@@ -1,10 +1,10 @@
-"""Play a class without a network: README's commands, as they stand, where nothing outside can be reached.
+"""Play a class without a network: the commands of site/running.md, as they stand, where nothing outside can be reached.
 
     python tools/offline_class.py COURSE WHEELS
 
-Copies the course and the packages to a machine of the class (a folder in the temporary directory) and runs what README
-says under "A class without a network" for such machines, in a network of its own that has only the loopback. `make
-lab` has done its work when JupyterLab serves the first lesson. Linux only (unshare).
+Copies the course and the packages to a machine of the class (a folder in the temporary directory) and runs what
+site/running.md says under "A class without a network" for such machines, in a network of its own that has only the
+loopback. `make lab` has done its work when JupyterLab serves the first lesson. Linux only (unshare).
 """
 
 import fcntl
@@ -22,15 +22,15 @@ import time
 from pathlib import Path
 from urllib.request import Request, urlopen
 
-SECTION = re.compile(r"^### A class without a network\n(.*?)(?=^#)", re.DOTALL | re.MULTILINE)
+SECTION = re.compile(r"^## A class without a network\n(.*?)(?=^#)", re.DOTALL | re.MULTILINE)
 BLOCK = re.compile(r"(?:^ {4}.+\n)+", re.MULTILINE)
 INSIDE = "--without-network"
 SERVER_STARTS, LAST_COMMAND = 1800, 3600  # seconds: the first command installs everything
 
 
-def commands(readme):
-    """What README says to run: the commands where there is a network, and those on each machine of the class."""
-    blocks = BLOCK.findall(SECTION.search(readme)[1])
+def commands(text):
+    """What the page says to run: the commands where there is a network, and those on each machine of the class."""
+    blocks = BLOCK.findall(SECTION.search(text)[1])
     with_network, on_each_machine = ([line.strip() for line in block.splitlines()] for block in blocks)
     return with_network, on_each_machine
 
@@ -48,10 +48,10 @@ def play(course, wheels):
 
 
 def inside(folder):
-    """The class's machine: every command of README's second block, one after the other."""
+    """The class's machine: every command of the page's second block, one after the other."""
     raise_loopback()
     folder = Path(folder)
-    for command in commands((folder / "README.md").read_text(encoding="utf-8"))[1]:
+    for command in commands((folder / "site" / "running.md").read_text(encoding="utf-8"))[1]:
         print(f"without a network: {command}", flush=True)
         start = time.monotonic()
         if command.startswith("make lab"):
