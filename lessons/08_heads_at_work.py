@@ -18,6 +18,8 @@
 # for the prediction. In this lesson we reach in: we change one thing while the model reads a text, and measure how much
 # worse it predicts. Such a change is called an **intervention**.
 #
+# The drawing marks where: sections 2 and 3 change the raw scores, sections 4 to 6 what the heads write.
+#
 # **Three questions about earlier lessons**
 #
 # <details><summary>Lesson 2: we remove all heads of a layer. Does its attention block add nothing?</summary>
@@ -34,8 +36,6 @@
 #
 # The scores of one text depend on one another.
 # </details>
-#
-# The drawing marks where: sections 2 and 3 change the raw scores, sections 4 to 6 what the heads write.
 
 # %%
 import matplotlib.pyplot as plt
@@ -505,8 +505,7 @@ def habit(layer, head, kind):
     return sum(shares) / len(shares) if shares else float("nan")
 
 
-longest = max(len(ids) for ids in short)
-other = tokenizer(texts[3], return_tensors="pt").input_ids[0, :longest]  # a text that is not among the three
+other = tokenizer(texts[3], return_tensors="pt").input_ids[0, : max(map(len, short))]  # not one of the three
 print("            cost (nats)                  share of attention")
 print("head      zero    mean  resample    " + "  ".join(f"{kind:>9}" for kind in pairs[0]))
 for place in top:
@@ -535,9 +534,7 @@ cheap_sum = sum(mean_cost[head].item() for head in cheap)
 cheap_together = (by_text(loss_without_heads(model, short, cheap)) - short_plain).mean().item()
 pair_sum = mean_cost[first].item() + mean_cost[second].item()
 print(f"{names[0]} and {names[1]}: one by one {pair_sum:+.3f} in sum, together {together:+.3f} nats")
-print(
-    f"the {len(cheap)} heads below 0.05 nats: one by one {cheap_sum:+.3f} in sum, together {cheap_together:+.3f} nats"
-)
+print(f"{len(cheap)} heads below 0.05 nats: one by one {cheap_sum:+.3f} in sum, together {cheap_together:+.3f} nats")
 says(
     (
         cheap_together > max(cheap_sum, 0) + 0.1,

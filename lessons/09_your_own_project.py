@@ -15,6 +15,9 @@
 # **Time** about {{minutes}} minutes to read and run this notebook; the cells run in {{seconds}}. The project itself takes two
 # to six hours.
 #
+# Sections 1 to 5 are the template, section 6 has three questions to start from, and section 7 says what to hand in. The
+# solutions contain a finished project, from the question to the report.
+#
 # **Three questions about earlier lessons**
 #
 # <details><summary>Lesson 1: a head gives the first token 0.3 on average. Is that a lot?</summary>
@@ -31,9 +34,6 @@
 #
 # Other heads may do the same work, so each can be spared only while the others are there.
 # </details>
-#
-# Sections 1 to 5 are the template, section 6 has three questions to start from, and section 7 says what to hand in. The
-# solutions contain a finished project, from the question to the report.
 
 # %%
 import matplotlib.pyplot as plt
