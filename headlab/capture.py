@@ -66,8 +66,8 @@ def capture_heads(model, input_ids, layers=None):
     Returns a HeadCapture with q, k, v of shape (n_layers, head, token, channel). Works whatever the model's attention
     implementation, and honours `scale_attn_weights` and `scale_attn_by_inverse_layer_idx`; `reorder_and_upcast_attn`
     changes the order of the arithmetic, not the scores. A model in training mode drops channels at random here too, so
-    call `model.eval()` first. Raises ValueError or TypeError on tokens or layers that do not exist. Introduced in
-    lesson 1. Source: the report.
+    call `model.eval()` first. Raises ValueError or TypeError on tokens or layers that do not exist.
+    Introduced in lesson 1. Source: the report.
 
     >>> model, tokenizer = load_model("mini")
     >>> ids = tokenizer("The old man sat.", return_tensors="pt").input_ids

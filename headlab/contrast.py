@@ -35,7 +35,8 @@ def row_contrast(raw):
     raw (..., T, T) with T >= 3. Returns RowContrast of shape (...), in units of q.k, means over the queries from the
     third on, which is the first that can choose between the first key, the previous one and itself: `spread`, the
     (population) standard deviation of a row's scores; `gap`, the first key's score minus the mean of the row's other
-    scores. A constant added to a row changes neither. Raises as shift_stats does. Introduced in lesson 5.
+    scores. A constant added to a row changes neither. Raises as shift_stats does.
+    Introduced in lesson 5.
 
     >>> raw = torch.tensor([[1.0, 0.0, 0.0], [1.0, 0.0, 0.0], [4.0, 1.0, 1.0]])
     >>> row_contrast(raw).gap
@@ -109,7 +110,8 @@ def below_row_mean(raw):
 
     raw (..., T, T) with T >= 3. Returns numpy, shares of shape (...); all pairs count alike. If it is more than a half,
     rows are skewed, with many keys a little below the mean and a few far above it. A constant added to a row changes
-    nothing. Raises as shift_stats does. Introduced in lesson 5.
+    nothing. Raises as shift_stats does.
+    Introduced in lesson 5.
 
     >>> below_row_mean(torch.tensor([[1.0, 0.0, 0.0], [1.0, 0.0, 0.0], [4.0, 1.0, 1.0]])).round(2)
     np.float64(0.67)

@@ -51,9 +51,9 @@ def kde(samples, grid, bandwidth="scott", weights=None, bounds=EVERYWHERE):
     of `choose_bandwidth`; weights: one per sample, none negative; bounds (low, high): the limits of the samples where
     they have any, such as (0, 1) for a pattern. What leaks over a limit is reflected back, and the density outside is
     0. Returns float64 of the grid's shape, in 1 / unit of the samples. Takes len(samples) * len(grid) steps. Raises
-    ValueError on infinite or missing values, on constant or too few samples where a rule needs a spread. Introduced in
-    lesson 6. Source: the report; Rosenblatt 1956; Parzen 1962; Silverman 1986, section 2.4; Schuster 1985 on
-    reflection.
+    ValueError on infinite or missing values, on constant or too few samples where a rule needs a spread.
+    Introduced in lesson 6. Source: the report; Rosenblatt 1956; Parzen 1962; Silverman 1986, section 2.4; Schuster 1985
+    on reflection.
 
     >>> kde([-1.0, 1.0], [0.0, 1.0], bandwidth=1.0).round(3)
     array([0.242, 0.226])
@@ -78,8 +78,8 @@ def fast_kde(samples, n_grid=None, bandwidth="scott", weights=None, bounds=EVERY
     bandwidth is narrow: points more than 1.5 bandwidths apart would miss peaks between them. Returns (grid, density),
     float64 of shape (n_grid,), which differ from `kde`'s by at most 1e-3 of its peak. Takes len(samples) steps and,
     apart from the samples, memory that does not grow with their number. Raises as `kde` does, and where n_grid points,
-    or MOST_POINTS, are too few. Introduced in lesson 6. Source: Silverman 1982, algorithm AS 176; Wand 1994 on linear
-    binning.
+    or MOST_POINTS, are too few.
+    Introduced in lesson 6. Source: Silverman 1982, algorithm AS 176; Wand 1994 on linear binning.
 
     >>> grid, density = fast_kde([-1.0, 1.0], bandwidth=1.0)
     >>> len(grid), round(float(np.trapezoid(density, grid)), 3)
@@ -96,10 +96,10 @@ def choose_bandwidth(samples, rule="scott", weights=None):
     rule: "scott", n**(-1/5) standard deviations, and "silverman", (3 n / 4)**(-1/5) of them, both best for one Gaussian
     and too wide for two; "cross-validation", the minimum of `cross_validation_scores`, which makes no such assumption
     but varies more from sample to sample; "sheather-jones", the solution of their equation, which estimates how curved
-    the density is and varies less. All four assume independent samples, which the scores of one text are not.
-    Raises ValueError on fewer than two or constant samples and where a rule finds no bandwidth. Introduced in lesson 6.
-    Source: Scott 1992; Silverman 1986, section 3.4; scipy.stats.gaussian_kde's definitions; Sheather and Jones 1991,
-    equation 12.
+    the density is and varies less. All four assume independent samples, which the scores of one text are not. Raises
+    ValueError on fewer than two or constant samples and where a rule finds no bandwidth.
+    Introduced in lesson 6. Source: Scott 1992; Silverman 1986, section 3.4; scipy.stats.gaussian_kde's definitions;
+    Sheather and Jones 1991, equation 12.
 
     >>> round(choose_bandwidth([-1.0, 0.0, 1.0]), 3)
     0.803
@@ -154,8 +154,9 @@ def mode_tree(samples, bandwidths, least=PROMINENT):
     """The peaks of a sample's density for each of many bandwidths: a list of arrays, as `peaks` gives them.
 
     samples and bandwidths as in `fast_kde`, bandwidths (n,). Drawn above each other, the peaks form a tree whose
-    branches are hills: the longer a branch, the less its hill depends on the bandwidth. Introduced in lesson 6. Source:
-    Minnotte and Scott 1993. If peaks of any height count, a wider bandwidth never has more of them (Silverman 1981).
+    branches are hills: the longer a branch, the less its hill depends on the bandwidth.
+    Introduced in lesson 6. Source: Minnotte and Scott 1993. If peaks of any height count, a wider bandwidth never has
+    more of them (Silverman 1981).
 
     >>> [len(found) for found in mode_tree([-4.0, 4.0], [1.0, 8.0])]
     [2, 1]

@@ -30,7 +30,8 @@ class ScoreHistogram:
     number of scores. `model` says whose scores these are, `weights` is a digest of its weights, and `counted` holds the
     keys of the pieces of text that were counted (whole numbers; all three empty where the counting code gives none): `a
     + b` refuses two models, which the digests tell apart, or the names where there are none, and a piece that is in
-    both. Introduced in lesson 6.
+    both.
+    Introduced in lesson 6.
 
     >>> histogram = ScoreHistogram([0], n_heads=1)
     >>> histogram.update(0, torch.tensor([[-2.0, 1.0, 3.0, 5.0]]))

@@ -40,8 +40,8 @@ def loss(model, input_ids):
 
     model: a GPT2LMHeadModel in evaluation mode; input_ids (T,) or (1, T), whole numbers, at least two; returns (T -
     1,), entry t for token t + 1. A list of texts, of any lengths, gives a list of losses. Raises ValueError or
-    TypeError on tokens that do not exist. Introduced in lesson 8. Source: Radford et al. 2019, "Language Models are
-    Unsupervised Multitask Learners".
+    TypeError on tokens that do not exist.
+    Introduced in lesson 8. Source: Radford et al. 2019, "Language Models are Unsupervised Multitask Learners".
 
     >>> model, tokenizer = load_model("mini")
     >>> ids = tokenizer("The old man sat.", return_tensors="pt").input_ids
@@ -58,8 +58,8 @@ def loss_with_scores(model, input_ids, change):
     key) of one text, including the future's, and returns scores of that shape; a score of -inf takes a key away. It may
     capture from the model, which runs unchanged meanwhile. Where it changes nothing, the loss equals that of eager
     attention to within 1e-5 nats and a millionth of its size, the rounding error of float32. Raises where it returns
-    another shape or dtype, NaN, +inf, or a query without any key. Introduced in lesson 8. Source: the report, for the
-    question.
+    another shape or dtype, NaN, +inf, or a query without any key.
+    Introduced in lesson 8. Source: the report, for the question.
 
     >>> model, tokenizer = load_model("mini")
     >>> ids = tokenizer("The old man sat.", return_tensors="pt").input_ids
@@ -76,8 +76,8 @@ def loss_with_biases(model, input_ids, change):
 
     model, input_ids and what is returned: as in `loss`. change gets a layer's number and a copy of its biases (3, head,
     channel), in the order query, key, value, and returns biases of the same shape. Raises where it returns another
-    shape or dtype, or a number that is not finite. Introduced in lesson 8. Source: Ran-Milo, Ofek and Mendel 2026, "A
-    Mechanistic Account of Attention Sinks in GPT-2".
+    shape or dtype, or a number that is not finite.
+    Introduced in lesson 8. Source: Ran-Milo, Ofek and Mendel 2026, "A Mechanistic Account of Attention Sinks in GPT-2".
 
     >>> model, tokenizer = load_model("mini")
     >>> ids = tokenizer("The old man sat.", return_tensors="pt").input_ids
@@ -104,8 +104,9 @@ def loss_without_heads(model, input_ids, heads, replace="mean", other=None, chan
     "mean", the head's mean output over the text's own tokens; or "resample", its output at the same positions of
     another text, `other` (T,) or (1, T), which is at least as long. change: what stands between the raw scores and
     their scaling at the same time, as in `loss_with_scores`; `other` is read without it. Raises on heads that do not
-    exist. Introduced in lesson 8. Source: Wang et al. 2022, "Interpretability in the Wild" (mean); Chan et al. 2022,
-    "Causal Scrubbing" (resample).
+    exist.
+    Introduced in lesson 8. Source: Wang et al. 2022, "Interpretability in the Wild" (mean); Chan et al. 2022, "Causal
+    Scrubbing" (resample).
 
     >>> model, tokenizer = load_model("mini")
     >>> ids = tokenizer("The old man sat.", return_tensors="pt").input_ids
@@ -156,8 +157,8 @@ def logit_attribution(model, input_ids, query, token):
 
     query: the position that predicts; token: the id whose logit it is. The scale of the final layer norm is held at its
     value in this text, and what later layers make of the head's output is not counted. See `logit_terms` for the other
-    parts of the logit. Raises on a position or a token that does not exist. Introduced in lesson 8. Source:
-    nostalgebraist 2020, "interpreting GPT: the logit lens"; Elhage et al. 2021.
+    parts of the logit. Raises on a position or a token that does not exist.
+    Introduced in lesson 8. Source: nostalgebraist 2020, "interpreting GPT: the logit lens"; Elhage et al. 2021.
 
     >>> model, tokenizer = load_model("mini")
     >>> ids = tokenizer("The old man sat.", return_tensors="pt").input_ids

@@ -27,7 +27,8 @@ def load_model(name="auto"):
     control; or "auto", which takes the environment variable HEADLAB_MODEL where it is set, else gpt2 where it is on
     this machine or the hub answers within seconds, else mini; one line says which, and why. Returns (GPT2LMHeadModel in
     evaluation mode, float32, eager attention; tokenizer). Raises ValueError where a name, a folder or its weights are
-    not what they should be, OSError where a download fails. Introduced in lesson 1.
+    not what they should be, OSError where a download fails.
+    Introduced in lesson 1.
 
     >>> model, tokenizer = load_model("mini")
     >>> model.config.n_layer, model.config.n_head

@@ -183,7 +183,8 @@ def plot_scores(scores, tokens, ax=None, label="raw score q·k", limit=None):
     """Scores (query, key) on a diverging map centred on zero; masked entries (-inf) look masked.
 
     limit: the largest absolute score of the colour scale, by default that of these scores. Give the same limit to
-    panels that are to be compared. Introduced in lesson 1.
+    panels that are to be compared.
+    Introduced in lesson 1.
 
     >>> plot_scores(torch.tensor([[1.0, -torch.inf], [-2.0, 3.0]]), ["the", "·man"]).get_ylabel()
     'query (the token that looks)'
@@ -712,7 +713,8 @@ def plot_head_densities(grid, densities, values, ax=None, label="", vmin=None, v
     """All heads at a glance: in each cell (layer, head) the density of its scores, in the colour of its value.
 
     grid (n,); densities (layer, head, n), each scaled to its own peak; values (layer, head) for the colour, with
-    meaning and ends as in `plot_head_grid`. A tick under each curve marks the score 0. Introduced in lesson 7.
+    meaning and ends as in `plot_head_grid`. A tick under each curve marks the score 0.
+    Introduced in lesson 7.
 
     >>> axes = plot_head_densities(np.linspace(-1, 1, 5), np.ones((2, 3, 5)), np.zeros((2, 3)))
     """
@@ -748,7 +750,8 @@ def plot_by_layer(values, ax=None, ylabel="", label=None, meaning=None):
     texts. With FEW_TEXTS texts or more, two dashes show the line's 95% interval over texts (`bootstrap_mean` says what
     it is worth). With fewer, no interval can be trusted, and thin lines show the single texts. Call it again with the
     same `ax` to lay up to three more samples beside it. meaning: one of COLOURS, by default the one that the label
-    begins with; samples without any get other colours in turn. Introduced in lesson 7.
+    begins with; samples without any get other colours in turn.
+    Introduced in lesson 7.
 
     >>> plot_by_layer(np.zeros((4, 12)), ylabel="median score (q·k)").get_xlabel()
     'layer'

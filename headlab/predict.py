@@ -37,7 +37,8 @@ def predict(question, *choices):
     The measurement and the reveal may be one cell. Works with the keyboard; nothing is forced and nothing is stored. In
     a saved page without a kernel, the form compares a choice with what the reveal printed there; where scripts do not
     run, it is only a form, and where forms are not shown, it is text. Raises ValueError or TypeError where there are
-    fewer than two choices or more than four, or two alike. Introduced in lesson 1.
+    fewer than two choices or more than four, or two alike.
+    Introduced in lesson 1.
 
     >>> guess = predict("Which is larger?", "a query", "a key")  # shows the choices
     <headlab.predict.Prediction object at ...>

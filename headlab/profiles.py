@@ -144,7 +144,8 @@ def without_first_key(pattern):
     """The pattern that is left when no query may look at the first token: (..., T - 1, T - 1), rows summing to 1 again.
 
     pattern (..., T, T), T >= 2. The other shares keep their proportions, so it is also the pattern of the scores
-    without the first key. Raises where a query looks only at the first token. Introduced in lesson 7.
+    without the first key. Raises where a query looks only at the first token.
+    Introduced in lesson 7.
 
     >>> pattern = torch.tensor([[1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [0.25, 0.25, 0.5]])
     >>> without_first_key(pattern)
@@ -162,7 +163,8 @@ def share_above(pattern, levels, drop_first_key=False):
     drop_first_key is set, the pairs of the same queries without the first key, once its share has been given to the
     others in proportion (`without_first_key`). Returns numpy (..., level). At most one pair of a row can reach more
     than 0.5, so compare only texts of one length. Raises where rows are not shares that sum to 1, or where the first
-    key is dropped and a query looks at nothing else. Introduced in lesson 7.
+    key is dropped and a query looks at nothing else.
+    Introduced in lesson 7.
 
     >>> pattern = torch.tensor([[1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [0.25, 0.25, 0.5]])
     >>> share_above(pattern, levels=[0.1, 0.5]).round(2)
@@ -279,8 +281,8 @@ def compare_groups(groups, n_resamples=9999, seed=0):
     a layer is the share of these groupings, the real one included, in which *some* layer has as large a difference. So
     p holds for all layers together: if there is no difference at all, some p is at most 0.05 in only one study of
     twenty. Returns Comparison. Texts must be independent: where they come in clusters, give `cluster_means`. Raises
-    where the groups' layers differ in number. Introduced in lesson 7. Source: Fisher 1935 (shuffling), Westfall and
-    Young 1993 (the largest over many).
+    where the groups' layers differ in number.
+    Introduced in lesson 7. Source: Fisher 1935 (shuffling), Westfall and Young 1993 (the largest over many).
 
     >>> groups = [np.array([1.0, 2.0, 1.5, 1.8]), np.array([5.0, 6.0, 5.5, 6.1])]
     >>> compare_groups(groups, n_resamples=99).p
@@ -324,8 +326,8 @@ def variance_shares(values):
 
     values (text, layer, head), at least two of each and not all equal. Returns VarianceShares, which sum to 1: the
     shares of the layers' means, of the heads' means about their layer's and of the texts' means, and the rest, which is
-    what a head does on one text but not on another (and chance). Introduced in lesson 7. Source: Fisher 1925, analysis
-    of variance (a layout with one value in each cell).
+    what a head does on one text but not on another (and chance).
+    Introduced in lesson 7. Source: Fisher 1925, analysis of variance (a layout with one value in each cell).
 
     >>> values = np.arange(8.0).reshape(2, 2, 2)  # (text, layer, head)
     >>> round(variance_shares(values).text, 2)

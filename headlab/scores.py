@@ -88,8 +88,8 @@ def project_heads(outputs, weight, bias):
     outputs (..., head, T, d_head); weight (n_heads * d_head, d_model) and bias (d_model,) as in GPT-2's `attn.c_proj`.
     Returns (..., head, T, d_model); their sum over heads plus the bias is the attention block's output. The bias
     belongs to no head: it is only checked here, and the caller adds it to the sum. Raises where sizes or dtypes do not
-    fit or an output is not finite. Introduced in lesson 3. Source: the report; Elhage et al. 2021, "A Mathematical
-    Framework for Transformer Circuits".
+    fit or an output is not finite.
+    Introduced in lesson 3. Source: the report; Elhage et al. 2021, "A Mathematical Framework for Transformer Circuits".
 
     >>> outputs, weight, bias = torch.ones(12, 5, 64), torch.zeros(768, 768), torch.zeros(768)
     >>> project_heads(outputs, weight, bias).shape
@@ -116,8 +116,8 @@ def token_pairs(input_ids):
     input_ids (T,) or (1, T), whole numbers. Returns bool (T, T) for each of "previous" (the token just before), "first"
     (the first token), "same" (earlier copies of the query's token) and "induction" (what came right after those
     copies). No token is paired with itself, and key 0 counts only as "first", since sink heads look there whatever
-    token it is. Introduced in lesson 3. Source: Elhage et al. 2021; Olsson et al. 2022, "In-context Learning and
-    Induction Heads".
+    token it is.
+    Introduced in lesson 3. Source: Elhage et al. 2021; Olsson et al. 2022, "In-context Learning and Induction Heads".
 
     >>> token_pairs(torch.tensor([5, 7, 9, 7]))["induction"].nonzero()
     tensor([[3, 2]])
@@ -168,8 +168,8 @@ def pattern_distances(pattern):
 
     pattern (..., head, T, T); returns (..., head, head), the total variation distance averaged over all queries except
     the first, which has no choice: 0 for the same pattern, 1 for heads that never look at the same key. Raises where
-    there is only one token. Introduced in lesson 3. Source: total variation distance, half the sum of absolute
-    differences.
+    there is only one token.
+    Introduced in lesson 3. Source: total variation distance, half the sum of absolute differences.
 
     >>> patterns = torch.tensor([[[1.0, 0.0], [0.5, 0.5]], [[1.0, 0.0], [1.0, 0.0]]])
     >>> pattern_distances(patterns)

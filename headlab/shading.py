@@ -23,7 +23,8 @@ def shade_text(pattern, tokens, query):
 
     pattern (query, key) of one head; tokens: its T labels; query: the number of the token that looks. That token is
     framed, its future is struck through, and a summary in words names the largest shares. Raises where the sizes do not
-    fit. Introduced in lesson 3.
+    fit.
+    Introduced in lesson 3.
 
     >>> shaded = shade_text(torch.tensor([[1.0, 0.0], [0.2, 0.8]]), ["the", "·old"], query=1)
     >>> print(shaded.text)

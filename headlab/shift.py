@@ -36,8 +36,8 @@ def causal_scores(raw, drop_first_key=False):
 
     raw (..., query, key) of shape (..., T, T), neither scaled nor masked (entries above the diagonal are ignored);
     drop_first_key leaves column 0 out. Returns float64 numpy (..., n), in units of q.k, with n = T(T+1)/2, or T(T-1)/2
-    without the first key. Raises where raw is not square, a causal entry is not finite, or none is left. Introduced in
-    lesson 4.
+    without the first key. Raises where raw is not square, a causal entry is not finite, or none is left.
+    Introduced in lesson 4.
 
     >>> causal_scores(torch.tensor([[1.0, 9.0], [2.0, 3.0]]))
     array([1., 2., 3.])
@@ -100,8 +100,8 @@ def bootstrap_fraction(n_negative, n_scores, level=0.95, n_resamples=2000, seed=
     n_negative (..., rows) and n_scores (rows,), as count_negative gives them; rows of several texts may be joined, and
     another unit, such as heads, may take the place of rows. Returns (low, high), numpy arrays of shape (...): the
     percentile interval of sum(n_negative) / sum(n_scores) when whole rows are drawn with replacement. Raises where the
-    counts do not fit each other. Introduced in lesson 4. Source: Efron and Tibshirani 1993, chapter 13; rows as the
-    unit, as in a cluster bootstrap.
+    counts do not fit each other.
+    Introduced in lesson 4. Source: Efron and Tibshirani 1993, chapter 13; rows as the unit, as in a cluster bootstrap.
 
     >>> low, high = bootstrap_fraction(n_negative=[1, 2, 2, 4], n_scores=[1, 2, 3, 4])
     >>> round(low.item(), 2), round(high.item(), 2)

@@ -66,7 +66,8 @@ def profile_texts(name, texts, out, workers=None, scheduler=None):
     the earlier ones. workers: the number of processes on this machine; scheduler: the address of a running Dask
     scheduler, whose workers have headlab and the model (both need headlab[cluster]). Returns the ScoreHistogram in the
     file. Raises ValueError or OSError in one line, before anything is counted, where a text is missing, not UTF-8 or
-    empty, and where the file holds something else. Introduced in lesson 6.
+    empty, and where the file holds something else.
+    Introduced in lesson 6.
 
     >>> from pathlib import Path
     >>> size = Path("novel.txt").write_text("The old man sat. " * 40)
