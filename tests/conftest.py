@@ -14,6 +14,7 @@ import torch
 from hybrid import make_hybrid
 from transformers import GPT2Config, GPT2LMHeadModel, GPT2Tokenizer
 
+from headlab.capture import one_at_a_time
 from headlab.models import load_model
 
 hypothesis.settings.register_profile("headlab", deadline=None, derandomize=True, max_examples=60)
@@ -77,3 +78,14 @@ def odd_gpt2():
 def _close_figures():
     yield
     plt.close("all")
+
+
+@pytest.fixture(autouse=True)
+def _lock_is_free():
+    """A lock that a test leaves held would make a later test with threads wait for ever: this one fails instead."""
+    yield
+    left = 0
+    while one_at_a_time._is_owned():
+        one_at_a_time.release()
+        left += 1
+    assert not left, f"the model's lock is still held {left} times after the test"
