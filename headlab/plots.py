@@ -367,6 +367,8 @@ def write_numbers(values, ax, digits=0):
     <Axes: xlabel='key (the token looked at)', ylabel='query (the token that looks)'>
     """
     values = real_array(values, "values")
+    digits = expect_whole(digits, "digits", "a whole number from 0 to 15")
+    expect(0 <= digits <= 15, "digits", "a whole number from 0 to 15", digits)
     image = _axes(ax, None).images
     fits = len(image) == 1 and image[0].get_array().shape == values.shape
     expect(fits, "ax", f"axes with one heatmap of shape {values.shape}", [i.get_array().shape for i in image])

@@ -300,6 +300,9 @@ def compare_groups(groups, n_resamples=9999, seed=0):
     expect(seed >= 0, "seed", "a whole number >= 0", seed)
 
     texts, sizes = np.concatenate(groups), [len(group) for group in groups]
+    means, spread = np.stack([group.mean(0) for group in groups]), np.ptp(texts, 0)
+    # From 0 to 1 in each layer: so rounding makes no difference out of equal numbers, and no square is too small.
+    texts = (texts - texts.min(0)) / np.where(spread > 0, spread, 1.0)
     centred = texts - texts.mean(0)  # (text, layer)
     member = np.repeat(np.eye(len(groups)), sizes, axis=0)  # (text, group), 1 where the text belongs to the group
     share = _share_between(centred, member)
@@ -311,7 +314,7 @@ def compare_groups(groups, n_resamples=9999, seed=0):
     alike = prod(factorial(sizes.count(size)) for size in set(sizes))  # dealings that only exchange groups
     n_dealings = factorial(sum(sizes)) // prod(map(factorial, sizes))
     least = max(alike / n_dealings, 1 / (1 + n_resamples))
-    return Comparison(np.stack([group.mean(0) for group in groups]), share, p, float(p.min()), least)
+    return Comparison(means, share, p, float(p.min()), least)
 
 
 def _share_between(centred, member):

@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import pkgutil
+import re
 
 import headlab
 
@@ -16,7 +17,7 @@ def public(*left_out):
         owner = importlib.import_module(module.name)
         for name, thing in vars(owner).items():
             ours = getattr(thing, "__module__", "") == owner.__name__ and not name.startswith("_")
-            if ours and "Introduced in lesson" in (thing.__doc__ or ""):
+            if ours and re.search(r"Introduced in\s+lesson", thing.__doc__ or ""):
                 found[name] = thing
     return found
 

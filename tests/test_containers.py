@@ -5,6 +5,7 @@ A public function that has no row in CALLS, and is not named among those without
 """
 
 import array
+import ast
 import inspect
 import re
 import tempfile
@@ -12,6 +13,7 @@ import warnings
 from collections import deque, namedtuple
 from decimal import Decimal
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -249,6 +251,26 @@ PUBLIC = public(*MODULES_WITHOUT_NUMBERS)
 
 def test_every_public_function_has_a_row():
     assert {*with_methods(PUBLIC)} == {*CALLS, *WITHOUT_NUMBERS} - {"ScoreHistogram"}
+
+
+# Those that the fuzz suite leaves to other tests, by the reason.
+NOT_FUZZED = {
+    "it runs a model, which takes too long for thousands of examples: tests/test_interventions.py, test_contrast.py": {
+        *("loss", "loss_with_biases", "loss_with_scores", "loss_without_each_head", "loss_without_heads"),
+        *("logit_attribution", "logit_terms", "score_terms"),
+    },
+    "seaborn draws it, in half a second: tests/test_plots_heads.py": {"plot_head_clusters"},
+    "it takes three whole numbers and no array: tests/test_plots.py": {"plot_bands"},
+}
+
+
+def test_every_public_function_that_takes_numbers_is_fuzzed():
+    tried = set()
+    for path in Path(__file__).parent.glob("test_fuzz*.py"):
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(call, ast.Call) and getattr(call.func, "id", "") in ("outcome", "drawn"):
+                tried |= set(re.findall(r"\w+", ast.unparse(call.args[0])))
+    assert {name for name in CALLS if name.split(".")[-1] not in tried} == set().union(*NOT_FUZZED.values())
 
 
 def row(name):

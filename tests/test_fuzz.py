@@ -34,8 +34,11 @@ from headlab.models import load_model, model_name, token_strings
 from headlab.profiles import (
     Profile,
     bootstrap_mean,
+    cluster_means,
+    compare_groups,
     head_profile,
     laminar_profile,
+    large_weights,
     layer_densities,
     query_profile,
     share_above,
@@ -55,6 +58,7 @@ from headlab.shift import (
     bootstrap_fraction,
     bootstrap_ratio,
     causal_scores,
+    causal_square,
     count_negative,
     describe_scores,
     shift_stats,
@@ -356,6 +360,16 @@ def test_causal_scores(values):
 
 
 @given(CAUSAL)
+def test_causal_square(values):
+    square = outcome(causal_square, values)
+    if square is not REFUSED:
+        raw, first = array(values["raw"]), bool(values["drop_first_key"])
+        counts = [[first <= j <= i for j in range(raw.shape[-1])] for i in range(raw.shape[-1])]
+        assert square[1].tolist() == counts
+        assert_agree(square[0], np.where(counts, raw, 0.0), 0.0)
+
+
+@given(CAUSAL)
 def test_shift_stats(values):
     stats = outcome(shift_stats, values)
     if stats is not REFUSED:
@@ -644,6 +658,75 @@ def test_bootstrap_mean(values):
         assert (texts.min(0) - slack <= low).all() and (low <= high).all() and (high <= texts.max(0) + slack).all()
 
 
+@given(arguments(st.fixed_dictionaries({"pattern": patterns(3), "level": st.floats(0.01, 1)})))
+def test_large_weights(values):
+    found = outcome(large_weights, values)
+    if found is not REFUSED:
+        pattern = array(values["pattern"])
+        for place in np.ndindex(pattern.shape[:-2]):
+            rows = enumerate((pattern[place] >= float(values["level"])).tolist())
+            rows = [(row[0], row[i - 1], row[i], sum(row[1 : i - 1])) for i, row in rows if i >= 2]
+            assert_agree([kind[place] for kind in found], np.mean(rows, 0), 1e-12)
+
+
+@given(
+    arguments(
+        st.fixed_dictionaries(
+            {
+                "values": tensors(4, 2, scales=(1.0, 1e4)),
+                "clusters": st.lists(st.sampled_from(["a", "b", 3]), min_size=4, max_size=4),
+            }
+        )
+    )
+)
+def test_cluster_means(values):
+    means = outcome(cluster_means, values)
+    if means is not REFUSED:
+        texts, clusters = array(values["values"]), list(values["clusters"])
+        texts = texts.reshape(len(clusters), -1)
+        names = sorted(set(clusters), key=clusters.index)
+        for ours, name in zip(means.reshape(len(names), -1), names, strict=True):
+            columns = zip(*(text for text, other in zip(texts, clusters, strict=True) if other == name), strict=True)
+            assert_agree(ours, [statistics.fmean(column) for column in columns], 1e-15 * np.abs(texts).max(initial=0))
+
+
+@given(
+    arguments(
+        st.fixed_dictionaries(
+            {
+                "groups": st.lists(SIZES.flatmap(lambda n: tensors(n + 1, 2)), min_size=2, max_size=3),
+                "n_resamples": st.integers(1, 60),
+                "seed": st.integers(0, 9),
+            }
+        )
+    )
+)
+@example({"groups": [[0.1] * 2, [0.1] * 4], "n_resamples": 9, "seed": 0})  # their mean is not exactly 0.1
+@example({"groups": [[1e300, -1e300], [1e300, 0.0]], "n_resamples": 9, "seed": 0})
+def test_compare_groups(values):
+    found = outcome(compare_groups, values)
+    if found is not REFUSED:
+        groups = [array(group).reshape(len(group), -1) for group in values["groups"]]
+        texts, n = np.concatenate(groups), int(values["n_resamples"])
+        for layer, column in enumerate(texts.T.tolist()):
+            of_groups = [group[:, layer].tolist() for group in groups]
+            size = max(map(abs, column))
+            means = [statistics.fmean(x / size for x in group) if size else 0.0 for group in of_groups]
+            mean = statistics.fmean(x / size for x in column) if size else 0.0
+            total = math.fsum((x / size - mean) ** 2 for x in column) if size else 0.0
+            between = math.fsum(len(group) * (m - mean) ** 2 for group, m in zip(of_groups, means, strict=True))
+            assert_agree(found.means[:, layer] / (size or 1.0), means, 1e-12)
+            if total == 0 or max(column) == min(column):
+                assert found.share[layer] == 0
+            elif total > 1e-12:  # or the numbers differ by little more than their rounding
+                assert_agree(found.share[layer], between / total, 1e-6)
+        assert ((found.share >= 0) & (found.share <= 1 + 1e-9)).all()
+        dealings = found.p * (n + 1)
+        assert_agree(dealings, dealings.round(), 1e-9)
+        assert (dealings >= 1 - 1e-9).all() and found.p_any == found.p.min() <= 1
+        assert 1 / (n + 1) <= found.least_p <= 1
+
+
 @given(arguments(st.fixed_dictionaries({"values": tensors(3, 2, 4)})))
 def test_variance_shares(values):
     shares = outcome(variance_shares, values)
@@ -924,7 +1007,7 @@ def test_a_captures_scores_and_patterns(small_gpt2, data, which):
     capture = capture_heads(small_gpt2, torch.arange(6), layers=[1])
     right = st.fixed_dictionaries({"layer": st.just(1), "head": st.sampled_from([None, 0, 1, 2])})
     values = data.draw(arguments(right))
-    result = outcome(getattr(capture, which), values)
+    result = outcome({"scores": capture.scores, "pattern": capture.pattern}[which], values)
     if result is not REFUSED:
         assert values["layer"] == 1
         whole = getattr(capture, which)(1)

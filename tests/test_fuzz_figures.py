@@ -29,12 +29,14 @@ from headlab.histogram import ScoreHistogram
 from headlab.masking import mask_scores
 from headlab.plots import (
     as_label,
+    masked_future,
     plot_by_layer,
     plot_density,
     plot_distances,
     plot_fused,
     plot_head_densities,
     plot_head_grid,
+    plot_heads,
     plot_layer_densities,
     plot_layers,
     plot_mask,
@@ -45,7 +47,11 @@ from headlab.plots import (
     plot_scores,
     plot_strips,
     plot_terms,
+    plot_tokens,
+    plot_vectors,
+    write_numbers,
 )
+from headlab.shading import shade_text
 from headlab.streaming import profile_texts
 
 # An overlong text makes an overlong report, of which hypothesis warns.
@@ -399,6 +405,90 @@ def test_plot_by_layer(values):
         points = np.asarray(ax.collections[0].get_offsets())[:, 1]
         np.testing.assert_allclose(points, texts.mean(0).ravel(), rtol=1e-6, atol=1e-30)
         np.testing.assert_allclose(ax.lines[0].get_ydata(), np.median(texts, -1).mean(0), rtol=1e-6, atol=1e-30)
+
+
+@given(arguments(N.flatmap(lambda n: st.fixed_dictionaries({"pattern": tensors(n, n).map(torch.tril)}))))
+def test_masked_future(values):
+    masked = outcome(masked_future, values)
+    if masked is not REFUSED:
+        pattern = array(values["pattern"])
+        future = [[j > i for j in range(len(pattern))] for i in range(len(pattern))]
+        empty = not any(pattern[i, j] for i, j in np.argwhere(future))
+        assert masked.tolist() == (future if empty else np.zeros_like(future).tolist())
+
+
+@given(
+    arguments(st.tuples(N, N).flatmap(lambda s: st.fixed_dictionaries({"x": tensors(*s), "y": tensors(*s), "ax": AX})))
+)
+def test_plot_heads(values):
+    ax = drawn(plot_heads, values)
+    if ax is not REFUSED:
+        expected = np.stack([array(values["x"]).ravel(), array(values["y"]).ravel()], -1)
+        np.testing.assert_array_equal(ax.collections[0].get_offsets(), expected)
+
+
+@given(arguments(N.flatmap(lambda n: st.fixed_dictionaries({"tokens": labels(n), "values": tensors(n), "ax": AX}))))
+def test_plot_tokens(values):
+    ax = drawn(plot_tokens, values)
+    if ax is not REFUSED:
+        assert written(ax.texts) == in_font(values["tokens"])
+        numbers, colours = array(values["values"]), [patch.get_facecolor() for patch in ax.patches]
+        assert len(colours) == len(numbers)
+        assert all(
+            a == b
+            for (x, a) in zip(numbers, colours, strict=True)
+            for y, b in zip(numbers, colours, strict=True)
+            if x == y
+        )
+
+
+@given(arguments(N.flatmap(lambda n: st.fixed_dictionaries({"vectors": tensors(n, 2), "tokens": labels(n), "ax": AX}))))
+def test_plot_vectors(values):
+    ax = drawn(plot_vectors, values)
+    if ax is not REFUSED:
+        arrows = ax.collections[0]
+        np.testing.assert_array_equal(np.stack([arrows.U, arrows.V], -1), array(values["vectors"]))
+        assert written(ax.texts) == in_font(values["tokens"])
+
+
+@given(data=st.data())
+def test_write_numbers(data):
+    plt.close("all")
+    shape = data.draw(st.tuples(N, N))
+    heatmap_of = plot_distances(np.eye(3)) if shape == (3, 3) else plot_head_grid(np.zeros(shape))
+    before = len(heatmap_of.texts)
+    right = {"values": tensors(*shape), "ax": st.just(heatmap_of), "digits": st.integers(0, 3)}
+    values = data.draw(arguments(st.fixed_dictionaries(right)))
+    if outcome(write_numbers, values) is not REFUSED:
+        numbers = array(values["values"])
+        numbers = numbers[np.isfinite(numbers)]
+        texts = [text.get_text() for text in values["ax"].texts[before:]]
+        np.testing.assert_allclose(
+            [float(text) for text in texts], numbers, rtol=1e-9, atol=0.6 * 0.1 ** values["digits"]
+        )
+
+
+@given(
+    arguments(
+        N.flatmap(
+            lambda n: st.fixed_dictionaries(
+                {
+                    "pattern": tensors(n, n, dtypes=FLOATS).map(lambda x: mask_scores(x).softmax(-1)),
+                    "tokens": labels(n),
+                    "query": st.integers(0, n - 1),
+                }
+            )
+        )
+    )
+)
+def test_shade_text(values):
+    shaded = outcome(shade_text, values)
+    if shaded is not REFUSED:
+        shares = array(values["pattern"])[int(values["query"])]
+        titles = re.findall('<span title="([^"]*)"', shaded.html)
+        assert titles == [f"{share:.2f}" for share in shares]
+        largest = max(shares[: int(values["query"]) + 1])
+        assert f" {largest:.2f}" in shaded.text
 
 
 def length_of(tokenizer, text):
