@@ -467,7 +467,7 @@ REFUSED = {
     "NA in a DataFrame": (lambda x: pd.DataFrame(np.atleast_2d(spoiled(x.ravel()))), r"x.dropna\(\)"),
     "pandas' strings": (lambda x: pd.Series(["1", "2"]), r"got '1' at index \(0,\)"),
     "pandas' boolean": (lambda x: pd.Series([True, None], dtype="boolean"), "real numbers.*, got "),
-    "pandas' intervals": (lambda x: pd.interval_range(0, 3), "what is none\\), got Interval"),
+    "pandas' intervals": (lambda x: pd.interval_range(0, 3), "the others\\), got Interval"),
     "table with names": (lambda x: pd.DataFrame({"a": [1.0], "b": ["x"]}), r"got 'x' at index \(0, 1\)"),
     "null of Polars": (lambda x: Polars(spoiled(x)), r"x.drop_nulls\(\)"),
     "missing in xarray": (lambda x: Xarray(spoiled(x)), r"x.dropna\(\)"),
