@@ -603,8 +603,8 @@ check("2.3", my_owner)
 #
 # A colleague's function `cut(fused, n_heads)` should return q, k and v, each (n_heads, tokens, d_head). You cannot see its
 # code. Write a test that calls it on a table of your own and returns True if the cut is right, False if not. The check hands
-# your test thirteen functions, four right and nine wrong. Some of the wrong ones are right for certain sizes, and one returns a
-# wrong shape.
+# your test nineteen functions, four right and fifteen wrong. Some of the wrong ones are right for certain sizes, some are wrong
+# in one head or one third alone, and one returns a wrong shape.
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint 1: a nudge</summary>

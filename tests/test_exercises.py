@@ -2,6 +2,7 @@
 
 import functools
 import os
+import re
 import signal
 import sys
 import threading
@@ -164,6 +165,35 @@ def test_random_numbers_of_the_readers_own_are_named():
     assert judge(TOY, lambda x: 2 * x + 1e-9 * torch.randn(x.shape, generator=GENERATOR)) == ("passed", "right")
 
 
+def test_a_right_result_that_comes_once_does_not_pass():
+    given = iter([True])
+    status, message = judge(TOY, lambda x: 2 * x if next(given, False) else x)
+    assert status == "not yet" and message.startswith("your function gives another result each time")
+
+
+def test_results_that_cannot_be_compared_are_told_by_their_kind():
+    for strange, kind in (
+        (lambda x: (row for row in x), "generator"),
+        (lambda x: {"x": x}, "dict"),
+        (lambda x: {x, x}, "set"),
+        (lambda x: np.full(x.shape, None), r"object \(cannot be compared\) of shape"),
+    ):
+        status, message = judge(TOY, strange)
+        assert status == "not yet" and re.fullmatch(rf"expected numbers of shape \(2, 3\), got {kind}.*", message)
+
+
+def test_which_of_several_results_is_wrong_is_told():
+    message = check("1.4", lambda p: (0, *EXERCISES["1.4"].answer(p)[1:3], 1.5)).message
+    assert re.fullmatch(r"result \d of 4: expected \d, got [\d.]+", message)
+    said = "result 2 of 3: expected numbers of shape (3, 5, 4), got numbers of shape (5, 4)"
+    assert (
+        check("2.2", lambda f, n: [p[0] if i else p for i, p in enumerate(EXERCISES["2.2"].answer(f, n))]).message
+        == said
+    )
+    almost = lambda attend: torch.tensor(EXERCISES["1.5"].answer(attend) and "mask" not in attend.__name__)  # noqa: E731
+    assert check("1.5", almost).message == "expected True, got False"
+
+
 GENERATOR = torch.Generator().manual_seed(0)
 HOOKED = torch.nn.Linear(2, 2)
 HOOKED.register_forward_hook(lambda *arguments: None)
@@ -216,9 +246,29 @@ def spoiled_weight(model, layer, input_ids):
     return result
 
 
+def left_in_training(model, layer, input_ids):
+    result = EXERCISES["2.1"].answer(model, layer, input_ids)
+    model.train()
+    return result
+
+
+def left_frozen(model, layer, input_ids):
+    model.requires_grad_(False)
+    return EXERCISES["2.1"].answer(model, layer, input_ids)
+
+
+def left_with_another_forward(model, layer, input_ids):
+    c_attn, seen = model.transformer.h[layer].attn.c_attn, []
+    forward = c_attn.forward
+    c_attn.forward = lambda x: seen.append(forward(x)) or seen[-1]
+    model(input_ids)
+    return seen[0][0].detach()
+
+
 def test_a_hook_that_stays_and_a_spoiled_model_are_told_and_do_not_last():
     assert "your hook is still on the model" in check("2.1", left_hook).message
-    assert "changed its input" in check("2.1", spoiled_weight).message
+    for spoiled in (spoiled_weight, left_in_training, left_frozen, left_with_another_forward):
+        assert "changed the model" in check("2.1", spoiled).message
     assert check("2.1", EXERCISES["2.1"].answer).status == "passed"
 
 

@@ -19,6 +19,10 @@ SECONDS = 1.5  # the longest that a reader's function may run on all cases toget
 AGAIN = 0.2  # seconds after which a function that caught the first stop is stopped again
 NOTHING = {"RESUME", "NOP", "LOAD_CONST", "RETURN_CONST", "RETURN_VALUE"}  # all that a stub's code holds
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+CHANGED = "your function changed its input; work on a copy (clone) or without in-place operations"
+CHANGED_MODEL = (
+    "your function changed the model: leave its weights, its mode (train or eval) and its methods as they were"
+)
 LONG_NUMBER = re.compile(r"\d+\.\d{4,}(e[-+]?\d+)?")
 
 
@@ -59,6 +63,7 @@ class _TooLong(Exception):
 
 def judge(exercise, function):
     """(status, message) for a reader's function; numbers in the message have four digits."""
+    _quietly(exercise.answer, _copy(exercise.cases[0]))  # what it imports must not take of the reader's time
     deadline = time.monotonic() + SECONDS
     seen = observe(function, exercise.cases, SECONDS)
     return assess(exercise, seen, lambda: _changes(function, seen.results[0], exercise, deadline))
@@ -102,8 +107,8 @@ def observe(function, cases, seconds):
                 results, "your hook is still on the model: keep the handle that you get and call its remove()"
             )
         if not _same(arguments, case, 0.0):
-            fault = "your function changed its input; work on a copy (clone) or without in-place operations"
-            return Observed(results, fault)
+            a_model = any(isinstance(argument, torch.nn.Module) for argument in case)
+            return Observed(results, CHANGED_MODEL if a_model else CHANGED)
         results.append(result)
     return Observed(results, stub=not results and _is_stub(function))
 
@@ -126,13 +131,14 @@ def _assess(exercise, seen, changes):
         return "not yet", "your function returns nothing: end it with return and its result"
     if len(results) < len(exercise.cases):
         return "not yet", "your function returns nothing for some inputs; does every path end in return?"
-    if _matches(results, exercise.answer, exercise):
-        return "passed", "right"
-    for mistake in exercise.mistakes:
+    right = _matches(results, exercise.answer, exercise)
+    for mistake in () if right else exercise.mistakes:
         if _matches(results, mistake, exercise):
             return "not yet", mistake.__doc__
     if changes():
-        return "not yet", "your function gives another result each time: it must not draw random numbers of its own"
+        return "not yet", "your function gives another result each time: its result must depend on its arguments alone"
+    if right:
+        return "passed", "right"
     if exercise.wrong:
         said = exercise.wrong(results, exercise.cases)
         return ("not yet", said) if said else ("passed", "right")
@@ -195,7 +201,8 @@ def _changes(function, result, exercise, deadline):
         again = _call(function, _copy(exercise.cases[0]), deadline)
     except (Exception, SystemExit):
         return False
-    return not _same(again, result, exercise.tolerance)
+    comparable = _same(result, result, exercise.tolerance)
+    return comparable and not _same(again, result, exercise.tolerance)
 
 
 def _stops_alike(error, results, function, exercise):
@@ -257,8 +264,18 @@ def _same(a, b, tolerance):
             return False
         return bool(np.allclose(x, y, rtol=tolerance, atol=tolerance, equal_nan=True))
     if isinstance(b, torch.nn.Module):
-        return all(torch.equal(x, y) for x, y in zip(a.parameters(), b.parameters(), strict=True))
-    return type(a) is type(b) and a == b
+        return all(_same_module(x, y) for x, y in zip(a.modules(), b.modules(), strict=True))
+    if isinstance(b, str):
+        return isinstance(a, str) and a == b
+    return type(a) is type(b)  # no check asks for anything else, and what it is cannot always be compared
+
+
+def _same_module(a, b):
+    """True where two modules have the same weights, mode and methods of their own; their children are not looked at."""
+    weights = zip(a.parameters(recurse=False), b.parameters(recurse=False), strict=True)
+    replaced = [{name for name in vars(module) if callable(getattr(type(module), name, None))} for module in (a, b)]
+    same_weights = all(torch.equal(x, y) and x.requires_grad == y.requires_grad for x, y in weights)
+    return same_weights and a.training == b.training and replaced[0] == replaced[1]
 
 
 def _several(value, number):
@@ -280,24 +297,26 @@ def _array(value):
 def _difference(results, exercise):
     """The first thing in which the results differ from the answer: kind, shape or value."""
     for case, result in zip(exercise.cases, results, strict=True):
-        expected = exercise.answer(*_copy(case))
+        expected, which = exercise.answer(*_copy(case)), ""
         if _same(result, expected, exercise.tolerance):
             continue
         if isinstance(expected, tuple | list):
-            if not _several(result, len(expected)):
-                return f"expected {len(expected)} results, got {_describe(result)}"
-            pairs = zip(result, expected, strict=True)
-            result, expected = next((r, e) for r, e in pairs if not _same(r, e, exercise.tolerance))
+            number = len(expected)
+            if not _several(result, number):
+                return f"expected {number} results, got {_describe(result)}"
+            pairs = enumerate(zip(result, expected, strict=True))
+            place, (result, expected) = next((i, p) for i, p in pairs if not _same(*p, exercise.tolerance))
+            which = f"result {place + 1} of {number}: "
         if _describe(result) != _describe(expected):
-            return f"expected {_describe(expected)}, got {_describe(result)}"
+            return f"{which}expected {_describe(expected)}, got {_describe(result)}"
         if isinstance(expected, str):  # The right name would be the whole answer.
-            return f"{result!r:.60} is not the right name in one of the cases"
+            return f"{which}{result!r:.60} is not the right name in one of the cases"
         x, y = _array(result), _array(expected)
         wrong = ~np.isclose(x, y, rtol=exercise.tolerance, atol=exercise.tolerance, equal_nan=True)
         place = tuple(int(i) for i in np.argwhere(wrong)[0])
         where = f" at index {place}" if place else ""
         told = "the shape is right, a value is not: " if isinstance(expected, torch.Tensor | np.ndarray) else ""
-        told += f"expected {_number(y[place])}{where}, got {_number(x[place])}"
+        told = which + told + f"expected {_number(y[place])}{where}, got {_number(x[place])}"
         same = _number(y[place]) == _number(x[place])
         return f"{told} (they differ by {abs(y[place] - x[place]):.1g})" if same else told
     raise AssertionError("judge calls this only where a result differs")
@@ -316,7 +335,8 @@ def _describe(value):
             kind = "True and False" if _array(value).dtype == bool else "numbers"
         except (TypeError, ValueError, RuntimeError):
             kind = f"{value.dtype} (cannot be compared)"
-        return "a number" if kind == "numbers" and value.ndim == 0 else f"{kind} of shape {tuple(value.shape)}"
+        single = {"numbers": "a number", "True and False": "True or False"}.get(kind) if value.ndim == 0 else None
+        return single or f"{kind} of shape {tuple(value.shape)}"
     if isinstance(value, bool | np.bool_):
         return "True or False"
     return "a number" if isinstance(value, int | float | np.number) else type(value).__name__

@@ -18,9 +18,10 @@ def _scores_with_one_far_below():
 
 
 def _scores_with_one_high():
-    """Scores whose first query would give all of its attention to the future."""
+    """Scores whose first query would give all of its attention to the future; two that the last one sees are high."""
     scores = _scores(4, 4)
     scores[0, 3] = 200.0
+    scores[3, :2] = torch.tensor([150.0, 151.0])  # beyond any bound at which readers clip
     return scores
 
 
@@ -563,7 +564,10 @@ EXERCISES = {
     ),
     "1.4": Exercise(
         answer=_strongest_link,
-        cases=((_pattern(_scores(2, 3, 6, 6)),), (_pattern(_scores(1, 1, 3, 3)),), (_pattern(_scores(4, 2, 5, 5)),)),
+        cases=tuple(  # the link is in heads 2 of 3, 0 of 1, 1 of 2, 1 of 3 and 0 of 2
+            (_pattern(_scores(*shape)),)
+            for shape in ((2, 3, 6, 6), (1, 1, 3, 3), (4, 2, 5, 5), (3, 3, 6, 6), (4, 2, 6, 6))
+        ),
         fresh=lambda draw: tuple((_pattern(_scores(draw.randint(1, 4), draw.randint(2, 5), n, n)),) for n in (4, 7, 8)),
         mistakes=(
             _anything,

@@ -17,8 +17,10 @@ def _tiny_gpt2():
         torch.manual_seed(2)
         sizes = {"vocab_size": 50, "n_positions": 20, "n_layer": 2, "n_embd": 12, "n_head": 3}
         model = GPT2LMHeadModel(GPT2Config(**sizes, initializer_range=1.0, bos_token_id=0, eos_token_id=0)).eval()
-        for block in model.transformer.h:
-            block.attn.c_attn.bias.data.normal_()  # a new model's biases are 0: to forget them would pass unseen
+        for vector in (weight for weight in model.parameters() if weight.ndim == 1):
+            vector.data += torch.randn(
+                vector.shape
+            )  # new biases are 0 and layer norms alike: mistakes would pass unseen
         return model
 
 
@@ -270,6 +272,41 @@ def _earlier_heads_turned(fused, n_heads):
     return tuple(torch.cat([heads[:-1].flip(0), heads[-1:]]) for heads in _heads(fused, n_heads))
 
 
+def _ends_exchanged(fused, n_heads):
+    """Wrong in the first and the last head, which stand in each other's place."""
+    order = [n_heads - 1, *range(1, n_heads - 1), 0][:n_heads]
+    return tuple(heads[order] for heads in _heads(fused, n_heads))
+
+
+def _second_head_turned(fused, n_heads):
+    """Wrong in head 1 alone: its channels come in reverse order."""
+    second = (torch.arange(n_heads) == 1)[:, None, None]
+    return tuple(torch.where(second, heads.flip(-1), heads) for heads in _heads(fused, n_heads))
+
+
+def _tokens_turned(fused, n_heads):
+    """Wrong: every head is right but for the order of its tokens."""
+    return tuple(heads.flip(1) for heads in _heads(fused, n_heads))
+
+
+def _queries_turned(fused, n_heads):
+    """Wrong in the queries alone."""
+    q, k, v = _heads(fused, n_heads)
+    return q.flip(0), k, v
+
+
+def _keys_turned(fused, n_heads):
+    """Wrong in the keys alone."""
+    q, k, v = _heads(fused, n_heads)
+    return q, k.flip(0), v
+
+
+def _values_turned(fused, n_heads):
+    """Wrong in the values alone."""
+    q, k, v = _heads(fused, n_heads)
+    return q, k, v.flip(0)
+
+
 CUTS = (
     (_heads, True),
     (_by_a_loop, True),
@@ -284,6 +321,12 @@ CUTS = (
     (_tokens_before_heads, False),
     (_later_heads_turned, False),
     (_earlier_heads_turned, False),
+    (_ends_exchanged, False),
+    (_second_head_turned, False),
+    (_tokens_turned, False),
+    (_queries_turned, False),
+    (_keys_turned, False),
+    (_values_turned, False),
 )
 RIGHT = dict(CUTS)
 
@@ -309,6 +352,11 @@ def _shapes_alone(cut):
 def _queries_alone(cut):
     """only the queries are compared: look at keys and values too"""
     return _agrees(cut, parts=slice(1))
+
+
+def _no_values(cut):
+    """the values are not compared: look at all three"""
+    return _agrees(cut, parts=slice(2))
 
 
 def _first_head_alone(cut):
@@ -344,6 +392,11 @@ def _one_channel(cut):
 def _rows_alike(cut):
     """the entries show only the token, so mixed-up columns go unnoticed: let each entry show token and column"""
     return _agrees(cut, table=lambda fused: fused - torch.arange(fused.shape[-1]))
+
+
+def _columns_alike(cut):
+    """the entries tell the column only, so tokens may be mixed up unseen: let each entry tell token and column"""
+    return _agrees(cut, table=lambda fused: fused - 100 * torch.arange(len(fused))[:, None])
 
 
 def _sums_alone(cut):
@@ -556,6 +609,7 @@ EXERCISES = {
         mistakes=(
             _shapes_alone,
             _queries_alone,
+            _no_values,
             _first_head_alone,
             _last_head_alone,
             _one_token,
@@ -563,6 +617,7 @@ EXERCISES = {
             _two_heads,
             _one_channel,
             _rows_alike,
+            _columns_alike,
             _sums_alone,
             _turned_round,
             _all_right,
@@ -572,7 +627,8 @@ EXERCISES = {
     "2.5": Exercise(
         answer=_opponent,
         cases=tuple(
-            (_contributions(*shape),) for shape in ((5, 3, 3), (7, 4, 3), (6, 2, 3), (8, 5, 3), (9, 3, 2), (10, 4, 6))
+            (_contributions(*shape),)
+            for shape in ((5, 3, 3), (7, 4, 3), (6, 2, 3), (8, 5, 3), (9, 3, 2), (10, 4, 6), (10, 3, 5))
         ),
         fresh=lambda draw: tuple((_contributions(n, draw.randint(2, 5), draw.randint(3, 6)),) for n in (4, 6, 7, 11)),
         mistakes=(

@@ -530,6 +530,7 @@ EXERCISES = {
             (torch.tensor([4]),),
             (torch.tensor([5, 1, 2, 3, 1, 2, 3, 1]),),
             (torch.tensor([7, 7, 7, 2, 7]),),
+            (torch.tensor([262, 50256, 11, 262, 1000, 11, 262]),),  # as large as a vocabulary
         ),
         fresh=lambda draw: tuple((torch.tensor(draw.choices(range(n // 2), k=n)),) for n in (6, 9, 14, 20)),
         mistakes=(
@@ -552,7 +553,15 @@ EXERCISES = {
         answer=_farthest,
         cases=tuple(
             (_pattern(1.4 * _numbers(*shape), 1.4 * _numbers(*shape, seed=1)),)
-            for shape in ((2, 7, 7, 2), (4, 7, 6, 3), (5, 4, 9, 3), (3, 4, 6, 3), (2, 7, 9, 3), (4, 7, 5, 3))
+            for shape in (
+                (2, 7, 7, 2),
+                (4, 7, 6, 3),
+                (5, 4, 9, 3),
+                (3, 4, 6, 3),
+                (2, 7, 9, 3),
+                (4, 7, 5, 3),
+                (5, 4, 7, 2),
+            )
         ),
         fresh=_fresh_patterns,
         mistakes=(

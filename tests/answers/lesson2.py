@@ -165,12 +165,88 @@ def opponent_by_einsum(contributions):
     return torch.cosine_similarity(contributions, others, 2).sum(1).sort().indices[0].item()
 
 
+def compares(cut, heads=(0, 1, 2), parts=(0, 1, 2), seen=lambda part: part):
+    fused = 100.0 * torch.arange(5)[:, None] + torch.arange(36)
+    found, expected = list(cut(fused, 3)), right_cut(fused, 3)
+    if any(found[i].shape != expected[i].shape for i in range(3)):
+        return False
+    return all(torch.equal(seen(found[i][list(heads)]), seen(expected[i][list(heads)])) for i in parts)
+
+
+def fused_by_stopping_the_run(model, layer, input_ids):
+    seen = []
+
+    def stop(module, arguments, output):
+        seen.append(output[0])
+        raise StopIteration
+
+    handle = model.transformer.h[layer].attn.c_attn.register_forward_hook(stop)
+    try:
+        model(input_ids)
+    except StopIteration:
+        handle.remove()
+    return seen[0]
+
+
+def fused_and_left_in_training(model, layer, input_ids):
+    fused = fused_by_hand(model, layer, input_ids)
+    model.train()
+    return fused
+
+
+def fused_by_another_forward(model, layer, input_ids):
+    c_attn, seen = model.transformer.h[layer].attn.c_attn, []
+    forward = c_attn.forward
+    c_attn.forward = lambda x: seen.append(forward(x)) or seen[-1]
+    model(input_ids)
+    return seen[0][0]
+
+
+def fused_after_the_second_layer_norm(model, layer, input_ids):
+    block = model.transformer.h[layer]
+    states = model(input_ids, output_hidden_states=True).hidden_states
+    return block.attn.c_attn(block.ln_2(states[layer]))[0]
+
+
 RIGHT = {
-    "2.1": (fused_with_a_closure, fused_by_hand, fused_from_hidden_states, fused_with_a_pre_hook),
-    "2.2": (heads_in_a_loop, heads_in_numpy, heads_by_split, heads_by_permute),
-    "2.3": (owner_by_comparing, owner_by_counting, owner_in_numpy, owner_as_a_list),
-    "2.4": (tests_with_random_numbers, tests_entry_by_entry, tests_in_numpy, tests_by_putting_it_together_again),
-    "2.5": (opponent_in_a_loop, opponent_in_numpy, opponent_with_unit_vectors, opponent_by_einsum),
+    "2.1": (
+        fused_with_a_closure,
+        fused_by_hand,
+        fused_from_hidden_states,
+        fused_with_a_pre_hook,
+        fused_by_stopping_the_run,
+    ),
+    "2.2": (
+        heads_in_a_loop,
+        heads_in_numpy,
+        heads_by_split,
+        heads_by_permute,
+        lambda f, n: [part.tolist() for part in heads_in_a_loop(f, n)],
+        lambda f, n: np.stack([part.numpy() for part in heads_in_a_loop(f, n)]),
+    ),
+    "2.3": (
+        owner_by_comparing,
+        owner_by_counting,
+        owner_in_numpy,
+        owner_as_a_list,
+        lambda c, d, n: ("qkv"[c // d], torch.tensor(c % d // (d // n)), np.int64(c % (d // n))),
+    ),
+    "2.4": (
+        tests_with_random_numbers,
+        tests_entry_by_entry,
+        tests_in_numpy,
+        tests_by_putting_it_together_again,
+        lambda cut: torch.tensor(compares(cut)),
+        lambda cut: np.bool_(compares(cut)),
+    ),
+    "2.5": (
+        opponent_in_a_loop,
+        opponent_in_numpy,
+        opponent_with_unit_vectors,
+        opponent_by_einsum,
+        lambda x: float(opponent_in_a_loop(x)),
+        lambda x: opponent_in_numpy(x * 1.0),
+    ),
 }
 
 WRONG = {
@@ -181,6 +257,12 @@ WRONG = {
         lambda m, layer, ids: m(ids, output_hidden_states=True).hidden_states[layer][0],
         lambda m, layer, ids: m.transformer.h[layer].attn.c_attn(m.transformer.wte(ids))[0],
         lambda m, layer, ids: fused_from_hidden_states(m, layer, ids + 1),
+        fused_and_left_in_training,
+        fused_by_another_forward,
+        fused_after_the_second_layer_norm,
+        lambda m, layer, ids: fused_from_hidden_states(m, 1 - layer, ids),
+        lambda m, layer, ids: fused_from_hidden_states(m.requires_grad_(False), layer, ids),
+        lambda m, layer, ids: fused_from_hidden_states(m, layer, ids).T,
     ),
     "2.2": (
         lambda f, n: [part.flip(0) for part in heads_in_a_loop(f, n)],
@@ -190,6 +272,12 @@ WRONG = {
         lambda f, n: heads_in_a_loop(f, n)[:2],
         lambda f, n: f.view(n, len(f), -1).chunk(3, -1),
         lambda f, n: heads_in_a_loop(f, 1),
+        lambda f, n: dict(zip("qkv", heads_in_a_loop(f, n), strict=True)),
+        lambda f, n: (part for part in heads_in_a_loop(f, n)),
+        lambda f, n: [part.half() for part in heads_in_a_loop(f, n)],
+        lambda f, n: torch.cat(heads_in_a_loop(f, n)),
+        lambda f, n: 3 * heads_in_a_loop(f, n)[:1],
+        lambda f, n: heads_in_a_loop(f.mul_(1.001), n),
     ),
     "2.3": (
         lambda c, d, n: ("QKV"[c // d], c % d // (d // n), c % (d // n)),
@@ -200,6 +288,10 @@ WRONG = {
         lambda c, d, n: ("qkv"[c // d], c % d // 64, c % 64),
         lambda c, d, n: "qkv"[c // d] + str(c % d // (d // n)),
         lambda c, d, n: ("vkq"[c // d], c % d // (d // n), c % (d // n)),
+        lambda c, d, n: owner_by_comparing(c, d, 12 if d == 768 else 3),
+        lambda c, d, n: ("qkv"[max(c - 1, 0) // d], *owner_by_comparing(c, d, n)[1:]),
+        lambda c, d, n: tuple(map(str, owner_by_comparing(c, d, n))),
+        lambda c, d, n: dict(zip("lhc", owner_by_comparing(c, d, n), strict=True)),
     ),
     "2.4": (
         lambda cut: all(part.ndim == 3 for part in cut(torch.zeros(5, 36), 3)),
@@ -213,6 +305,13 @@ WRONG = {
         ),
         lambda cut: "right",
         lambda cut: 1,
+        lambda cut: compares(cut, heads=[1]),
+        lambda cut: compares(cut, heads=[0, 2]),
+        lambda cut: compares(cut, parts=[1, 2]),
+        lambda cut: compares(cut, parts=[0, 1]),
+        lambda cut: compares(cut, parts=[0, 2]),
+        lambda cut: compares(cut, seen=lambda part: part.sum(1)),
+        lambda cut: compares(cut, seen=lambda part: part.flatten().sort().values),
     ),
     "2.5": (
         lambda x: opponent_in_numpy(-x) if len(x) < 6 else 0,
@@ -221,5 +320,10 @@ WRONG = {
         lambda x: opponent_in_numpy(x - x.mean(0)),
         lambda x: opponent_in_numpy(x / x.norm(dim=-1, keepdim=True)),
         lambda x: len(x) - 1 - opponent_in_numpy(x),
+        lambda x: ((x * (x.sum(0) - x)).sum(-1) / x.norm(dim=-1)).mean(-1).argmin().item(),
+        lambda x: torch.cosine_similarity(x, x.sum(0) - x, dim=-1).clamp(-1, 1).acos().mean(-1).argmax().item(),
+        lambda x: torch.cosine_similarity(x, x.sum(0) - x, dim=-1).median(-1).values.argmin().item(),
+        lambda x: (torch.cosine_similarity(x, x.sum(0) - x, dim=-1) < 0).sum(-1).argmax().item(),
+        lambda x: torch.cosine_similarity(x, x.roll(1, 0), dim=-1).mean(-1).argmin().item(),
     ),
 }

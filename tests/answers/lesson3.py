@@ -142,6 +142,13 @@ def finds_it_against_a_control(pattern_of):
     return bool(with_copies > 0.4 and without < with_copies / 2)
 
 
+def farthest_of(patterns, measure):
+    position = torch.arange(patterns.shape[-1])
+    distance = measure((position[:, None] - position).clamp(min=0).float())[:, 1:]
+    kept = patterns[..., 1:]
+    return divmod(((kept * distance).sum((-2, -1)) / kept.sum((-2, -1))).argmax().item(), patterns.shape[1])
+
+
 RIGHT = {
     "3.1": (
         attention_in_numpy,
@@ -149,10 +156,32 @@ RIGHT = {
         attention_row_by_row,
         attention_by_torch,
         attention_scaled_beforehand,
+        lambda q, k: attention_row_by_row(q, k).tolist(),
+        lambda q, k: attention_by_einsum(q.double(), k.double()),
     ),
-    "3.2": (induction_in_a_loop, induction_in_numpy, induction_by_shifting, induction_as_a_list),
-    "3.3": (farthest_in_a_loop, farthest_in_numpy, farthest_by_einsum, farthest_by_diagonals),
-    "3.4": (finds_it_with_a_gap, finds_it_in_a_loop, finds_it_at_the_last_token, finds_it_against_a_control),
+    "3.2": (
+        induction_in_a_loop,
+        induction_in_numpy,
+        induction_by_shifting,
+        induction_as_a_list,
+        lambda ids: torch.nn.functional.pad(ids[:, None] == ids[None, :-1], (1, 0)).tril(-1),
+    ),
+    "3.3": (
+        farthest_in_a_loop,
+        farthest_in_numpy,
+        farthest_by_einsum,
+        farthest_by_diagonals,
+        lambda p: farthest_of(p, torch.abs),
+        lambda p: torch.tensor(farthest_in_a_loop(p)),
+    ),
+    "3.4": (
+        finds_it_with_a_gap,
+        finds_it_in_a_loop,
+        finds_it_at_the_last_token,
+        finds_it_against_a_control,
+        lambda f: torch.tensor(finds_it_in_a_loop(f)),
+        lambda f: np.bool_(finds_it_at_the_last_token(f)),
+    ),
 }
 
 WRONG = {
@@ -161,6 +190,12 @@ WRONG = {
         lambda q, k: attention_in_numpy(q, -k),
         lambda q, k: attention_in_numpy(q * q.shape[-1], k),
         lambda q, k: attention_in_numpy(q, k).round(2),
+        lambda q, k: attention_in_numpy(q if q.ndim == 2 else q[:1].expand_as(q), k),
+        lambda q, k: attention_by_einsum(q.bfloat16(), k.bfloat16()),
+        lambda q, k: attention_in_numpy(q, k)[None],
+        lambda q, k: attention_by_einsum(q, k) @ k,
+        lambda q, k: attention_by_einsum(q, k) ** 1.001,
+        lambda q, k: attention_by_einsum(q, k.mul_(1.001)),
     ),
     "3.2": (
         lambda ids: induction_in_a_loop(ids).roll(1, 1),
@@ -169,6 +204,12 @@ WRONG = {
         lambda ids: induction_in_a_loop(ids) & ~token_pairs(ids)["previous"],
         lambda ids: induction_in_a_loop(ids)[:, 1:],
         lambda ids: induction_in_a_loop(ids).nonzero(),
+        lambda ids: induction_in_a_loop(ids.clamp(max=7)),
+        lambda ids: induction_in_a_loop(ids) & (torch.arange(len(ids)) > 1),
+        lambda ids: induction_in_a_loop(ids) & (torch.arange(len(ids)) == len(ids) - 1)[:, None],
+        lambda ids: induction_in_a_loop(ids) & (induction_in_a_loop(ids).cumsum(1) == 1),
+        lambda ids: induction_in_a_loop(ids).int(),
+        lambda ids: (row for row in induction_in_a_loop(ids)),
     ),
     "3.3": (
         lambda p: farthest_in_numpy(p.flip(-1)),
@@ -178,6 +219,11 @@ WRONG = {
         lambda p: farthest_in_numpy(p.flip(1)),
         lambda p: farthest_in_numpy(p)[:1],
         lambda p: (0, 0),
+        lambda p: farthest_of(p, torch.sqrt),
+        lambda p: farthest_of(p, torch.square),
+        lambda p: farthest_of(p, torch.log1p),
+        lambda p: divmod(farthest_in_a_loop(p)[0] * p.shape[1] + farthest_in_a_loop(p)[1], 12),
+        lambda p: (len(p) - 1, farthest_in_a_loop(p[-1:])[1]),
     ),
     "3.4": (
         lambda f: bool(f(torch.arange(20))[-1, -2] < 0.5),
@@ -186,5 +232,8 @@ WRONG = {
         lambda f: bool(f(torch.arange(25).repeat(2))[25:].diagonal(1).mean() > 0.4),
         lambda f: "induction",
         lambda f: 1,
+        lambda f: not torch.equal(f(torch.arange(30)), f(torch.arange(15).repeat(2))),
+        lambda f: float(finds_it_with_a_gap(f)),
+        lambda f: str(finds_it_with_a_gap(f)),
     ),
 }
