@@ -590,7 +590,8 @@ for name, part in (
 
 # %%
 collected = pattern[..., 2:, 0].mean(-1).numpy()  # (layer, head)
-key_biases = torch.stack([bias.detach()[d_model : 2 * d_model].reshape(n_heads, d_head, 1) for bias in biases])
+fused_biases = torch.stack([block.attn.c_attn.bias.detach() for block in model.transformer.h])
+key_biases = fused_biases[:, d_model : 2 * d_model].reshape(n_layers, n_heads, d_head, 1)
 agree = (q @ key_biases).sign().mean((-2, -1)).abs().numpy()  # (layer, head): 1 if all queries agree
 product = collected * shift_stats(raw).fraction_negative * agree
 layer, head = divmod(int(product.argmax()), n_heads)

@@ -120,13 +120,13 @@ show_figure(f"Three panels of points. Alone in their pixel: {', '.join(f'{n} {s:
 
 # %%
 guess.reveal(
-    (seen["one head"] < 0.5, "with one head", f"{seen['one head']:.0%} are alone."),
+    (seen["one head"] < 0.5, "with one head", f"{seen['one head']:.1%} are alone."),
     (
         seen["one layer"] < 0.5,
         "with the heads of one layer",
-        f"{seen['one head']:.0%} are alone in the first panel, {seen['one layer']:.0%} in the second, {seen['all heads']:.1%} in the third.",
+        f"{seen['one head']:.0%} are alone in the first panel, {seen['one layer']:.1%} in the second, {seen['all heads']:.1%} in the third.",
     ),
-    (seen["all heads"] < 0.5, "with all heads of all layers", f"{seen['all heads']:.0%} are alone there."),
+    (seen["all heads"] < 0.5, "with all heads of all layers", f"{seen['all heads']:.1%} are alone there."),
     (True, None, "this model has so few heads that most of its points can be seen."),
     overlooked={
         "with one head": "the points of one head have a whole panel to themselves.",

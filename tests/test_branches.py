@@ -1,30 +1,23 @@
 """Every branch of every sentence that a lesson may say is taken: by a model, or here by values made up for it.
 
 The calls of `says` and `reveal` are cut out of the masters, so that what is tested is what stands there. A call is
-known by its first condition, a branch by its place; the wording is free. The same conditions are tried on real GPT-2.
+known by its first condition, a branch by its place; the wording is free.
 """
 
 import ast
 import re
 from dataclasses import dataclass
 from functools import cache
-from itertools import permutations
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from lesson_runs import MASTERS, MODELS, said
-from safetensors.torch import load_file
 
-from headlab.contrast import FOLDS, below_first_key, decompose_scores, row_contrast
-from headlab.masking import causal_mask
 from headlab.predict import Prediction
-from headlab.profiles import Comparison, VarianceShares, variance_shares
+from headlab.profiles import Comparison, VarianceShares
 from headlab.says import first_true
-from headlab.scores import attention_pattern, head_outputs, project_heads, raw_scores
-from headlab.shift import bootstrap_fraction, gpt2_reference, shift_stats
-from headlab.splitting import split_heads, split_qkv
 
 
 @dataclass(frozen=True)
@@ -366,162 +359,3 @@ def test_every_branch_is_taken_by_a_model_or_by_made_up_values(name):
 )
 def test_made_up_values_take_their_branch(name, key, place):
     assert calls(name)[key].place(**MADE_UP[name][key][place]) == place
-
-
-# Real GPT-2: the branches that it takes, {(master, call): place}, where the recordings suffice to tell
-
-REAL = {
-    ("07_laminar_profiles", "reveal: moved > 3 and median_moved < 0.5 * moved"): 0,
-    ("07_laminar_profiles", "reveal: on_first > 0.8"): 0,
-    ("07_laminar_profiles", "reveal: split.head == max(split)"): 0,
-    ("01_causal_masking", "says: share_negative > 0"): 0,
-    ("01_causal_masking", "reveal: above > 0 and below > 0"): 0,
-    ("01_causal_masking", "says: ratio > 1 + 2 * chance / even"): 0,
-    ("02_splitting_qkv", "says: sum(equal.values()) == 1"): 0,
-    ("02_splitting_qkv", "says: bias.abs().max() == 0"): 2,
-    ("02_splitting_qkv", "says: ratio > 2"): 0,
-    ("04_negative_shift", "says: low > 0.5"): 0,
-    ("05_what_softmax_sees", "reveal: width['below the first key'] < width['negative']"): 0,
-    ("05_what_softmax_sees", "says: not apart"): 1,
-    ("05_what_softmax_sees", "reveal: (query_bias.mean(1) > 2 * content.mean(1)).all()"): 0,
-    ("05_what_softmax_sees", "says: all(led) and max(cut) < 0.8"): 0,
-    ("05_what_softmax_sees", "says: not key_biases.any()"): 1,
-}
-
-
-@pytest.fixture(scope="module")
-def recorded(reference):
-    """The recordings: of one prompt in all layers, the weights, and the raw scores of all ten texts."""
-    prompts, longer, one, weights = (
-        load_file(reference / f"{name}.safetensors")
-        for name in ("prompts", "llm_visualized", "john_smith", "attention_weights")
-    )
-    raw = one["queries"] @ one["keys"].mT  # (layer, head, query, key)
-    texts = [raw, *(scores for name, scores in (prompts | longer).items() if name.startswith("attn_scores."))]
-    visible = [scores.masked_fill(~causal_mask(scores.shape[-1]), 0.0) for scores in texts]  # some futures are NaN
-    return SimpleNamespace(raw=raw, texts=visible, weights=weights, **one)
-
-
-def lesson_1(recorded):
-    """What section 5 measures of the future's scores, and section 9 of the first token."""
-    future = ~causal_mask(recorded.raw.shape[-1])
-    negative = (recorded.raw < 0) & future
-    collected = recorded.pattern[..., 1:, 0].mean(-1)  # (layer, head)
-    even = (1 / torch.arange(2.0, len(future) + 1)).mean().item()
-    chance = 0.05  # more than the control's heads stray on the lesson's text
-    above, below = (collected > even + 2 * chance).sum().item(), (collected < even - 2 * chance).sum().item()
-    return HEAD | {
-        "share_negative": (negative.sum() / future.expand_as(negative).sum()).item(),
-        "broken_rows": negative.any(-1)[..., :-1].float().mean().item(),
-        "collected": collected,
-        "even": even,
-        "chance": chance,
-        "above": above,
-        "below": below,
-        "rest": collected.numel() - above - below,
-        "ratio": collected.max().item() / even,
-    }
-
-
-def lesson_2(recorded, layer=1):
-    """The six choices of thirds, a forgotten bias, and the length of what each head adds, in the lesson's layer."""
-    names = ("c_attn.weight", "c_attn.bias", "c_proj.weight", "c_proj.bias")
-    weight, bias, w_o, b_o = (recorded.weights[f"h.{layer}.attn.{name}"] for name in names)
-    pattern, fused = recorded.pattern[layer], recorded.ln_1[layer] @ weight  # without the bias
-    thirds = [split_heads(third, 12) for third in split_qkv(fused + bias)]  # (head, token, channel)
-    equal = {
-        (i, j): torch.allclose(attention_pattern(raw_scores(thirds[i][0], thirds[j][0]), 64), pattern[0], atol=1e-5)
-        for i, j in permutations(range(3), 2)
-    }
-    q, k, _ = (split_heads(third, 12) for third in split_qkv(fused))
-    gap = (attention_pattern(raw_scores(q, k), 64) - pattern).abs().amax((-2, -1))  # (head,)
-    lengths = project_heads(head_outputs(pattern, thirds[2]), w_o, b_o).norm(dim=-1).mean(-1)  # (head,)
-    most, least = lengths.argmax().item(), lengths.argmin().item()
-    ratio = (lengths[most] / lengths[least]).item()
-    cut = {"bias": bias, "bias_forgotten": "cut", "gaps": {"cut": gap}}
-    return cut | {"equal": equal, "most": most, "least": least, "ratio": ratio}
-
-
-def lesson_4(recorded):
-    """The fraction of negative scores and its interval over heads, in one prompt."""
-    stats = shift_stats(recorded.raw)
-    low, high = bootstrap_fraction((stats.fraction_negative * stats.n).round().ravel(), stats.n.ravel())
-    return {"model": MODEL, "low": low, "high": high, "both": f"{stats.fraction_negative.mean():.1%}"}
-
-
-def lesson_5(recorded):
-    """What lies below the first key, what the query bias does in three conventions, whether queries agree on b_k."""
-    measures = {"below the first key": below_first_key, "negative": lambda raw: shift_stats(raw).fraction_negative}
-    width = {name: np.ptp([measure(raw).mean() for raw in recorded.texts]) for name, measure in measures.items()}
-    first = below_first_key(recorded.raw)  # (layer, head)
-    chance = below_first_key(torch.randn(recorded.raw.shape, generator=torch.Generator().manual_seed(0)))
-    apart = first.mean() - 0.5 > 2 * chance.std() / np.sqrt(chance.size) + abs(chance.mean() - 0.5)
-
-    gaps, led, cut = [], [], []
-    share = recorded.pattern[..., 2:, 0].mean().item()
-    for fold in FOLDS:
-        terms = [_terms(recorded, layer, fold) for layer in range(12)]
-        gap = np.array([[row_contrast(term).gap.mean() for term in (t.content, t.query_bias)] for t in terms])
-        without = [attention_pattern((sum(t) - t.query_bias).double(), 64)[:, 2:, 0].mean().item() for t in terms]
-        gaps.append(gap)  # (layer, 2)
-        led.append(gap[:, 1].mean() > max(gap[:, 0].mean(), 0))
-        cut.append(np.mean(without) / share)
-    content, query_bias = np.moveaxis(gaps, -1, 0)  # (convention, layer)
-
-    biases = torch.stack([recorded.weights[f"h.{layer}.attn.c_attn.bias"] for layer in range(12)])
-    key_biases = biases[:, 768:1536].reshape(12, 12, 64, 1)  # (layer, head, channel, 1)
-    agree = (recorded.queries @ key_biases).sign().mean((-2, -1)).abs().numpy()  # (layer, head)
-    collected = recorded.pattern[..., 2:, 0].mean(-1).numpy()
-    product = collected * shift_stats(recorded.raw).fraction_negative * agree
-    layer, head = divmod(int(product.argmax()), 12)
-    return {"model": MODEL, "layer": layer, "head": head, "agree": agree, "key_biases": key_biases} | {
-        "width": width,
-        "first": first,
-        "apart": apart,
-        "content": content,
-        "query_bias": query_bias,
-        "led": led,
-        "cut": cut,
-    }
-
-
-def lesson_7():
-    """A mean that one head moves, where the large weights lie, and the variance of the effective tokens."""
-    gpt2 = gpt2_reference()
-    heads = np.sort(gpt2["median"][0])
-    left = np.delete(heads, np.abs(heads - heads.mean()).argmax())
-    large = gpt2["large_weights"].mean((1, 2))
-    return {
-        "heads": heads,
-        "left": left,
-        "middle": np.median(heads),
-        "middle_left": np.median(left),
-        "moved": abs(left.mean() - heads.mean()),
-        "median_moved": abs(np.median(left) - np.median(heads)),
-        "on_first": large[0] / large.sum(),
-        "split": variance_shares(gpt2["prompt_profiles"][:5, 3]),
-        "told": "so.",
-    }
-
-
-def _terms(recorded, layer, fold):
-    names = ("attn.c_attn.weight", "attn.c_attn.bias", "ln_1.bias")
-    weight, bias, ln_bias = (recorded.weights[f"h.{layer}.{name}"] for name in names)
-    return decompose_scores(recorded.ln_1[layer], weight, bias, 12, fold, ln_bias if fold == "layer_norm" else None)
-
-
-@pytest.fixture(scope="module")
-def measured(recorded):
-    """{master: values that its conditions need}, computed as the master does."""
-    return {
-        "01_causal_masking": lesson_1(recorded),
-        "02_splitting_qkv": lesson_2(recorded),
-        "04_negative_shift": lesson_4(recorded),
-        "05_what_softmax_sees": lesson_5(recorded),
-        "07_laminar_profiles": lesson_7(),
-    }
-
-
-@pytest.mark.parametrize(("name", "key"), REAL)
-def test_the_branch_that_real_gpt2_takes(name, key, measured):
-    assert calls(name)[key].place(**measured[name]) == REAL[name, key]

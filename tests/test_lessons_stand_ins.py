@@ -1,7 +1,7 @@
 """Every lesson runs on mini and on the control without a warning, and tells their readers what the table holds."""
 
 import pytest
-from lesson_runs import MASTERS, MODELS, alike, differences, look_at, said
+from lesson_runs import MASTERS, alike, differences, look_at, said
 
 pytestmark = pytest.mark.timeout(1200)  # lesson 8 removes each of 144 heads: a minute, and the machine may be busy
 
@@ -32,4 +32,4 @@ def test_another_branch_and_other_words_are_told_from_other_digits():
 
 def test_the_table_knows_every_model():
     for name in MASTERS:
-        assert len({bool(said(name, model)) for model in MODELS}) == 1, name
+        assert all(said(name, model) for model in ("mini", "random", "hybrid")), name
