@@ -13,8 +13,8 @@ from headlab.capture import attention, checked_ids, one_at_a_time
 from headlab.masking import mask_scores, softmax
 from headlab.scores import head_outputs, project_heads, raw_scores
 
-ROWS_AT_ONCE = 256  # of logits: 50 MB in GPT-2
-TOKENS_AT_ONCE = 1024  # of all texts of a batch, or of all heads removed one by one: more are no faster
+WORDS_AT_ONCE = 2048  # of the vocabulary: all logits of a batch would not stay in the processor's cache
+TOKENS_AT_ONCE = 512  # of all texts of a batch, or of all heads removed one by one: more are no faster
 
 
 class LogitTerms(NamedTuple):
@@ -262,11 +262,14 @@ def _cross_entropy(model, states, ids):
     """Nats (text, T - 1) of the tokens ids (T,) after the final states (text, T, d_model) of texts that read alike."""
     before = states[:, :-1].flatten(0, 1)
     targets = ids[1:].long().repeat(len(states))
-    nats = [
-        F.cross_entropy(model.lm_head(rows).float(), wanted, reduction="none")
-        for rows, wanted in zip(before.split(ROWS_AT_ONCE), targets.split(ROWS_AT_ONCE), strict=True)
-    ]
-    return torch.cat(nats).unflatten(0, (len(states), -1))
+    sums, right = [], torch.zeros(len(before), device=before.device)
+    for part, words in enumerate(model.lm_head.weight.split(WORDS_AT_ONCE)):
+        logits = F.linear(before, words).float()
+        sums.append(logits.logsumexp(-1))
+        place = targets - part * WORDS_AT_ONCE
+        here = (place >= 0) & (place < len(words))
+        right[here] = logits[here, place[here]]
+    return (torch.stack(sums).logsumexp(0) - right).unflatten(0, (len(states), -1))
 
 
 def _batches(texts):
