@@ -209,6 +209,15 @@ def test_each_head_in_turn_is_that_head_alone(odd_gpt2, replace, monkeypatch):
     assert close(loss_without_each_head(model, ids, replace), each, 1e-4)
 
 
+def test_a_vocabulary_in_parts_gives_the_same_loss(odd_gpt2, monkeypatch):
+    model = odd_gpt2()
+    ids = ids_of_length(model, 20)
+    with torch.no_grad():
+        expected = torch.nn.functional.cross_entropy(model(ids[None]).logits[0, :-1], ids[1:], reduction="none")
+    monkeypatch.setattr(interventions, "WORDS_AT_ONCE", 16)  # of 50: the last part is smaller
+    assert close(loss(model, ids), expected)
+
+
 def test_padding_and_neighbours_change_no_loss(mini, monkeypatch):
     model, tokenizer = mini
     texts = [
