@@ -7,7 +7,9 @@ from pathlib import Path
 
 from docutils.nodes import SkipNode
 from latex2mathml.converter import convert
+from PIL import Image
 
+PICTURE = re.compile(r'<img (?=[^>]*?src="([^":]+\.png)")')
 INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
 
@@ -57,7 +59,8 @@ def finish(app, exception):
     """Repair what the theme leaves undone in every page.
 
     Scripts that stand in a page go into files, for hosts whose policy refuses them where they stand. The captions of
-    the list of pages, which are called headings, get a level; what scrolls sideways can be reached by keyboard.
+    the list of pages, which are called headings, get a level; what scrolls sideways can be reached by keyboard. A
+    lesson's pictures load shortly before they come into view, and have their place kept.
     """
     if exception or app.builder.format != "html":
         return
@@ -69,7 +72,15 @@ def finish(app, exception):
         text = text.replace('class="caption" role="heading"', 'class="caption" role="heading" aria-level="2"')
         text = text.replace('<div class="highlight"><pre>', '<div class="highlight"><pre tabindex="0">')
         text = text.replace('<div class="table-wrapper', '<div tabindex="0" class="table-wrapper')
+        if page.parent.name == "lessons":
+            text = PICTURE.sub(partial(_in_time, folder=page.parent), text)
         page.write_text(text, encoding="utf-8")
+
+
+def _in_time(found, folder):
+    with Image.open(folder / found[1]) as picture:
+        width, height = picture.size
+    return f'<img loading="lazy" width="{width}" height="{height}" '
 
 
 def _moved(found, out, up):
