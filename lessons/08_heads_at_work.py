@@ -529,12 +529,12 @@ for place in top:
 # %%
 first, second = (divmod(place, n_heads) for place in top[:2])
 together = (by_text(loss_without_heads(model, short, [first, second])) - short_plain).mean().item()
-cheap = [tuple(place) for place in (mean_cost < 0.05).nonzero().tolist()]
+cheap = [tuple(place) for place in (mean_cost.abs() < 0.05).nonzero().tolist()]
 cheap_sum = sum(mean_cost[head].item() for head in cheap)
 cheap_together = (by_text(loss_without_heads(model, short, cheap)) - short_plain).mean().item()
 pair_sum = mean_cost[first].item() + mean_cost[second].item()
 print(f"{names[0]} and {names[1]}: one by one {pair_sum:+.3f} in sum, together {together:+.3f} nats")
-print(f"{len(cheap)} heads below 0.05 nats: one by one {cheap_sum:+.3f} in sum, together {cheap_together:+.3f} nats")
+print(f"{len(cheap)} heads within 0.05 nats of 0: one by one {cheap_sum:+.3f} in sum, together {cheap_together:+.3f} nats")
 says(
     (
         cheap_together > max(cheap_sum, 0) + 0.1,
