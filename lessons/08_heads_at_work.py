@@ -534,7 +534,7 @@ cheap_sum = sum(mean_cost[head].item() for head in cheap)
 cheap_together = (by_text(loss_without_heads(model, short, cheap)) - short_plain).mean().item()
 pair_sum = mean_cost[first].item() + mean_cost[second].item()
 print(f"{names[0]} and {names[1]}: one by one {pair_sum:+.3f} in sum, together {together:+.3f} nats")
-print(f"{len(cheap)} heads within 0.05 nats of 0: one by one {cheap_sum:+.3f} in sum, together {cheap_together:+.3f} nats")
+print(f"{len(cheap)} heads within 0.05 of 0: one by one {cheap_sum:+.3f} in sum, together {cheap_together:+.3f} nats")
 says(
     (
         cheap_together > max(cheap_sum, 0) + 0.1,
