@@ -5,6 +5,7 @@ the tests rewrite it, and the seconds that the cells take, before they compare.
 """
 
 import csv
+import gc
 import math
 import os
 import re
@@ -22,6 +23,7 @@ import numpy as np
 import torch
 from filelock import FileLock
 from hybrid import make_hybrid
+from ipywidgets import Widget
 from transformers import GPT2Tokenizer
 
 from headlab import predict, says
@@ -100,7 +102,11 @@ def run(master, change=str):
     with as_it_was(), listening() as heard:
         for place, source in enumerate(cells):
             exec(compile(change(source), f"<{master.stem}, code cell {place}>", "exec"), namespace)
-    return heard, fresh + time.process_time() - start
+    seconds = fresh + time.process_time() - start
+    namespace.clear()
+    Widget.close_all()  # ipywidgets keeps every widget, and so the explorer and its model
+    gc.collect()
+    return heard, seconds
 
 
 def _seconds_afresh(source):
