@@ -130,7 +130,9 @@ class InterventionExplorer extends PageExplorer {
       ...rows.flat(),
     );
     walk(this.heads, nHeads);
-    this.head.textContent = "Choose heads to remove: a click, or the arrow keys and the space bar.";
+    this.head.textContent =
+      "Choose heads to remove: a click, or the arrow keys and the space bar. " +
+      `Colours: the cost of each by itself, from ${change(-limit)} (orange) to ${change(limit)} nats a token (blue).`;
   }
 
   buildTokens() {
