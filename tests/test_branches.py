@@ -256,10 +256,9 @@ MADE_UP = {
             3: {"range_of_scales": 4.0, "best": 0.5, "one_is_best": "its curve is lowest there."},
         },
         "says: range_of_scales < 0.1": {
-            0: {"model": MODEL, "range_of_scales": 0.02, "halved": 0.01, "doubled": 0.0},
-            1: {"model": MODEL, "range_of_scales": 4.0, "halved": 0.2, "doubled": 0.1},
-            2: {"model": MODEL, "range_of_scales": 4.0, "halved": 0.2, "doubled": 0.3},
-            3: {"model": MODEL, "range_of_scales": 4.0, "halved": -0.2, "doubled": 0.3},
+            place: {"model": MODEL, "texts": 6 * [""], "blurring": 2}
+            | {"range_of_scales": spread, "halved": halved, "doubled": 0.3}
+            for place, (spread, halved) in enumerate([(0.02, 0.01), (4.0, 0.2), (4.0, -0.2)])
         },
         "reveal: ((first_cost > second_cost + 0.02) & (first_cost > 0)).all()": {
             0: {"first_cost": t([1.0, 1.4]), "second_cost": t([0.1, -0.1])},
@@ -296,9 +295,15 @@ MADE_UP = {
         },
         "reveal: learned and gone_blind and costly": {
             place: {"learned": learned, "gone_blind": gone_blind, "costly": costly}
-            | {"shares": [0.9, 0.1, 0.9], "cut_loss": 9.0, "second_half": 3.0}
-            for place, (learned, gone_blind, costly) in enumerate(
-                [(True, True, True), (True, False, True), (True, True, False), (False, True, True)]
+            | {"shares": [0.9, share, 0.9], "cut_loss": cut_loss, "second_half": 3.0}
+            for place, (learned, gone_blind, costly, share, cut_loss) in enumerate(
+                [
+                    (True, True, True, 0.1, 9.0),
+                    (True, False, True, 0.8, 9.0),
+                    (True, True, False, 0.1, 3.1),
+                    (True, False, True, 0.1, 9.0),  # the other cut blinds the upper head as well
+                    (False, True, True, 0.1, 9.0),
+                ]
             )
         },
     },
