@@ -262,7 +262,7 @@ def _cross_entropy(model, states, ids):
     """Nats (text, T - 1) of the tokens ids (T,) after the final states (text, T, d_model) of texts that read alike."""
     before = states[:, :-1].flatten(0, 1)
     targets = ids[1:].long().repeat(len(states))
-    sums, right = [], torch.zeros(len(before), device=before.device)
+    sums, right = [], before.new_zeros(len(before), dtype=torch.float32)
     for part, words in enumerate(model.lm_head.weight.split(WORDS_AT_ONCE)):
         logits = F.linear(before, words).float()
         sums.append(logits.logsumexp(-1))
