@@ -53,16 +53,22 @@ def passes_above(model, ids):
             F.cross_entropy(model.lm_head(body.ln_f(states)[0, :-1]), ids[0, 1:])
 
 
-def arithmetic(n_tokens, width=768, n_words=50257):
-    """Multiplications that a head's removal needs, as a share of a whole pass; and the unembedding's part of them.
+def multiplications(n_tokens, width=768, n_words=50257):
+    """For each token: of a whole pass, of the part that a head's removal needs, and of the unembedding.
 
-    The mean over layers: the MLP of the head's own layer, the layers above, and the unembedding, whose every row is
-    new for every head, since each token's final state has changed.
+    The part is the mean over layers: the MLP of the head's own layer, the layers above, and the unembedding, whose
+    every row is new for every head, since each token's final state has changed.
     """
     mlp, unembedding = 8 * width**2, n_words * width
     layer = 12 * width**2 + 2 * n_tokens * width  # with queries, keys, values, W_o, scores and weighted values
-    needed = mlp + (N_LAYERS - 1) / 2 * layer + unembedding
-    return needed / (N_LAYERS * layer + unembedding), unembedding / needed
+    return N_LAYERS * layer + unembedding, mlp + (N_LAYERS - 1) / 2 * layer + unembedding, unembedding
+
+
+def multiply(states, words, times=20):
+    """One large product (token, d_model) x (d_model, word), with nothing around it: as fast as this machine gets."""
+    for _ in range(times):
+        torch.mm(states, words)
+    return times * states.numel() * words.shape[1]  # multiplications
 
 
 def check_that_the_losses_are_the_same(n_tokens=16):
@@ -91,16 +97,18 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     print(
         f"GPT-2 small's shape, untrained, {N_TOKENS} tokens, one thread. Seconds of the processor, medians of {ROUNDS} "
-        "rounds that measure all three\nin turn; ratios are headlab's / the peer's."
+        "rounds that measure all of them\nin turn; ratios are headlab's / the peer's."
     )
     print(machine("headlab", "torch", "transformers", "transformer-lens"))
     check_that_the_losses_are_the_same()
     print("\n| work | peer | headlab | peer | ratio | reach | |\n|---|---|---|---|---|---|---|", flush=True)
     model, ids = untrained(), token_ids(N_TOKENS)
+    product = partial(multiply, torch.randn(512, 768), torch.randn(768, 2048))
     works = (
         partial(loss_without_each_head, model, ids),
         partial(a_head_of_each_layer, bridge_of(model), ids),
         partial(passes_above, model, ids),
+        product,
     )
     rounds = [[processor_seconds(work) for work in works] for _ in range(ROUNDS)]
     for place, peer, reach in (
@@ -110,10 +118,14 @@ if __name__ == "__main__":
         mine, others = (statistics.median(one[i] for one in rounds) for i in (0, place))
         ratio = statistics.median(one[0] / one[place] for one in rounds) / N_HEADS
         row("loss without each of 144 heads", peer, mine, N_HEADS * others, ratio, reach)
-    share, unembedding = arithmetic(N_TOKENS)
+    whole, needed, unembedding = multiplications(N_TOKENS)
+    per_second = statistics.median(product() / one[3] for one in rounds)
+    least = N_LAYERS * N_HEADS * N_TOKENS * needed / per_second
+    peers = N_HEADS * statistics.median(one[1] for one in rounds)
     print(
-        f"\nOn average a head's removal needs {share:.1%} of the multiplications of a whole pass, {unembedding:.1%} of "
-        "them for the unembedding, which\nevery head needs afresh, because its removal changes each token's final "
-        "state. So a ratio of 0.5 would need a peer that\nwastes a quarter of its time, or an unembedding that is not "
-        "exact."
+        f"\nOn average a head's removal needs {needed / whole:.1%} of the multiplications of a whole pass, "
+        f"{unembedding / needed:.1%} of them for the unembedding, which\nevery head needs afresh, because its removal "
+        "changes each token's final state. At the speed of a large product on this\nmachine, "
+        f"{2 * per_second / 1e9:.0f} GFLOP/s, those of all 144 heads take {least:.1f} s: "
+        f"{least / peers:.2f} of TransformerLens' time, before anything else is\ncomputed."
     )
