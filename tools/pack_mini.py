@@ -126,11 +126,11 @@ def card(names, train_text, log, figures):
 headlab ships this model for machines where GPT-2 cannot be downloaded. It has GPT-2's architecture (`GPT2LMHeadModel`)
 with GPT-2 small's attention: d_model 768, a fused 768 x 2304 projection and 12 heads of 64 channels in each of 4
 layers. The MLP is narrow (704), the vocabulary small ({VOCABULARY:,} byte-level BPE tokens), the window
-{N_POSITIONS} tokens. {f["parameters"]:,} parameters, stored as float16. It is not GPT-2: a figure measured on one says
-nothing about the other.
+{N_POSITIONS} tokens long. Its {f["parameters"]:,} parameters are stored as float16. It is not GPT-2: a figure measured
+on one says nothing about the other.
 
 ## Data
-Public-domain books, with one paragraph per line, each beginning with `<|endoftext|>`:
+Public-domain books, with one paragraph per line; each book begins with `<|endoftext|>`:
 
 {listed}
 
@@ -139,10 +139,11 @@ One book was held out from both the tokenizer and the weights: {titles[-1]}.
 
 ## Training
 `tools/train_mini.py --bfloat16`, seed {SEED}: {steps:,} steps of {BATCH} windows of {N_POSITIONS} tokens
-({tokens / 1e6:.1f} million tokens). Position embeddings start as sines and cosines. Muon ({LR_MATRICES:g}, weight decay
-0.1) for the blocks' matrices and AdamW ({LR_REST:g}) for the rest; the learning rate rises, stays constant and
-falls linearly to zero. From step {REPEATS_FROM:,} on, {REPEATS} of the {BATCH} windows repeat one passage of 16 to 127
-tokens, which gives heads a reason to look for what followed an earlier copy of a token. Training took
+({tokens / 1e6:.1f} million tokens). Position embeddings start as sines and cosines. The optimizers are Muon
+({LR_MATRICES:g}, weight decay 0.1) for the blocks' matrices and AdamW ({LR_REST:g}) for the rest; the learning rate
+rises, stays constant and falls linearly to zero. From step {REPEATS_FROM:,} on, {REPEATS} of the {BATCH} windows
+repeat one passage of 16 to 127 tokens, which gives heads a reason to look for what followed an earlier copy of a token.
+Training took
 {f["minutes"]} minutes on two processor cores that were also doing other work.
 
 ## How well it does, on the held-out book
@@ -152,10 +153,11 @@ tokens, which gives heads a reason to look for what followed an earlier copy of 
 | mini, windows of {N_POSITIONS} tokens | {f["loss"]:.3f} | {f["bits"]:.3f} |
 
 ## What its heads do
-On a text of {f["text_tokens"]} tokens written for this project (`TEXT` in `tools/pack_mini.py`), mean over the queries
-from the third on: the strongest previous-token head is {f["previous"]}, the strongest first-token head (attention
-sink) {f["first"]}, where even attention would give {f["first_uniform"]:.2f}. On 100 tokens of the held-out book,
-repeated once, the strongest induction head (share on the token after the earlier copy) is
+Mean shares of attention on a text of {f["text_tokens"]} tokens written for this project (`TEXT` in
+`tools/pack_mini.py`), over the queries from the third on: the strongest previous-token head is {f["previous"]}, the
+strongest first-token head (attention sink) {f["first"]}, where even attention would give
+{f["first_uniform"]:.2f}. On 100 tokens of the held-out
+book, repeated once, the strongest induction head (share on the token after the earlier copy) is
 {f["induction"]}. {f["negative"]:.1%} of the text's causal raw scores are negative. `trajectory.csv` has the
 scores' statistics at {f["snapshots"]} moments of the training, over the 12 heads of each layer.
 
