@@ -25,15 +25,15 @@ ALLOW_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 TWO_AT_A_TIME := -n 2 --no-loadscope-reorder
 test nbval lowest: export OMP_NUM_THREADS := 1
 
-.PHONY: lab test nbval handout offline-class wheels ready-lab ready-test ready-wheels notebooks site course class bench fuzz stress audit lowest lock clean
+.PHONY: lab test nbval handout offline-class wheels ready-lab ready-test ready-wheels notebooks site course class bench fuzz stress mutants audit lowest lock clean help
 
-lab: ready-lab
+lab: ready-lab  ## open lesson 1 in JupyterLab; installs and repairs what is missing
 	@test -n "$$HEADLAB_MODEL" || $(BIN)/python -m headlab download gpt2 --if-reachable
 	@$(BIN)/python tools/own_copies.py
 	$(BIN)/python -m jupyterlab $(ALLOW_ROOT) --ServerApp.ip=127.0.0.1 $(LAB_OPTIONS) \
 		--notebook-dir=my-lessons my-lessons/01_causal_masking.ipynb
 
-test: ready-test
+test: ready-test  ## run every test and every notebook
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 	$(if $(wildcard tools/build_notebooks.py),$(BIN)/python tools/build_notebooks.py --check)
@@ -41,20 +41,20 @@ test: ready-test
 	@$(MAKE) --no-print-directory nbval
 
 # Every cell of every notebook, or of the one that NOTEBOOKS names, its output compared with the saved one.
-nbval: ready-test
+nbval: ready-test  ## run the notebooks and compare their outputs; NOTEBOOKS=... for one of them
 	$(OFFLINE) $(BIN)/python -m pytest $(TWO_AT_A_TIME) --dist loadscope \
 		--nbval -p no:cacheprovider -o addopts= -o filterwarnings= -o timeout=600 $(NOTEBOOKS)
 
 # The course as students get it: handout/headlab.zip.
-handout: ready-test
+handout: ready-test  ## make the copy for students: handout/headlab.zip
 	$(BIN)/python tools/handout.py
 
 # A class without a network, with the commands of site/running.md as they stand: a quarter of an hour. Linux only.
-offline-class: handout wheels
+offline-class: handout wheels  ## play a class without a network: a quarter of an hour, Linux only
 	$(BIN)/python tools/offline_class.py handout/headlab wheels
 
 # The packages as files, for machines without a network: in wheels/, or the folder that WHEELS names.
-wheels: ready-wheels
+wheels: ready-wheels  ## download the packages for machines without a network
 
 ready-lab ready-test ready-wheels: ready-%:
 	@command -v "$(PYTHON)" > /dev/null || { \
@@ -62,24 +62,24 @@ ready-lab ready-test ready-wheels: ready-%:
 		exit 1; }
 	@$(READY) $*
 
-notebooks: ready-test
+notebooks: ready-test  ## build the notebooks from lessons/
 	$(BIN)/python tools/build_notebooks.py
 
 # The course as a static website: build/site/html.
-site: ready-test
+site: ready-test  ## build the website: build/site/html
 	$(BIN)/python tools/build_site.py
 
 # An nbgrader course of the masters, in course/: sources, release and settings (COURSE_OPTIONS="--model gpt2").
-course: ready-test
+course: ready-test  ## build an nbgrader course: course/
 	$(BIN)/python tools/course.py $(COURSE_OPTIONS)
 
 # A hundred invented students of lesson 1 through nbgrader, timed: some minutes.
-class: ready-test
+class: ready-test  ## grade a hundred invented students: some minutes
 	$(BIN)/python tools/planted_class.py 100
 
 # headlab beside its peers, which have a set of packages of their own: the tables and the figure of benchmarks/. Takes
 # a quarter of an hour, on a machine that does nothing else; needs Chromium for the last.
-bench: .venv-bench/.bench ready-test
+bench: .venv-bench/.bench ready-test  ## measure speed and memory beside similar packages: a quarter of an hour
 	.venv-bench/bin/python benchmarks/peers.py | tee benchmarks/peers.md
 	.venv-bench/bin/python benchmarks/interventions.py | tee benchmarks/interventions.md
 	.venv-bench/bin/python benchmarks/scaling.py benchmarks/scaling.png | tee benchmarks/scaling.md
@@ -91,22 +91,29 @@ bench: .venv-bench/.bench ready-test
 	touch $@
 
 # 10,000 examples for every function of the fuzz suite: an hour.
-fuzz: ready-test
+fuzz: ready-test  ## try 10,000 examples of each function: an hour
 	$(BIN)/python -m pytest --hypothesis-profile=fuzz -o timeout=0 tests/test_fuzz.py tests/test_fuzz_figures.py
 
 # Twenty runs of all notebooks in kernels with no network and little memory, and interrupts: hours. Linux only.
-stress: ready-test
+stress: ready-test  ## run all notebooks twenty times: hours, Linux only
 	setpriv --bounding-set -dac_override $(BIN)/python tools/stress.py
 
+# Random mistakes in the committed code, and how many of them the tests notice: build/mutants.csv. In an environment of
+# its own, since a test of packages fails where others were installed.
+mutants:  ## plant 200 random mistakes and count those that the tests notice: an hour
+	$(PYTHON) -m venv .venv-mutants
+	.venv-mutants/bin/python -m pip install -q -c constraints.txt -e ".[test,cluster,teach]" cosmic-ray==8.7.0
+	.venv-mutants/bin/python tools/mutants.py $(MUTANTS)
+
 # Known holes in the packages of the lock; fails, too, where a package could not be looked up.
-audit:
+audit:  ## look for known vulnerabilities in the packages
 	$(PYTHON) -m venv .venv-audit
 	.venv-audit/bin/python -m pip install -q pip-audit
 	.venv-audit/bin/pip-audit --strict --no-deps --disable-pip -r constraints.txt
 
 # The tests with the oldest packages that pyproject.toml allows, but torch, whose version is the lock's. Old packages
 # warn of each other's ways, so warnings do not fail here. The notebooks must run; how outputs look may differ.
-lowest:
+lowest:  ## test with the oldest packages
 	$(PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/python -m pip install -q uv
 	.venv-lowest/bin/uv pip compile -q pyproject.toml --extra test --extra cluster --extra teach --resolution lowest-direct \
@@ -120,11 +127,14 @@ lowest:
 
 # The whole set of packages for Python 3.11 to 3.13 on Linux, macOS and Windows. torch's CUDA packages stay out:
 # torch pins them itself where its CUDA build is wanted.
-lock:
+lock:  ## choose the versions of all packages anew: constraints.txt
 	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade --no-header --no-annotate \
 		--constraint tools/lock-torch.txt --output-file .lock.part
 	(cat tools/lock-torch.txt; grep -vE '^(torch|triton|nvidia-|cuda-)|emscripten' .lock.part) > constraints.txt
 	rm .lock.part
 
-clean:
-	rm -rf .venv .venv-bench .venv-audit .venv-lowest screenshots .pytest_cache .ruff_cache .hypothesis
+clean:  ## delete the environments and caches
+	rm -rf .venv .venv-bench .venv-mutants .venv-audit .venv-lowest screenshots .pytest_cache .ruff_cache .hypothesis
+
+help:  ## list these commands
+	@awk -F ":.*  ## " '/^[a-z-]+:.*  ## / {printf "  make %-15s %s\n", $$1, $$2}' Makefile

@@ -107,7 +107,8 @@ def lessons(folder):
         print(error, file=sys.stderr)
         return 1
     print(f"{folder}: {len(copied)} lessons copied, {len(stay)} that were there stay as they are")
-    print(f"To open the first: jupyter lab {shlex.quote(str(Path(folder, min(copied + stay))))}")
+    first = str(Path(folder, min(copied + stay)))
+    print(f"To open the first: {shlex.join([sys.executable, '-m', 'jupyterlab', first])}")
     return 0
 
 
@@ -225,7 +226,9 @@ def doctor():
     for fine, line in findings():
         print(f"{'ok  ' if fine else 'BAD '} {line}", flush=True)
         bad += not fine
-    print(
-        "The lessons will run here." if not bad else f"{bad} thing(s) to repair before the lessons run; see BAD above."
-    )
+    if bad:
+        again = shlex.join([sys.executable, "-m", "headlab", "doctor"])
+        print(f"{bad} thing(s) to repair before the lessons run; see BAD above. Then check again: {again}")
+    else:
+        print("The lessons will run here.")
     return 1 if bad else 0

@@ -8,20 +8,19 @@ HERE = Path(__file__).parent
 
 
 def copy_lessons(folder):
-    """Copy every lesson to a folder, which is created if need be; a file that is there already stays as it is.
+    """Copy every lesson, and its solutions, to a folder that is created if need be; a file that is there stays.
 
-    Returns (names of the copies, names of those that stay), in the order of the lessons. Raises OSError in one line
-    where the lessons cannot be found or a copy cannot be written.
+    Returns (names of the lessons copied, names of those that stay), in their order. Raises OSError in one line where
+    the lessons cannot be found or a copy cannot be written.
     """
     folder = Path(folder)
     copied, stay = [], []
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         for lesson in find_lessons():
-            copy = folder / lesson.name
-            (stay if copy.exists() else copied).append(lesson.name)
-            if not copy.exists():
-                _place(lesson.read_bytes(), copy)
+            (copied if _copy(lesson, folder) else stay).append(lesson.name)
+            solutions = lesson.parent / "solutions" / lesson.name
+            if solutions.exists():  # a hand-out has none
+                _copy(solutions, folder / "solutions")
     except OSError as error:
         raise OSError(f"{folder}: expected a folder that can be written, got: {error.strerror or error}") from error
     return copied, stay
@@ -37,6 +36,16 @@ def find_lessons():
     if not found:
         raise OSError("expected the lessons beside the package, got none (install headlab again)")
     return found
+
+
+def _copy(path, folder):
+    """Whether a file was not in the folder yet, and so was copied there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    copy = folder / path.name
+    if copy.exists():
+        return False
+    _place(path.read_bytes(), copy)
+    return True
 
 
 def _place(content, path):

@@ -1,6 +1,7 @@
 """CONTRIBUTING.md, CHANGELOG.md and CITATION.cff say what is so: paths, commands, modules, and one version."""
 
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -32,6 +33,13 @@ def test_every_command_is_one():
     commands = {code.split()[1] for code in CODE if code.startswith("make ")}
     assert len(commands) >= 12 and commands <= TARGETS
     assert all(command in ("pytest", "pip", "build") for command in re.findall(r"python -m (\w+)", GUIDE))
+
+
+def test_make_help_lists_every_command():
+    phony = re.search(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)[1].split()
+    said = subprocess.check_output(["make", "--silent", "help"], cwd=ROOT, text=True)
+    listed = re.findall(r"^  make ([a-z-]+) +\w.+$", said, re.MULTILINE)
+    assert sorted(listed) == sorted(target for target in phony if not target.startswith("ready-"))
 
 
 def test_every_line_of_the_table_has_a_test_and_every_module_is_in_the_drawing():

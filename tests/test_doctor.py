@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import sysconfig
@@ -60,7 +61,9 @@ def bad_lines(capsys):
     assert cli.main(["doctor"]) == 1
     *lines, last = capsys.readouterr().out.splitlines()
     bad = [line.removeprefix("BAD  ") for line in lines if line.startswith("BAD  ")]
-    assert last == f"{len(bad)} thing(s) to repair before the lessons run; see BAD above."
+    said, _, again = last.partition(" Then check again: ")
+    assert said == f"{len(bad)} thing(s) to repair before the lessons run; see BAD above."
+    assert shlex.split(again) == [sys.executable, "-m", "headlab", "doctor"]
     return bad
 
 

@@ -1,6 +1,7 @@
 """The wheel by itself, installed away from the checkout: lessons, models, explorers, data and the command."""
 
 import os
+import shlex
 import shutil
 import site
 import subprocess
@@ -68,17 +69,21 @@ def test_the_package_works_from_the_wheel(installed):
 def test_the_lessons_come_with_the_wheel_and_the_doctor_finds_them(installed):
     done = run(installed, "-m", "headlab", "lessons", "my-lessons")
     assert done.returncode == 0, done.stderr
-    names = [path.name for path in sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))]
+    copies = {path.relative_to(ROOT / "notebooks"): path for path in (ROOT / "notebooks").rglob("[0-9]*.ipynb")}
     folder = installed[1] / "my-lessons"
-    assert [path.name for path in sorted(folder.iterdir())] == names
-    assert (folder / names[0]).read_bytes() == (ROOT / "notebooks" / names[0]).read_bytes()
+    assert {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()} == copies.keys()
+    assert all((folder / name).read_bytes() == path.read_bytes() for name, path in copies.items())
+    assert shlex.split(done.stdout.splitlines()[-1].partition(": ")[2])[1:] == [
+        *("-m", "jupyterlab"),
+        "my-lessons/01_causal_masking.ipynb",
+    ]
     doctor = run(installed, "-m", "headlab", "doctor")
     assert doctor.returncode == 0 and "The lessons will run here." in doctor.stdout, doctor.stdout
 
 
 def test_a_lesson_that_is_there_stays_as_it_is(tmp_path, capsys):
     assert main(["lessons", str(tmp_path / "mine")]) == 0
-    copies = sorted((tmp_path / "mine").iterdir())
+    copies = sorted((tmp_path / "mine").glob("*.ipynb"))
     copies[1].write_text("my answers")
     copies[2].unlink()
     assert main(["lessons", str(tmp_path / "mine")]) == 0
@@ -86,7 +91,7 @@ def test_a_lesson_that_is_there_stays_as_it_is(tmp_path, capsys):
     said = capsys.readouterr().out
     assert f"{len(copies)} lessons copied, 0 that were there" in said
     assert f"1 lessons copied, {len(copies) - 1} that were there" in said
-    assert not list((tmp_path / "mine").glob(".*"))
+    assert not list((tmp_path / "mine").rglob(".*"))
 
 
 def test_what_cannot_be_copied_is_one_line(tmp_path, capsys, monkeypatch):

@@ -11,6 +11,7 @@ import ast
 import html
 import importlib
 import re
+import shlex
 import shutil
 import sys
 from contextlib import redirect_stdout
@@ -45,11 +46,17 @@ MODULES = """
 
 
 def build(out):
-    """Build the site in out/html from what is gathered in out/source; returns Sphinx's exit status."""
+    """Build the site in out/html from what is gathered in out/source, say how to view it; returns Sphinx's status."""
     shutil.rmtree(out, ignore_errors=True)
     gather(out / "source")
     options = ["-q", "-W", "--keep-going", "-b", "html", "-d", str(out / "doctrees")]
-    return sphinx([*options, str(out / "source"), str(out / "html")])
+    status = sphinx([*options, str(out / "source"), str(out / "html")])
+    if not status:
+        view = shlex.join(
+            [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", "--directory", str(out / "html")]
+        )
+        print(f"To view the site, run this and open http://127.0.0.1:8000: {view}")
+    return status
 
 
 def gather(source):

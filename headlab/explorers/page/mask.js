@@ -3,7 +3,6 @@
 class MaskExplorer extends TokenExplorer {
   load() {
     this.raw = this.array("scores", Float32Array); // (layer, head, query, key)
-    this.setLegend({ text: "masked: −∞, and a share of 0", isMasked: true });
   }
 
   makePanels() {
@@ -24,6 +23,7 @@ class MaskExplorer extends TokenExplorer {
       (_, cell) => this.raw[start + Math.floor(cell / n) * all + (cell % n)] / divisor,
     );
     const isMasked = this.model.get("mask");
+    this.setLegend({ text: isMasked ? "masked: −∞, and a share of 0" : "nothing is masked", isMasked });
     const masked = isMasked ? maskScores(scores, n) : scores;
     const pattern = softmax(masked, n);
     const rows = Array.from({ length: n }, (_, row) => pattern.subarray(row * n, (row + 1) * n));
