@@ -123,7 +123,7 @@ def test_a_change_of_the_lock_is_installed_and_without_a_network_the_environment
     write_wheel(folder / "wheels", "pytest", "1.1", {"pytest.py": ""})
     (folder / "constraints.txt").write_text("torch==2.13.0\njupyterlab==4.6.6\npytest==1.1\n")
     nowhere = make(folder, "ready-test", "TORCH_INDEX=", PIP_INDEX_URL="http://127.0.0.1:9/simple", PIP_RETRIES="1")
-    assert nowhere.code != 0 and "The index of packages does not answer: connect this machine" in nowhere.said
+    assert nowhere.code != 0 and "The package index does not answer: connect this machine" in nowhere.said
     assert make(folder, "ready-test", "WHEELS=wheels").code == 0
     found = subprocess.run([folder / ".venv/bin/python", "-m", "pip", "list"], capture_output=True, text=True).stdout
     assert re.search(r"pytest +1\.1", found)
@@ -135,7 +135,7 @@ def test_a_folder_that_was_moved_is_healed(lab):
     try:
         healed = make(elsewhere, "lab", f"PYTHON={sys.executable}", "WHEELS=wheels")
         assert healed.code == 0 and "JupyterLab opens" in healed.said
-        assert ".venv was moved or copied here from another folder; it is made anew." in healed.said
+        assert ".venv was moved or copied here from another folder; it will be made again." in healed.said
     finally:
         elsewhere.rename(folder)
 
@@ -158,7 +158,7 @@ def test_a_python_that_is_not_there(tmp_path):
         ("sys.maxsize = 2**31 - 1", r"headlab needs the usual Python \(CPython, 64 bits\)"),
         (
             "sys.modules['ensurepip'] = None",
-            r"cannot make environments: on Debian and Ubuntu run `sudo apt install pyth",
+            r"which cannot make environments: on Debian and Ubuntu run `sudo apt install pyth",
         ),
     ],
     ids=["3.10", "3.14", "2.7", "32 bits", "no ensurepip"],
@@ -277,17 +277,17 @@ def a_package_without_its_list():
 @pytest.mark.parametrize(
     ("breakage", "said"),
     [
-        (another_version, "is of Python 3.10, and headlab needs 3.11 to 3.13"),
-        (a_dangling_link, "has no Python (half made, or its Python is gone)"),
-        (an_empty_folder, "has no Python (half made, or its Python is gone)"),
+        (another_version, "has Python 3.10, and headlab needs 3.11 to 3.13"),
+        (a_dangling_link, "has no Python (it is unfinished, or its Python was removed)"),
+        (an_empty_folder, "has no Python (it is unfinished, or its Python was removed)"),
         (a_python_that_dies, "has a Python that does not start"),
-        (without_pip, "has no pip (half made)"),
+        (without_pip, "has no pip (it is unfinished)"),
         (copied, "was moved or copied here from another folder"),
         (copied_from_a_folder_with_spaces, "was moved or copied here from another folder"),
         (half_a_pip, "has a pip that does not run"),
-        (half_a_package, "was left with half of torch by an installation that broke off"),
-        (half_a_package_of_a_later_installation, "was left with half of torch by an installation that broke off"),
-        (a_package_without_its_list, "was left with half of torch by an installation that broke off"),
+        (half_a_package, "has only part of torch (an installation was interrupted)"),
+        (half_a_package_of_a_later_installation, "has only part of torch (an installation was interrupted)"),
+        (a_package_without_its_list, "has only part of torch (an installation was interrupted)"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -299,7 +299,7 @@ def test_an_environment_that_is_not_whole_is_made_anew_and_the_reason_is_said(
     monkeypatch.setattr(environment, "call", lambda command, options, needed=True: done.append(command[1:4]))
     monkeypatch.setattr(environment, "install", lambda what, options: done.append(what))
     environment.main(["lab"])
-    assert f".venv {said}; it is made anew." in capsys.readouterr().out
+    assert f".venv {said}; it will be made again." in capsys.readouterr().out
     assert done == [["-m", "venv", ".venv"], "lab"] and not Path(".venv").exists()
 
 
@@ -315,7 +315,7 @@ def test_a_sound_environment_stays_and_one_of_another_python_only_by_name(projec
     environment.main(["lab"])
     assert done == ["lab", "lab"]
     environment.main(["lab", "--chosen"])
-    assert f"and PYTHON is {other[0]}.{other[1]}; it is made anew" in capsys.readouterr().out
+    assert f"and PYTHON is {other[0]}.{other[1]}; it will be made again" in capsys.readouterr().out
     assert done[2:] == [["-m", "venv", ".venv"], "lab"]
 
 
@@ -333,7 +333,7 @@ def test_what_stands_in_the_way_of_an_environment(project, monkeypatch):
     Path(".venv").write_text("", encoding="utf-8")
     assert environment.folder_fault().startswith(".venv is a file")
     monkeypatch.setattr(os, "getcwd", lambda: "/home/a:b")
-    assert "path has a ':' in it" in environment.folder_fault()
+    assert "path contains ':'" in environment.folder_fault()
 
 
 @pytest.mark.parametrize(
@@ -346,9 +346,9 @@ def test_what_stands_in_the_way_of_an_environment(project, monkeypatch):
         ("SSLError(SSLCertVerificationError: CERTIFICATE_VERIFY_FAILED", "A certificate is refused"),
         (
             "NewConnectionError: [Errno -2] Name or service not known\nERROR: No matching distribution found for torch",
-            "The index of packages does not answer",
+            "The package index does not answer",
         ),
-        ("zipfile.BadZipFile: File is not a zip file", "The file of a package is damaged"),
+        ("zipfile.BadZipFile: File is not a zip file", "A package's file is damaged"),
         (
             "ERROR: No matching distribution found for torch==2.13.0",
             f"There is no torch==2.13.0 for {platform.system()} {platform.machine()}, Python",
@@ -410,7 +410,7 @@ def test_on_linux_the_build_for_processors_is_taken_where_its_index_has_it(tmp_p
         index = {"PIP_INDEX_URL": f"{url}/simple"}
         first = make(folder, "ready-lab", f"PYTHON={sys.executable}", f"TORCH_INDEX={url}/cpu", **index)
         assert first.code == 0, first.said
-        assert f"No NVIDIA card: PyTorch 2.13.0 comes as its build for processors, from {url}/cpu." in first.said
+        assert f"No NVIDIA card found: installing PyTorch 2.13.0 for the CPU, from {url}/cpu." in first.said
         script = "import torch; print(torch.build)"
         assert subprocess.check_output([folder / ".venv/bin/python", "-c", script]) == b"for processors\n"
         again = make(folder, "ready-test", f"TORCH_INDEX={url}/cpu", **index)
@@ -486,7 +486,7 @@ def test_a_second_make_waits_for_the_first(project):
     command = [sys.executable, "tools/environment.py", "lab"]
     with environment.only_one():
         second = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        assert second.stdout.readline() == "Another make prepares .venv: waiting for it.\n"
+        assert second.stdout.readline() == "Another make is preparing .venv: waiting for it.\n"
         with pytest.raises(subprocess.TimeoutExpired):
             second.wait(0.5)
     assert second.communicate(timeout=60)[0] == "" and second.returncode == 0

@@ -30,8 +30,8 @@ OLDEST, NEWEST = (3, 11), (3, 13)
 VENV = ".venv"
 BIN = os.path.join(VENV, "Scripts" if os.name == "nt" else "bin")
 PYTHON = os.path.join(BIN, "python.exe" if os.name == "nt" else "python")
-STAMP = os.path.join(VENV, ".headlab.json")  # what was installed last
-UNFINISHED = os.path.join(VENV, ".unfinished")  # there while pip works
+STAMP = os.path.join(VENV, ".headlab.json")  # says what was installed last
+UNFINISHED = os.path.join(VENV, ".unfinished")  # exists while pip works
 EXTRAS = {"lab": "", "test": "[test,cluster,site,teach]"}
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 SECONDS = 5  # for PyTorch's index to answer
@@ -40,7 +40,7 @@ COPY = "copy it to one that can (cp -r . ~/headlab) and run make there"
 # The version of an environment's Python, and whether it has pip.
 PROBE = "import importlib.util as u, sys; print(*sys.version_info[:2], int(u.find_spec('pip') is not None))"
 
-# The packages of an environment that were not unpacked whole: files of their list missing or of another size.
+# The packages of an environment that were not unpacked completely: a file of their list is missing or has another size.
 DAMAGED = """
 import csv, importlib.metadata, os
 for found in importlib.metadata.distributions():
@@ -59,24 +59,24 @@ for found in importlib.metadata.distributions():
 FAULTS = (
     (
         "No space left|Errno 28|Disk quota|Errno 122",
-        "The disk is full: headlab needs about 2 GB here, and as much for a while where temporary files go.",
+        "The disk is full: headlab needs about 2 GB here, and for a while as much in the folder for temporary files.",
     ),
     ("Read-only file system|Permission denied|Errno 13|Errno 30", "This folder cannot be written to: {copy}."),
     (
         "ProxyError|407 |Cannot connect to proxy",
-        "The proxy refuses: set HTTPS_PROXY to the address of yours, with name and password where it wants them.",
+        "The proxy refuses: set HTTPS_PROXY to your proxy's address, with name and password if it asks for them.",
     ),
     (
         "CERTIFICATE_VERIFY_FAILED|SSLError",
-        "A certificate is refused, as behind the proxy of a school or company: set PIP_CERT to the file of that one's.",
+        "A certificate is refused, as behind a school's or a company's proxy: set PIP_CERT to the proxy's certificate.",
     ),
     (
         "getaddrinfo|NameResolution|Name or service not known|NewConnectionError|Failed to establish|timed out",
-        "The index of packages does not answer: connect this machine, or bring the packages: see site/running.md.",
+        "The package index does not answer: connect this machine, or bring the packages (see site/running.md).",
     ),
     (
         "BadZipFile|is invalid|DO NOT MATCH THE HASHES",
-        "The file of a package is damaged: remove it from {wheels}, or run {python} -m pip cache purge.",
+        "A package's file is damaged: remove it from {wheels}, or run {python} -m pip cache purge.",
     ),
     (
         r"No matching distribution found for (\S+)|ResolutionImpossible",
@@ -86,7 +86,7 @@ FAULTS = (
 
 
 def main(arguments=None):
-    """Do what the command line says; a line and exit code 1 where that cannot be."""
+    """Do what the command line says; one line and exit code 1 where that is impossible."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=["lab", "test", "wheels"])
     parser.add_argument("--chosen", action="store_true", help="this Python was asked for by name")
@@ -109,20 +109,20 @@ def main(arguments=None):
 
 
 def only_one():
-    """A lock, so that a second make waits for the first instead of taking its half-made .venv away."""
+    """A lock, so that a second make waits for the first instead of deleting its unfinished .venv."""
     lock = open("pyproject.toml", encoding="utf-8")
     if fcntl:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (IOError, OSError) as error:
-            if error.errno in (errno.EAGAIN, errno.EACCES):  # else a file system without locks
-                say("Another make prepares .venv: waiting for it.")
+            if error.errno in (errno.EAGAIN, errno.EACCES):  # otherwise the file system has no locks
+                say("Another make is preparing .venv: waiting for it.")
                 fcntl.flock(lock, fcntl.LOCK_EX)
     return lock
 
 
 def ready(what, options):
-    """Make .venv whole and install what is missing."""
+    """Make or repair .venv and install what is missing."""
     version = sys.version_info[:2] if options.chosen else None
     fault = venv_fault(version)
     if not fault and installed(what):
@@ -131,7 +131,7 @@ def ready(what, options):
     if fault or not os.path.isdir(VENV):
         stop_at(python_fault(options.what), folder_fault())
         if fault:
-            say("%s %s; it is made anew." % (VENV, fault))
+            say("%s %s; it will be made again." % (VENV, fault))
             remove_venv()
         say("Making an environment in %s with Python %s." % (VENV, platform.python_version()))
         call([getattr(sys, "_base_executable", None) or sys.executable, "-m", "venv", VENV], options)
@@ -155,39 +155,40 @@ def python_fault(what):
     except ImportError:
         package = "python%d.%d-venv" % version
         cure = "on Debian and Ubuntu run `sudo apt install %s`, then `make %s`" % (package, what)
-        return "%s and cannot make environments: %s." % (found, cure)
+        return "%s, which cannot make environments: %s." % (found, cure)
     return None
 
 
 def folder_fault():
     """Why no environment can be made in this folder; nothing where one can."""
     if os.pathsep in os.getcwd():
-        return "This folder's path has a %r in it, which no environment can have: rename it." % os.pathsep
+        return "This folder's path contains %r, which no environment's path may: rename the folder." % os.pathsep
     if not os.access(".", os.W_OK):
         return "This folder cannot be written to: %s." % COPY
     if os.path.isfile(VENV):
-        return "%s is a file where an environment is to be made: move it away." % VENV
+        return "%s is a file, but has to be a folder for the environment: move the file away." % VENV
     if os.path.isdir(VENV) and not os.access(VENV, os.W_OK):
-        return "%s belongs to another user (was make run with sudo?): sudo rm -r %s, and no sudo again." % (VENV, VENV)
+        advice = "run `sudo rm -r %s`, then make without sudo" % VENV
+        return "%s belongs to another user (was make run with sudo?): %s." % (VENV, advice)
     return None
 
 
 def venv_fault(version):
-    """What is the matter with .venv, which must be of this version where one is given; nothing where it is sound."""
+    """What is wrong with .venv, which must have this version of Python if one is given; nothing where it is sound."""
     if not os.path.isdir(VENV):
         return None
     if not os.path.exists(PYTHON):
-        return "has no Python (half made, or its Python is gone)"
+        return "has no Python (it is unfinished, or its Python was removed)"
     try:
         major, minor, has_pip = probe()
     except (OSError, ValueError, subprocess.CalledProcessError):
         return "has a Python that does not start"
     if not OLDEST <= (major, minor) <= NEWEST:
-        return "is of Python %d.%d, and headlab needs 3.11 to 3.13" % (major, minor)
+        return "has Python %d.%d, and headlab needs 3.11 to 3.13" % (major, minor)
     if version and (major, minor) != tuple(version):
-        return "is of Python %d.%d, and PYTHON is %d.%d" % ((major, minor) + tuple(version))
+        return "has Python %d.%d, and PYTHON is %d.%d" % ((major, minor) + tuple(version))
     if not has_pip:
-        return "has no pip (half made)"
+        return "has no pip (it is unfinished)"
     if moved():
         return "was moved or copied here from another folder"
     return None
@@ -199,7 +200,7 @@ def probe():
 
 
 def ask(*arguments):
-    """What .venv's Python answers; CalledProcessError where it fails."""
+    """What .venv's Python prints; CalledProcessError where it fails."""
     with open(os.devnull, "w", encoding="utf-8") as nowhere:
         answer = subprocess.check_output([PYTHON] + list(arguments), env=environment(), stderr=nowhere)
     return answer.decode("utf-8", "replace")
@@ -218,7 +219,7 @@ def moved():
 
 
 def unfinished():
-    """Whether the last installation broke off while it unpacked, and where."""
+    """What an interrupted installation has left behind; nothing where the last one was finished."""
     if not os.path.isdir(VENV):
         return None
     try:
@@ -227,11 +228,11 @@ def unfinished():
         return "has a pip that does not run"
     whole = os.path.exists(STAMP) and not os.path.exists(UNFINISHED)
     damaged = [] if whole else ask("-c", DAMAGED).split()
-    return "was left with half of %s by an installation that broke off" % ", ".join(damaged) if damaged else None
+    return "has only part of %s (an installation was interrupted)" % ", ".join(damaged) if damaged else None
 
 
 def remove_venv():
-    """Take .venv away; a link to an environment elsewhere leaves that alone."""
+    """Delete .venv; where it is a link, only the link."""
     if os.path.islink(VENV):
         os.unlink(VENV)
     else:
@@ -239,7 +240,7 @@ def remove_venv():
 
 
 def wanted(what):
-    """All that decides what has to be installed, as the stamp holds it."""
+    """Everything that decides what has to be installed, as the stamp holds it."""
     lists = b""
     for name in ("pyproject.toml", "constraints.txt"):
         with open(name, "rb") as file:
@@ -270,7 +271,7 @@ def install(what, options):
         torch = torch_requirement(options)
         if torch:
             call(pip("install", "--no-deps") + torch, options, needed=False)
-    say("Installing the packages into %s; the first time this takes some minutes." % VENV)
+    say("Installing the packages into %s; the first time, this takes a few minutes." % VENV)
     call(pip("install", "-c", "constraints.txt") + source + ["-e", "." + EXTRAS[what]], options)
     part = STAMP + ".part"
     with open(part, "w", encoding="utf-8") as file:
@@ -301,7 +302,7 @@ def has_torch():
 
 
 def torch_requirement(options):
-    """pip's arguments for PyTorch's build for processors, where that is wanted and its index answers; else none."""
+    """pip's arguments for PyTorch's CPU build, where that is wanted and its index answers; else none."""
     if not sys.platform.startswith("linux") or has_nvidia() or not options.torch_index:
         return []
     with open("constraints.txt", encoding="utf-8") as file:
@@ -309,19 +310,19 @@ def torch_requirement(options):
     major, minor, _ = probe()
     build = r"torch-%s(\+|%%2B)cpu-cp%d%d-[^\"<>]*%s\.whl" % (re.escape(version), major, minor, platform.machine())
     if re.search(build, page(options.torch_index.rstrip("/") + "/torch/", SECONDS)):
-        say("No NVIDIA card: PyTorch %s comes as its build for processors, from %s." % (version, options.torch_index))
+        say("No NVIDIA card found: installing PyTorch %s for the CPU, from %s." % (version, options.torch_index))
         return ["--index-url", options.torch_index, "torch==%s+cpu" % version]
-    say("%s offers no PyTorch %s within %d seconds: pip takes what it finds." % (options.torch_index, version, SECONDS))
+    say("%s did not offer PyTorch %s in %d seconds: pip takes what it finds." % (options.torch_index, version, SECONDS))
     return []
 
 
 def has_nvidia():
-    """Whether this machine has a card of NVIDIA's with its driver."""
+    """Whether this machine has an NVIDIA card with its driver."""
     return bool(glob.glob("/dev/nvidia[0-9]*") or which("nvidia-smi"))
 
 
 def page(url, seconds):
-    """The text at an address; empty where it has not come after so many seconds, whatever it is that hangs."""
+    """The text at an address; empty where it has not arrived after so many seconds, whatever the reason."""
     from urllib.request import urlopen
 
     found = []
@@ -352,13 +353,13 @@ def call(command, options, needed=True):
 
 
 def remedy(text, options):
-    """One line that says what to do about a failure, from what was said of it."""
+    """One line that says what to do about a failure; text: what the failed command or the exception said."""
     if hasattr(shutil, "disk_usage") and shutil.disk_usage(".").free < 2**24:
         text = "No space left"  # whatever else that led to
     if options.wheels:
         missing = "collect %s with `make wheels` on the same system with the same Python" % options.wheels
     else:
-        missing = "PyTorch has no builds for Intel Macs, Alpine Linux and 32 bits; there use Colab, see site/running.md"
+        missing = "PyTorch has no build for Intel Macs, Alpine Linux or 32 bits; there, use Colab (see site/running.md)"
     for pattern, advice in FAULTS:
         found = re.search(pattern, text)
         if found:
