@@ -341,7 +341,7 @@ def test_a_kernel_without_headlab_is_told_what_to_do(course):
     hide = nbformat.v4.new_code_cell("import sys; sys.modules['headlab'] = None")
     with pytest.raises(CellExecutionError) as stopped:
         build_notebooks.run(nbformat.v4.new_notebook(cells=[hide, *notebook.cells]), course.parent)
-    assert "Choose the kernel of .venv or start with `make lab`" in str(stopped.value)
+    assert "Choose .venv as the kernel or run `make lab`" in str(stopped.value)
     assert [build_notebooks.REMEDY in cell.source for cell in notebook.cells] == [True, False]
 
 

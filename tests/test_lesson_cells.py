@@ -82,7 +82,7 @@ def test_a_figure_and_an_empty_output_give_nothing_away():
         assert given_away(new_code_cell(outputs=outputs, metadata={"jupyter": {"outputs_hidden": True}})) is None
 
 
-FORM = lesson_cells.__doc__.partition("like this")[2].partition("**Cells tagged")[0].partition(":\n")[2]
+FORM = lesson_cells.__doc__.partition("have this form")[2].partition("**Cells tagged")[0].partition(":\n")[2]
 MASTER = f"""# %% [markdown]
 # # A lesson of {{{{minutes}}}} minutes, {{{{seconds}}}}
 #

@@ -74,7 +74,7 @@ def test_an_answer_stays_and_a_changed_lesson_is_laid_beside_it_once(course):
     (course / "notebooks" / "01_a.ipynb").write_text(notebook("a, better", "..."))
     (line,) = own_copies.lay_out()
     assert line == (
-        "my-lessons/01_a.ipynb is yours and stays; the lesson has changed: the new one is my-lessons/01_a-2.ipynb"
+        "my-lessons/01_a.ipynb stays as you left it; the lesson has changed: the new one is my-lessons/01_a-2.ipynb"
     )
     assert mine.read_text() == notebook("a", "my answer")
     assert (course / "my-lessons" / "01_a-2.ipynb").read_text() == notebook("a, better", "...")
@@ -189,7 +189,7 @@ def test_the_command_says_where_the_copies_are_and_in_one_line_what_failed(cours
     shutil.rmtree(course / "my-lessons")
     (course / "my-lessons").write_text("a file of this name")
     done = subprocess.run(command, cwd=course, capture_output=True, text=True)
-    assert done.returncode == 1 and re.match(r"my-lessons: .*Your answers are as they were", done.stderr)
+    assert done.returncode == 1 and re.match(r"my-lessons: .*Your answers are unchanged", done.stderr)
     assert done.stderr.count("\n") == 1
 
 

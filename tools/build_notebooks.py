@@ -1,6 +1,6 @@
 """Build the notebooks from their masters in lessons/, run them and save their outputs.
 
-    python tools/build_notebooks.py [NAME ...]   build the lessons, or those whose file name starts so, where needed
+    python tools/build_notebooks.py [NAME ...]   build all lessons, or those whose file names begin so, where needed
     python tools/build_notebooks.py --force 01   build lesson 1 even where nothing has changed
     python tools/build_notebooks.py --check      build nothing; fail where a notebook differs from its master
 
@@ -9,7 +9,7 @@ block between SOLUTION markers and lacks the cells tagged "solution"; notebooks/
 They are run on mini, with the network off and one thread, so that a second build saves the same bytes.
 
 Each notebook's metadata says what it was built from. It is built again where its cells, the package headlab with its
-data, the lock, this tool or its saved outputs have changed since.
+data, constraints.txt, this tool or its saved outputs have changed since.
 """
 
 import argparse
@@ -32,8 +32,8 @@ NOTEBOOKS = ROOT / "notebooks"
 OWN = ROOT / "my-lessons"
 SOLUTION = re.compile(r"^( *)### BEGIN SOLUTION\n(.*?)^ *### END SOLUTION\n?", re.DOTALL | re.MULTILINE)
 IMPORT = re.compile(r"^(from|import) headlab\b", re.MULTILINE)
-# A traceback shows the line that failed, so this is what a reader sees whose kernel does not know headlab.
-REMEDY = "import headlab  # not found? Choose the kernel of .venv or start with `make lab`; on Colab see README.md\n\n"
+# A traceback shows the line that failed, so a reader whose kernel does not know headlab sees this.
+REMEDY = "import headlab  # not found? Choose .venv as the kernel or run `make lab`; on Colab see site/running.md\n\n"
 TOOL = ("build_notebooks.py", "lesson_cells.py", "own_copies.py")
 AT_A_TIME = 2  # each in a kernel of one thread
 MEASURED = "nbval-ignore-output"  # the tag of a cell that measures this machine at this moment
@@ -81,19 +81,19 @@ def notebook_of(master, solutions):
 
 
 def run(notebook, folder):
-    """Run every cell in its place; the outputs hold nothing of this machine or this moment."""
+    """Run every cell in the notebook's folder; the outputs hold nothing of this machine or this moment."""
     metadata = dict(notebook.metadata)
     client = NotebookClient(
         notebook,
         timeout=600,
         kernel_name="python3",
         record_timing=False,
-        coalesce_streams=True,  # however the prints of a cell were cut into messages
+        coalesce_streams=True,  # one output, however the cell's prints were cut into messages
         resources={"metadata": {"path": str(folder)}},
     )
     asyncio.run(client.async_execute())  # an event loop of its own, closed at the end, in whichever thread
     notebook.metadata = nbformat.from_dict(metadata)
-    # A saved widget is but the random number of one that is gone; what it shows in its place is saved beside it.
+    # Of a widget only the random number of one that is gone would be saved; what stands in for it is saved beside it.
     for output in (output for cell in notebook.cells for output in cell.get("outputs", [])):
         output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
 
@@ -118,7 +118,7 @@ def ingredients():
 
 
 def recipe(notebook, used):
-    """{name: digest} of all that a notebook comes from, and of the outputs that came of it."""
+    """{name: digest} of all that a notebook is built from, and of its outputs."""
     return {
         "its cells": digest(*cells_of(notebook)),
         **used,
@@ -127,7 +127,7 @@ def recipe(notebook, used):
 
 
 def reasons(saved, expected, used):
-    """Why a saved notebook has to be built again: what has changed since it was; nothing where it need not be."""
+    """Why a saved notebook has to be built again: the names of what has changed since; none where nothing has."""
     if saved is None:
         return ["there is none"]
     built_from = saved.metadata.get("headlab", {})
@@ -139,7 +139,7 @@ def reasons(saved, expected, used):
 
 
 def keep_edits(path, saved):
-    """Copy a built notebook that somebody has typed into to the reader's own folder, before it is built again."""
+    """Before a built notebook is built again: if somebody has edited it, copy it to the reader's own folder."""
     built_from = saved.metadata.get("headlab", {})
     if not built_from or built_from["its cells"] == digest(*cells_of(saved)):
         return
@@ -162,7 +162,7 @@ def build(path, notebook, saved, used):
 
 
 def read(path):
-    """A saved notebook; None where there is none, or a file that is none, as after a conflict in git."""
+    """A saved notebook; None where there is no file, or it is no notebook, as after a conflict in git."""
     try:
         return nbformat.read(path, as_version=4)
     except (FileNotFoundError, nbformat.reader.NotJSONError):
@@ -250,7 +250,7 @@ def handle(path, notebook, used, arguments):
 
 
 def say(line):
-    """Print a line in one piece, whatever is printed beside it."""
+    """Print a line in one piece, even while another thread prints."""
     print(line + "\n", end="", flush=True)
 
 

@@ -3,8 +3,8 @@
     python tools/build_site.py [FOLDER]
 
 The pages are the built notebooks with their saved outputs; nothing is run again. Each explorer's numbers are computed
-from mini here, written to a file of their own, and loaded when the explorer comes into view. The site asks nothing of
-any other host.
+from mini here, written to a file of their own, and loaded when the explorer comes into view. The site loads nothing
+from any other host.
 """
 
 import ast
@@ -28,7 +28,7 @@ from headlab.models import load_model
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = ROOT / "notebooks"
 SENTENCE = "When the old man opened the door of the little white house, the old dog ran out of the house."
-# What an explorer of mini opens on: L0H5 looks at the token before, L2H6 at the first one.
+# What an explorer of mini shows first: L0H5 looks at the token before, L2H6 at the first one.
 OPENS_ON = {
     "MaskExplorer": {"layer": 2, "head": 6},
     "HeadExplorer": {"layer": 0, "head": 5},
@@ -37,8 +37,8 @@ OPENS_ON = {
     "InterventionExplorer": {"heads": [(0, 5)], "first_key": False},
 }
 NAMES = {explorer.__name__ for explorer in explorers.EXPLORERS}
-FIRST_SIGHT = "HeadExplorer(*recorded_gpt2(), layer=5, head=5)"  # of the site: looks at what followed the same token
-# The modules that lessons call, in the order in which the lessons introduce them, and what stands around them.
+FIRST_SIGHT = "HeadExplorer(*recorded_gpt2(), layer=5, head=5)"  # on the front page: an induction head of GPT-2
+# The modules that lessons call, in the order in which the lessons introduce them, and those around them.
 MODULES = """
     models capture masking splitting scores shift contrast density histogram profiles interventions explorers plots
     shading diagram predict says texts exercises streaming download
@@ -102,7 +102,7 @@ def explorer_writer(folder):
 def explorer_call(source):
     """(name, whether it shows recorded GPT-2, settings) of the explorer that some code makes; None where it makes none.
 
-    A setting that depends on what the lesson measured is that of OPENS_ON.
+    Where the lesson computes a setting, that of OPENS_ON is taken instead.
     """
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Call) and ast.unparse(node.func) in NAMES:
@@ -132,7 +132,7 @@ def table(lessons):
 
 
 def page(name, notebook, place):
-    """A lesson as a page: its pictures with their words, what a reader predicts folded away, places for explorers."""
+    """A lesson as a page: with alternative texts, with answers to predictions folded, and with a place per explorer."""
     for cell in notebook.cells:
         cell.metadata.setdefault("tags", [])
         if cell.cell_type == "code":
@@ -142,7 +142,7 @@ def page(name, notebook, place):
                 cell.outputs = [nbformat.v4.new_output("display_data", {"text/html": place(call, name)})]
             cell.outputs = [without_script(output) for output in cell.outputs if not is_explorer(output)]
     downloads = (
-        f"Every output on this page is *mini*'s or says whose it is. "
+        f"Every output on this page comes from *mini* unless it names another model. "
         f"{{download}}`Download this notebook </download/{name}.ipynb>` · "
         f"{{download}}`with solutions </download/solutions/{name}-solutions.ipynb>`"
     )
@@ -157,7 +157,7 @@ def is_explorer(output):
 
 
 def without_script(output):
-    """A prediction's form without the script that a saved page has: the site's own does its work."""
+    """A prediction's form without the script of a saved page: the site has its own."""
     if "<fieldset" in output.get("data", {}).get("text/html", ""):
         output["data"]["text/html"] = output["data"]["text/html"].partition("<script>")[0]
     return output

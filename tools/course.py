@@ -2,9 +2,9 @@
 
     python tools/course.py [--model mini] [FOLDER]
 
-Exercises become answer cells and graded cells, and every lesson gets a task of the student's own and an open question;
-lesson 9, the project, is graded by hand with the rubric of its master. nbgrader then makes the release, which is
-searched for solutions. Needs headlab[teach].
+Exercises become answer cells and graded cells. Lessons 1 to 8 each get a task of the student's own and an open
+question; lesson 9, the project, is graded by hand with the rubric in its master. nbgrader then makes the release, which
+is searched for solutions. Needs headlab[teach].
 """
 
 import argparse
@@ -48,9 +48,9 @@ c.GenerateFeedback.exporter_class = FeedbackPage
 '''
 OWN = """### Your own task
 
-Your name draws this task: layer, head, text and question are yours, and the right answer is computed when your work is
-graded. Write your name as your teacher has it, run the cell, and find the number with what the lesson has taught. Work
-on the class's model, {model}."""
+This task is drawn from your name: layer, head, text and question are yours alone, and the right answer is computed when
+your work is graded. Write your name exactly as your teacher has it, run the cell, and find the number with what the
+lesson has taught. Work on the class's model, {model}."""
 OWN_CODE = """from headlab.exercises import own_task
 
 student = "your name"
@@ -64,13 +64,14 @@ my_answer = (
 )"""
 OPEN = """### What does your number say?
 
-*3 points, graded by hand.* In three or four sentences, in the cell below: say in words what the number of your own task
-means. What do you compare it with, to know whether it is large? And what can it not tell you, since it comes from one
-head and one text?
+*3 points, graded by hand.* Answer in three or four sentences, in the cell below. What does the number of your own task
+mean, in words? What do you compare it with, to know whether it is large? And what can it not tell you, since it comes
+from one head and one text?
 
 === BEGIN MARK SCHEME ===
-One point each: the number in words, with its unit and what it is a share or a mean of; a comparison that could have
-come out otherwise (an even share, the control, the other heads); one limit that a further measurement could remove.
+One point each: what the number means, with its unit, or what it is a share or a mean of; a comparison that could have
+come out differently (with an even share, the control, the other heads); one limit that a further measurement could
+remove.
 === END MARK SCHEME ==="""
 ANSWER = "*Your answer:*"
 RUBRIC = re.compile(r"^\| \| (\d+) points .*\n(?:\|.*(?:\n|$))+", re.MULTILINE)
@@ -113,7 +114,7 @@ def notebook_of(master, model):
 
 
 def _split(cell, points):
-    """An exercise's cell as two, the student's and the graded one, which holds what follows the solution."""
+    """An exercise's cell as two: the student's, and the graded one, which holds what follows the solution."""
     number = re.search(r"^check\([\"'](\d+\.\d+)[\"']", cell.source, re.MULTILINE)
     if cell.cell_type != "code" or not number or END not in cell.source:
         return [cell]
@@ -132,7 +133,7 @@ def _by_hand(name, points, text):
 
 
 def _project(text, name):
-    """The points and the words of the cell by which a project is graded, from the rubric in its master's text."""
+    """The points and the text of the cell by which a project is graded, from the rubric in its master."""
     rubric = RUBRIC.search(text)
     if not rubric:
         raise ValueError(
@@ -179,7 +180,7 @@ def release(folder, names):
     left = re.compile("(BEGIN|END) (SOLUTION|MARK)")
     found += [path.name for path in folder.glob("release/*/*.ipynb") if left.search(path.read_text("utf-8"))]
     if found:
-        raise ValueError(f"not to be handed out, for it gives solutions away: {'; '.join(found)}")
+        raise ValueError(f"do not hand this out, it gives solutions away: {'; '.join(found)}")
 
 
 def course_api(folder):

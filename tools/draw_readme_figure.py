@@ -1,8 +1,8 @@
-"""Draw the figures of README.md: real GPT-2's shares from the shipped statistics, and the head explorer as it opens.
+"""Draw the figures of README.md: GPT-2's shares of negative scores, and the head explorer as it opens.
 
     python tools/draw_readme_figure.py
 
-The second is a picture of the page, taken with Chromium.
+The first comes from the statistics that ship with headlab; the second is a screenshot, taken with Chromium.
 """
 
 import sys

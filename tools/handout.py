@@ -2,9 +2,9 @@
 
     python tools/handout.py
 
-It holds the lessons, the package and those of its tests that know neither masters nor solutions; `make lab` and
-`make test` work in it. No file and no output outside headlab/ holds a solution: where one does, nothing is made. The
-package itself teaches, and the checks compare with functions of it, so it holds functions that do what exercises ask.
+It holds the lessons, the package and those tests that need neither masters nor solutions; `make lab` and `make test`
+work in it. If any file or output outside headlab/ holds a solution, nothing is made. The package's own functions do
+what some exercises ask, and the checks compare answers with them, so these stay in it.
 """
 
 import json
@@ -40,7 +40,7 @@ def make():
         copy(folder)
         found = leaks(folder)
         if found:
-            raise ValueError(f"not made, for it would give solutions away: {'; '.join(found)}")
+            raise ValueError(f"not made, since it would give solutions away: {'; '.join(found)}")
         archive = Path(shutil.make_archive(str(Path(place, "archive")), "zip", place, "headlab"))
         shutil.rmtree(OUT / "headlab", ignore_errors=True)
         archive.replace(OUT / "headlab.zip")
@@ -64,7 +64,7 @@ def copy(folder):
 
 
 def teachers_tests():
-    """The files of tests that students do not get: they try what is not handed out, hold a solution or import such."""
+    """Test files that students do not get: those that test what is not handed out, hold a solution or import such."""
     answers = solutions()
     tests = {path: path.name + path.read_text(encoding="utf-8") for path in ROOT.glob("tests/*.py")}
     stays = {path for path, text in tests.items() if TEACHERS.search(text) or held(path, answers)}
@@ -87,7 +87,7 @@ def without_pointers(path):
 
 
 def solutions():
-    """{lesson and beginning: text} of every solution block and every cell for the solutions alone, in every master."""
+    """{lesson and first words: text} of every solution block and every cell tagged "solution", in every master."""
     found = {}
     for master in sorted((ROOT / "lessons").glob("[0-9]*.py")):
         blocks = [block for _, block in SOLUTION.findall(master.read_text(encoding="utf-8"))]
@@ -126,7 +126,7 @@ def strings(value):
 
 
 def leaks(folder):
-    """Where a hand-out gives a solution away, or sends its reader to where the solutions are not."""
+    """Where a hand-out gives a solution away, or sends its reader to solutions that it does not have."""
     answers, found = solutions(), []
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         name = path.relative_to(folder)

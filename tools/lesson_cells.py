@@ -1,12 +1,12 @@
-"""How a master is written, and what the build makes of it beside running it.
+"""How a master is written, and what the build changes in it before running it.
 
 A **prediction** is a code cell of its own that calls `predict` or `predict_number`; the measurement follows, and the
-cell after it (or the measurement's own, at its end) calls `reveal`. The build folds the outputs from the prediction
-to its reveal, and the source of both, in the student's notebook. Write the calls over several lines: of a folded
-source or output JupyterLab shows the first line. So a measurement prints a line without values first.
+cell after it (or the measurement's own, at its end) calls `reveal`. In the student's notebook the build folds the
+outputs from the prediction to its reveal, and the source of these two cells. JupyterLab still shows the first line of
+whatever is folded: write the calls over several lines, and let a measurement first print a line without values.
 
-An **exercise** is a section of three or four cells: its text, its hints, the code and, for the solutions' notebook
-alone, remarks. The text begins and the hints stand like this, both hints in one cell, and neither gives the answer:
+An **exercise** is a section of three or four cells: its text, its hints, the code and, only in the solutions' notebook,
+remarks. Text, hints and code have this form; both hints are in one cell, and neither gives the answer:
 
     # %% [markdown]
     # ### Exercise 1.2 · From scores to pattern
@@ -37,8 +37,8 @@ alone, remarks. The text begins and the hints stand like this, both hints in one
 
 **Cells tagged "optional"** are an appendix, and the lesson says so. `{{minutes}}` in a master becomes the lesson's time
 in minutes, computed from WORDS, LINES and PREDICTION below, from what each exercise says, and from the time that the
-cells take; `{{seconds}}` becomes that last time, for mini and for GPT-2. It stands in SECONDS, which the test of the
-lessons on every model rewrites when it is told to.
+cells take to run; `{{seconds}}` becomes that time, for mini and for GPT-2. It is read from the file SECONDS, which
+tests/lesson_runs.py rewrites if HEADLAB_UPDATE=1 is set.
 """
 
 import ast
@@ -60,11 +60,11 @@ VALUE = re.compile(r"(?<![\w-])[-+]?\d|\b(True|False|nan|inf)\b")  # as measurem
 
 
 def fold_predictions(cells):
-    """Fold what would give a prediction away, until the reader runs it, in a student's cells.
+    """In a student's cells, fold what would give a prediction's answer away, until the reader runs it.
 
     From a cell that calls predict or predict_number up to the one that calls reveal, code cells have their outputs
-    folded; JupyterLab unfolds them when they are run. The source of both is folded too, for it is no part of the
-    lesson and names the answer: that of a reveal only where the measurement stands in a cell of its own before it.
+    folded; JupyterLab unfolds them when they are run. The source of these two cells is folded too, since it names the
+    answer and is no part of the lesson; that of a reveal only where the measurement has a cell of its own before it.
     """
     for cell, source, outputs in _predictions(cells):
         folded = {name: True for name, wanted in (("source_hidden", source), ("outputs_hidden", outputs)) if wanted}
@@ -73,7 +73,7 @@ def fold_predictions(cells):
 
 
 def given_away(cell):
-    """The line that JupyterLab shows of a cell's folded output, where it tells a value; else None."""
+    """The line that JupyterLab shows of a cell's folded output, if it gives a value away; else None."""
     if not (cell.get("metadata", {}).get("jupyter", {}).get("outputs_hidden") and cell.get("outputs")):
         return None
     output = cell.outputs[0]
@@ -142,9 +142,10 @@ def _exercises(cells):
 
 
 def minutes(cells, seconds):
-    """{part: minutes} that a lesson's cells ask for, unrounded; seconds: what they take with each model.
+    """{part: minutes} that a lesson's cells need, unrounded; seconds: {model: seconds} that they take to run.
 
-    Words, code and predictions outside the exercises, the exercises by what they say, and the slowest model's time.
+    Counted are words, code and predictions outside the exercises, the time that each exercise states, and the slowest
+    model's seconds.
     """
     cells = [cell for cell in cells if not {"optional", "solution"} & set(cell.metadata.get("tags", []))]
     apart = {id(cell) for section in _exercises(cells) for cell in section}
@@ -163,7 +164,7 @@ def minutes(cells, seconds):
 
 
 def _words(text):
-    """What a reader reads of a markdown text: no tags, no addresses, no rules of tables."""
+    """The words of a markdown text that a reader reads: without tags, addresses and the lines of tables."""
     text = re.sub(r"<[^>]+>|\]\([^)]*\)", " ", text)
     return [word for word in text.split() if re.search(r"\w", word)]
 
@@ -173,18 +174,18 @@ def _n_lines(source):
 
 
 def rounded(parts):
-    """A lesson's time as it is stated: in fives of minutes, upwards."""
+    """A lesson's time as it is stated: in minutes, rounded up to a multiple of five."""
     return 5 * math.ceil(sum(parts.values()) / 5)
 
 
 def seconds_of(name):
-    """{model: seconds} that the cells of a lesson take, as they were measured last; none where they never were."""
+    """{model: seconds} that the cells of a lesson took when they were last measured; empty where they never were."""
     with open(SECONDS, newline="", encoding="utf-8") as file:
         return {row["model"]: int(row["seconds"]) for row in csv.DictReader(file) if row["lesson"] == name}
 
 
 def state_time(cells, name):
-    """Put a lesson's minutes and seconds in the place of {{minutes}} and {{seconds}}."""
+    """Replace {{minutes}} and {{seconds}} by a lesson's times."""
     seconds = seconds_of(name)
     told = " and ".join(f"{value} s with {model}" for model, value in seconds.items())
     for cell in cells:

@@ -153,7 +153,7 @@ def measure_patterns(raw):
 
 
 def measure_texts(raws):
-    """Text by text: what depends on the gauge, what does not, and how the fraction below zero grows with the query."""
+    """Text by text: what depends on the gauge, what does not, and the counts of negative scores query by query."""
     most = max(raw.shape[-1] for raw in raws.values())
     measured = {"texts": np.array(list(raws)), "text_n_tokens": np.array([raw.shape[-1] for raw in raws.values()])}
     patterns = [attention_pattern(raw, D_HEAD) for raw in raws.values()]
@@ -207,7 +207,7 @@ def measure_terms(terms):
 
 
 def over_first_key(term):
-    """How far a term stands over that of the first key, key by key: (layer, head, key), mean over its queries."""
+    """How far a term lies above that of the first key, key by key: (layer, head, key), mean over its queries."""
     visible = causal_mask(term.shape[-1])
     return (((term - term[..., :1]) * visible).sum(-2) / visible.sum(-2)).numpy()
 
@@ -259,7 +259,7 @@ def measure(folder):
 
 
 def _small(value):
-    """The same values in a type that takes less room: six digits of a measurement are plenty."""
+    """The same values in a smaller type: six digits of a measurement are plenty."""
     smaller = {"f": np.float32, "i": np.int32}.get(value.dtype.kind)
     return value.astype(smaller) if smaller else value
 

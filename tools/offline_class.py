@@ -1,10 +1,10 @@
-"""Play a class without a network: the commands of site/running.md, as they stand, where nothing outside can be reached.
+"""Simulate a class without a network: run the commands of site/running.md where nothing outside can be reached.
 
     python tools/offline_class.py COURSE WHEELS
 
 Copies the course and the packages to a machine of the class (a folder in the temporary directory) and runs what
-site/running.md says under "A class without a network" for such machines, in a network of its own that has only the
-loopback. `make lab` has done its work when JupyterLab serves the first lesson. Linux only (unshare).
+site/running.md says under "A class without a network" for such machines, in a network namespace that has only the
+loopback. `make lab` counts as done when JupyterLab serves the first lesson. Linux only (unshare).
 """
 
 import fcntl
@@ -29,14 +29,14 @@ SERVER_STARTS, LAST_COMMAND = 1800, 3600  # seconds: the first command installs 
 
 
 def commands(text):
-    """What the page says to run: the commands where there is a network, and those on each machine of the class."""
+    """The commands of the page: those to run where there is a network, and those on each machine of the class."""
     blocks = BLOCK.findall(SECTION.search(text)[1])
     with_network, on_each_machine = ([line.strip() for line in block.splitlines()] for block in blocks)
     return with_network, on_each_machine
 
 
 def play(course, wheels):
-    """Run the class's commands on a copy, without a network; the exit code says whether all went well."""
+    """Run the class's commands on a copy, without a network; the exit code says whether all of them succeeded."""
     with tempfile.TemporaryDirectory(prefix="class ") as place:
         folder = shutil.copytree(course, Path(place, "headlab"), ignore=shutil.ignore_patterns(".venv", "wheels"))
         shutil.copytree(wheels, folder / "wheels")
@@ -62,7 +62,7 @@ def inside(folder):
 
 
 def raise_loopback():
-    """Switch the loopback on, and make sure that there is nothing else."""
+    """Switch the loopback on, after checking that there is no other network."""
     names = [name for _, name in socket.if_nameindex()]
     if names != ["lo"]:
         raise SystemExit(f"network: expected none but the loopback, got {', '.join(names)}")
@@ -73,7 +73,7 @@ def raise_loopback():
 
 
 def serve(command, folder):
-    """Run `make lab` until JupyterLab answers and has the first lesson to give; then end it."""
+    """Run `make lab` until JupyterLab answers and serves the first lesson; then end it."""
     runtime = folder / "runtime"
     variables = os.environ | {"JUPYTER_RUNTIME_DIR": str(runtime), "BROWSER": "true"}
     server = subprocess.Popen(command, shell=True, cwd=folder, env=variables, start_new_session=True)

@@ -2,9 +2,9 @@
 
     python tools/own_copies.py
 
-A lesson that is not there yet is copied. A copy stays as it is once anything in it was changed: where the lesson has
-changed since, the new one is laid beside it and a line says so. A copy in which nothing was changed gives way to the
-new lesson. my-lessons/.given.json says what was given: delete a copy, and the next run gives the lesson afresh.
+A lesson that is not there yet is copied. A copy that the reader has changed stays as it is: if the lesson has changed
+since, the new one is placed beside it and a line says so. A copy that nobody has changed is replaced by the new lesson.
+my-lessons/.given.json records what was given: delete a copy, and the next run copies the lesson again.
 """
 
 import hashlib
@@ -36,12 +36,12 @@ def lay_out():
 
 
 def give(lesson, name, given):
-    """Lay one lesson out unless the reader has it; `given` maps each copy to its lesson and what it was given as."""
+    """Copy one lesson unless the reader has it; `given` maps each copy to its lesson and its state when given."""
     content = lesson.read_bytes()
     try:
         taught, as_built = teaches(content, lesson)
     except ValueError:
-        return [f"notebooks/{name} is no notebook any more (a conflict in git?): git checkout notebooks/{name}"]
+        return [f"notebooks/{name} is no longer a notebook (a conflict in git?): git checkout notebooks/{name}"]
     copies = {copy: as_given for copy, as_given in given.items() if as_given["lesson"] == name.as_posix()}
     copies = {copy: as_given for copy, as_given in copies.items() if (OWN / copy).exists()}
     if any(as_given["taught"] == taught for as_given in copies.values()):
@@ -50,12 +50,12 @@ def give(lesson, name, given):
     copy = Path(untouched[-1]) if untouched else free(name, content)
     (OWN / copy).parent.mkdir(exist_ok=True)
     place(content, OWN / copy)
-    # What somebody typed into the built lesson is an answer too: such a copy never gives way.
+    # What somebody typed into the built lesson is an answer too: such a copy is never replaced.
     as_given = digest(content.hex()) if as_built else None
     given[copy.as_posix()] = {"lesson": name.as_posix(), "taught": taught, "bytes": as_given}
     if copy == name:
         return []
-    return [f"my-lessons/{name} is yours and stays; the lesson has changed: the new one is my-lessons/{copy}"]
+    return [f"my-lessons/{name} stays as you left it; the lesson has changed: the new one is my-lessons/{copy}"]
 
 
 def teaches(content, path):
@@ -68,7 +68,7 @@ def teaches(content, path):
 
 
 def cells_of(notebook):
-    """What the master says of each cell. Other metadata comes from the program in which somebody looked at it."""
+    """What the master says of each cell. All other metadata comes from the program in which somebody opened it."""
     return [
         (cell["cell_type"], cell.get("id"), "".join(cell["source"]), sorted(cell["metadata"].get("tags", [])))
         for cell in notebook["cells"]
@@ -104,5 +104,5 @@ if __name__ == "__main__":
         print("\n".join(["Your copies of the lessons are in my-lessons.", *lay_out()]))
     except (OSError, ValueError) as error:
         raise SystemExit(
-            f"my-lessons: {error}. Your answers are as they were. Mend this, then run make lab again."
+            f"my-lessons: {error}. Your answers are unchanged. Repair this, then run make lab again."
         ) from None
