@@ -52,7 +52,7 @@ def load_snapshot(path):
 
 
 def bigram_loss(ids, held_out):
-    """Loss in nats a token of a bigram model with absolute discounting and Kneser-Ney continuation counts."""
+    """Loss in nats per token of a bigram model with absolute discounting and Kneser-Ney continuation counts."""
     ids, held_out = ids.numpy(), held_out.numpy()
     counts = np.zeros((VOCABULARY, VOCABULARY))
     np.add.at(counts, (ids[:-1], ids[1:]), 1)
@@ -185,7 +185,7 @@ def pack(corpus, run):
     tokenizer.save_pretrained(MINI)
     half = load_snapshot(max((run / "snapshots").glob("*.pt"))).half()
     half.save_pretrained(MINI)
-    (MINI / "generation_config.json").unlink(missing_ok=True)  # mini is looked into, not made to write
+    (MINI / "generation_config.json").unlink(missing_ok=True)  # mini is for looking into, not for writing texts
     (MINI / "model.safetensors").chmod(0o644)
     weights = (MINI / "model.safetensors").read_bytes()
     (MINI / "weights.sha256").write_text(f"{len(weights)} {hashlib.sha256(weights).hexdigest()}\n")
@@ -204,7 +204,7 @@ def pack(corpus, run):
     n_text = len(tokenizer(TEXT).input_ids)
     figures = {
         "parameters": sum(p.numel() for p in model.parameters()),
-        # The clock of the log starts again with every resumption.
+        # The log's clock starts from zero each time the training is resumed.
         "minutes": round(sum(a for a, b in zip(seconds, seconds[1:] + [0.0], strict=True) if b < a) / 60),
         "bigram": bigram,
         "bigram_bits": bigram * to_bits,

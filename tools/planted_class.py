@@ -1,8 +1,8 @@
-"""A class of invented students who do to lesson 1 what classes do, and a run of it through nbgrader, timed.
+"""An invented class that makes in lesson 1 the mistakes that classes make, graded by nbgrader, timed.
 
-    python tools/planted_class.py 100      a hundred submissions, in a course that is made for it and thrown away
+    python tools/planted_class.py 100      a hundred submissions, in a course that is made for them and deleted
 
-Each student is planted with the points that they deserve and words that their feedback has to hold.
+For each student it says how many points they deserve and which words their feedback must contain.
 """
 
 import argparse
@@ -24,13 +24,13 @@ from headlab.grading.own_answers import right_answer
 
 NUMBER = 1
 NAME = "01_causal_masking.ipynb"
-ALL = 18  # the points that the grader gives by itself: 1, 3, 3, 3, 4 for the exercises and 4 for the own task
+ALL = 18  # the points that are given automatically: 1, 3, 3, 3, 4 for the exercises and 4 for the own task
 OWN = 4
 
 
 @dataclass(frozen=True)
 class Planted:
-    """What a student hands in, {file name: bytes}; the points that it deserves, and words that the grader says."""
+    """What a student hands in, {file name: bytes}; the points that it deserves, and words of the grader's message."""
 
     files: dict
     points: int
@@ -46,14 +46,14 @@ def solutions():
 
 
 class Class:
-    """Makes students' notebooks of a release, given as a path."""
+    """Makes students' notebooks from a release, whose path it is given."""
 
     def __init__(self, release):
         self.release = json.loads(Path(release).read_text(encoding="utf-8"))
         self.solutions = solutions()
 
     def notebook(self, student, answers=None, own=True):
-        """A release with answers, {number: code}, filled in, and the student's own task solved if wanted."""
+        """The release with answers, {number: code}, filled in, and the student's own task solved if wanted."""
         notebook = copy.deepcopy(self.release)
         for number, code in (self.solutions if answers is None else answers).items():
             cell_of(notebook, f"answer-{number.replace('.', '-')}")["source"] = code
@@ -64,7 +64,7 @@ class Class:
         return notebook
 
     def solved(self, student, **changes):
-        """All solved, but for some exercises, with underscores in their numbers: _1_2="code"."""
+        """All exercises solved, except those named, with underscores in their numbers: _1_2="code"."""
         return self.notebook(student, self.solutions | {n[1:].replace("_", "."): code for n, code in changes.items()})
 
 
@@ -79,7 +79,7 @@ def saved(notebook, name=NAME):
 
 
 def planted(release):
-    """{student: Planted} for every fault that the grading is to bear."""
+    """{student: Planted} for every fault that the grading has to cope with."""
     them = Class(release)
     solved, half = them.solved, {n: code for n, code in them.solutions.items() if n in ("1.1", "1.2")}
     found = {
@@ -212,7 +212,7 @@ PRINTS = "print('x' * 50_000_000)\n"
 
 
 def hand_in(students, folder, assignment="lesson1"):
-    """Put what students hand in where nbgrader's collect would: folder/student/assignment/file."""
+    """Put what students hand in where `nbgrader collect` would: folder/student/assignment/file."""
     for student, planted_one in students.items():
         place = Path(folder, student, assignment)
         place.mkdir(parents=True)
@@ -221,7 +221,7 @@ def hand_in(students, folder, assignment="lesson1"):
 
 
 def main():
-    """Grade a class of so many and say what it took and which marks were not those deserved."""
+    """Grade a class of this size, and say how long it took and which marks were wrong."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("number", type=int, nargs="?", default=100)
     number = parser.parse_args().number
@@ -246,18 +246,18 @@ def main():
         took = time.monotonic() - start
         cpu = _processor_seconds()
     print(f"{len(everyone)} submissions: autograded in {graded:.0f} s, feedback in another {took - graded:.0f} s")
-    print(f"{cpu:.0f} s of processor time, with the making of the course")
+    print(f"{cpu:.0f} s of processor time, including the making of the course")
     raise SystemExit("\n".join(wrong))
 
 
 def _processor_seconds():
-    """Of this process, and of the one that students' code is forked from."""
+    """Those of this process and of the one from which students' code is forked."""
     mine = psutil.Process()
     return sum(sum(process.cpu_times()[:4]) for process in [mine, *mine.children(recursive=True)])
 
 
 def auto_points(nbgrader, student):
-    """The points that the grader gave a student by itself."""
+    """The points that a student was given automatically."""
     with nbgrader.gradebook as book:
         return sum(grade.auto_score or 0 for grade in book.find_submission("lesson1", student).notebooks[0].grades)
 

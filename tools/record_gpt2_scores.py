@@ -1,4 +1,4 @@
-"""Write the scores of real GPT-2's heads on one recorded text, which the explorers show where GPT-2 is not loaded.
+"""Write the scores of real GPT-2's heads on one recorded text, for explorers that show GPT-2 without loading it.
 
     python tools/record_gpt2_scores.py --reference DIR
 

@@ -3,9 +3,9 @@
     python tools/stress.py [--runs 20] [--interrupts 5] [NAME ...]
 
 Each run takes the notebooks in another order, each in a kernel of its own whose sockets reach nothing but this
-machine, with 1 or 2 threads, 2 GB of data (RLIMIT_DATA: memory that is written to, not the files that are mapped),
-in a folder that cannot be written, which is the notebooks' own or another. Then a long cell is interrupted at random
-moments, and the next has to run. Needs Linux; exits with 1 where anything failed. Nothing is read-only to root:
+machine, with 1 or 2 threads and 2 GB of data (RLIMIT_DATA: memory that is written to, not the files that are mapped),
+in a read-only folder, which is the notebooks' own or another. Then a long cell is interrupted at random moments, and
+the next cell has to run. Needs Linux; exits with 1 if anything failed. To root, no folder is read-only; so root runs:
 
     setpriv --bounding-set -dac_override python tools/stress.py
 """
@@ -59,7 +59,7 @@ assert capture.pattern(0).sum(-1).allclose(capture.q.new_ones(()))
 
 
 def environment(threads):
-    """What a student's kernel finds: mini, and no hint to the hub's client that there is no network."""
+    """A student's environment variables: mini is chosen, and nothing tells the hub's client that it is offline."""
     plain = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "OMP_", "MKL_"))}
     plain |= {
         "HEADLAB_MODEL": "mini",

@@ -4,7 +4,7 @@
 
 The last book (in name order) is held out whole: no part of it reaches the tokenizer or the weights. The run
 folder keeps the tokenizer, a checkpoint to resume from, a log of the losses and a float16 snapshot at each of
-SNAPSHOTS; call the same command again after an interruption and it goes on where it stopped, batch for batch.
+SNAPSHOTS. After an interruption, run the same command again: it continues where it stopped, with the same batches.
 `tools/pack_mini.py` turns a finished run into the folder that the package ships.
 """
 
@@ -60,13 +60,13 @@ def train_tokenizer(texts):
 
 
 def encode(tokenizer, text):
-    """Token ids of one book, opened by the end-of-text token as GPT-2's training texts were."""
+    """Token ids of one book, which begins with the end-of-text token, as GPT-2's training texts did."""
     ids = tokenizer.backend_tokenizer.encode(END_OF_TEXT + text).ids
     return torch.tensor(ids)
 
 
 def new_model():
-    """GPT-2's architecture with 4 layers, 12 heads of 64 and a narrow MLP, in GPT-2's own initialisation."""
+    """GPT-2's architecture with 4 layers, 12 heads of 64 channels and a narrow MLP, initialised as GPT-2 was."""
     torch.manual_seed(SEED)
     config = GPT2Config(
         vocab_size=VOCABULARY,
@@ -90,9 +90,9 @@ def new_model():
 def sinusoids(n_positions, width):
     """Positions as sines and cosines of falling frequency (Vaswani et al. 2017, section 3.5): (n_positions, width).
 
-    GPT-2's position embeddings start as noise, and each is met once a window; a short training is not enough to find
-    that neighbours belong together. GPT-2's own, once trained, are such smooth waves. This start has the same spread
-    as the noise, so the scores at step 0 are as symmetric as with it.
+    GPT-2's position embeddings start as noise, and each is used once per window: in a short training the model does not
+    learn that neighbouring positions belong together. The trained GPT-2 has such smooth waves too. They start here with
+    the same spread as the noise would, so the scores at step 0 are as symmetric as with noise.
     """
     frequency = float(n_positions) ** -torch.linspace(0, 1, width // 2)
     angle = torch.arange(n_positions)[:, None] * frequency
@@ -102,7 +102,7 @@ def sinusoids(n_positions, width):
 def new_optimizers(model):
     """Muon for the blocks' matrices, AdamW without decay for all the rest, as Muon's authors advise.
 
-    Muon makes each update orthogonal, in bfloat16; a step costs more than AdamW's and fewer are needed.
+    Muon makes each update orthogonal, in bfloat16; a step costs more than AdamW's, but fewer steps are needed.
     """
     matrices = [p for n, p in model.named_parameters() if ".h." in n and p.ndim == 2]
     rest = [p for n, p in model.named_parameters() if not (".h." in n and p.ndim == 2)]
@@ -113,16 +113,16 @@ def new_optimizers(model):
 
 
 def rate(step, steps):
-    """Share of the peak learning rate at a step: a short rise, a plateau, a straight fall to zero."""
+    """Share of the peak learning rate at a step: a short rise, a plateau, a linear fall to zero."""
     return min((step + 1) / WARMUP, 1.0, (steps - step) / (DECAY_SHARE * steps))
 
 
 def batch(ids, step):
-    """The windows (BATCH, N_POSITIONS + 1) of one step; each epoch cuts the text at other places, shuffled.
+    """The windows (BATCH, N_POSITIONS + 1) of one step; each epoch cuts the text at other places and shuffles the cuts.
 
-    Once the model knows its bigrams, some windows say the same passage over and over. To foresee the next token
-    there, a head has to find what followed the current one before: this is what makes previous-token and induction
-    heads worth having, and running text alone needs many more tokens to teach it.
+    Once the model knows its bigrams, some windows repeat the same passage over and over. To predict the next token
+    there, a head has to find what followed the current token before: this rewards previous-token and induction heads.
+    Ordinary text alone would need many more tokens to teach the same.
     """
     n_windows = len(ids) // N_POSITIONS - 2
     windows = []
@@ -139,14 +139,14 @@ def batch(ids, step):
 
 
 def loss_of(model, windows):
-    """Mean cross-entropy in nats a token of windows (B, T + 1): T predictions each."""
+    """Mean cross-entropy in nats per token of windows (B, T + 1): T predictions each."""
     logits = model(windows[:, :-1]).logits
     return F.cross_entropy(logits.flatten(0, 1), windows[:, 1:].flatten())
 
 
 @torch.no_grad()
 def held_out_loss(model, ids, n_windows=None):
-    """Mean loss on consecutive windows of the held-out book, in nats a token."""
+    """Mean loss on consecutive windows of the held-out book, in nats per token."""
     windows = ids[: (len(ids) - 1) // N_POSITIONS * N_POSITIONS + 1].unfold(0, N_POSITIONS + 1, N_POSITIONS)
     parts = windows[:n_windows].split(16)
     return sum(loss_of(model, p).item() * len(p) for p in parts) / sum(len(p) for p in parts)
@@ -224,7 +224,7 @@ if __name__ == "__main__":
     parser.add_argument(
         "--bfloat16",
         action="store_true",
-        help="multiply matrices in bfloat16: 2.6 times faster where the processor can, far slower where not",
+        help="multiply matrices in bfloat16: 2.6 times faster if the processor supports it, far slower if not",
     )
     arguments = parser.parse_args()
     train(arguments.corpus, arguments.run, arguments.steps, arguments.bfloat16)
