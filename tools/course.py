@@ -180,7 +180,7 @@ def release(folder, names):
     left = re.compile("(BEGIN|END) (SOLUTION|MARK)")
     found += [path.name for path in folder.glob("release/*/*.ipynb") if left.search(path.read_text("utf-8"))]
     if found:
-        raise ValueError(f"do not hand this out, it gives solutions away: {'; '.join(found)}")
+        raise ValueError(f"not to be handed out, since it gives solutions away: {'; '.join(found)}")
 
 
 def course_api(folder):
