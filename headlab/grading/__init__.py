@@ -1,8 +1,8 @@
-"""Grading for teachers: what students hand in is run on fresh cases, apart from the grader, and gets marks and reasons.
+"""Grading for teachers: students' code is run on fresh cases, apart from the grader, and gets marks with reasons.
 
     master -> lesson.py: exercises, functions, points        a student's notebook -> submissions.py
                  |                                                       |
-                 |            sandbox.py: a process without network, with caps, runs what the function needs
+                 |            sandbox.py: a process without network, with limits, runs what the function needs
                  |                                                       | plain data
                  +-----------> judge.py: compares, on fresh.py's cases <-+
                                   |

@@ -1,7 +1,7 @@
-"""The same grading within nbgrader: three parts that course/nbgrader_config.py puts in the place of nbgrader's own.
+"""The same grading within nbgrader, with parts that course/nbgrader_config.py puts in the place of nbgrader's own.
 
-By itself nbgrader runs a whole notebook in a kernel that the student's code shares with the hidden tests. Here nothing
-hidden is in the notebook: each graded cell shows the verdict of judge.py, and its points.
+nbgrader itself runs a whole notebook in one kernel, in which the student's code meets the hidden tests. Here the
+notebook holds nothing hidden: each graded cell shows the verdict of judge.py, and its points.
 """
 
 import re
@@ -19,7 +19,7 @@ from headlab.grading.grade import class_seed
 from headlab.grading.judge import judge_cells
 from headlab.grading.lesson import lesson_of
 from headlab.grading.report import MARKS, as_csv, platforms, write_whole
-from headlab.grading.submissions import read_notebook
+from headlab.grading.submissions import OTHER_VERSION, read_notebook
 
 LESSON = re.compile(r"lesson(\d+)")  # what the assignments are called
 RELEASE = Path("release")  # nbgrader works in the course's folder
@@ -33,14 +33,14 @@ def grade_id(number):
 
 
 class HandedIn(NotebookExporter):
-    """Reads what a student handed in, whatever was done to it, as nbgrader wants it.
+    """Reads what a student handed in, whatever was done to it, and repairs it for nbgrader.
 
-    Cells of the release have their marks back, copies of them are plain cells, those that are missing stand where they
-    stood, and a file that is no notebook is an empty one.
+    The cells of the release get their nbgrader metadata back, copies of them become plain cells, missing ones are put
+    back in their place, and a file that is no notebook becomes an empty notebook.
     """
 
     def from_filename(self, filename, resources=None, **kwargs):
-        """Read, repair and hand on to the preprocessors."""
+        """Read the file, repair the notebook and pass it on to the preprocessors."""
         release = nbformat.read(RELEASE / resources["nbgrader"]["assignment"] / Path(filename).name, as_version=4)
         content, fault = read_notebook(Path(filename))
         notebook = repaired(content, release, fault)
@@ -49,7 +49,7 @@ class HandedIn(NotebookExporter):
 
 
 def repaired(content, release, fault=""):
-    """The notebook that nbgrader gets of a student's, given as read from JSON, and of the release."""
+    """The notebook that nbgrader gets; content: a student's as read_notebook gives it; release: the one handed out."""
     known = {cell.metadata.nbgrader.grade_id: cell for cell in release.cells if "nbgrader" in cell.metadata}
     cells, places = [], {}
     for cell in (_plain_cell(cell) for cell in content["cells"]):
@@ -74,7 +74,7 @@ def repaired(content, release, fault=""):
 
 
 def _plain_cell(cell):
-    """A cell as read_notebook gives it as one of nbformat 4."""
+    """A cell of read_notebook's as a cell of nbformat 4."""
     source, metadata = cell["source"], cell["metadata"]
     if cell["cell_type"] != "code":
         return nbformat.v4.new_markdown_cell(source, metadata=metadata)
@@ -83,7 +83,7 @@ def _plain_cell(cell):
 
 
 def _plain_output(output):
-    """A saved output, for the teacher to see; None where it is too long or no output."""
+    """A saved output, for the teacher to see; None where it is too long or cannot be read as one."""
     kind = output.get("output_type")
     if kind == "stream":
         text = output.get("text", "")
@@ -105,7 +105,7 @@ class FeedbackPage(HTMLExporter):
 
 
 class Judge(NbGraderPreprocessor):
-    """Fills each graded cell with the verdict and its points, in the place of nbgrader's Execute."""
+    """Fills each graded cell with the verdict and its points, instead of nbgrader's Execute."""
 
     model = Unicode("mini", help="What the class works on, as HEADLAB_MODEL names it.").tag(config=True)
 
@@ -127,7 +127,7 @@ class Judge(NbGraderPreprocessor):
             lines = [f"{MARKS[mark.status]} {told.get('fault') or mark.message}"]
             lines += [f"Note: {note}." for note in mark.notes]
             if other:
-                lines.append("Note: the notebook is of another version of the lesson, and was graded as today's.")
+                lines.append(f"Note: {OTHER_VERSION}.")
             points = nbformat.v4.new_output(
                 "execute_result", data={"text/plain": str(float(mark.points))}, execution_count=1
             )
@@ -138,9 +138,9 @@ class Judge(NbGraderPreprocessor):
 
 
 def take_renamed(assignment, student, notebooks):
-    """Put a copy of a notebook whose name was changed beside it, under the name that nbgrader knows.
+    """If a student has renamed the notebook, put a copy beside it under the name that nbgrader knows.
 
-    notebooks: the paths of one student's, to which that of the copy is added.
+    notebooks: the paths of the student's notebooks, to which the copy's is added.
     """
     released = sorted((RELEASE / assignment).glob("*.ipynb"))
     for wanted in released:
@@ -153,9 +153,9 @@ def take_renamed(assignment, student, notebooks):
 
 
 class Platforms(ExportPlugin):
-    """Tables for Moodle, Canvas and Blackboard of every assignment, in the folder that --to names (grades).
+    """Tables of every assignment for Moodle, Canvas and Blackboard, in the folder that --to names (else grades/).
 
-    What waits for a teacher's marks has no total yet.
+    A student whose work still has to be marked by hand has no total yet.
     """
 
     def export(self, gradebook):

@@ -1,4 +1,4 @@
-"""Cases that no student has seen: another seed for all of them, and other sizes where an exercise can make them."""
+"""Cases that no student has seen: all with another seed, and with other sizes where an exercise can make them."""
 
 import importlib.util
 import random
@@ -14,7 +14,7 @@ from headlab.exercises import LESSONS
 
 @cache
 def fresh_exercise(number, seed):
-    """An exercise as it is, with cases that depend on seed; number: such as "1.2"."""
+    """An exercise with other cases, which depend on seed; number: such as "1.2"."""
     module = next(lesson for lesson in LESSONS if number in lesson.EXERCISES)
     with _seeds_moved(1 + seed):
         exercise = _executed_anew(module).EXERCISES[number]
@@ -23,7 +23,7 @@ def fresh_exercise(number, seed):
 
 
 def _executed_anew(module):
-    """A second copy of a module, beside the first: its answers know its own cases."""
+    """A second copy of a module, beside the first, with cases and answers of its own."""
     spec = importlib.util.find_spec(module.__name__)
     copy = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(copy)
@@ -32,7 +32,7 @@ def _executed_anew(module):
 
 @contextmanager
 def _seeds_moved(by):
-    """Whoever seeds a generator of torch's or numpy's in here gets another seed."""
+    """Within this block, whoever seeds a generator of torch or numpy gets another seed."""
     generator, seed_all, default_rng = torch.Generator, torch.manual_seed, np.random.default_rng
 
     class Moved(torch.Generator):

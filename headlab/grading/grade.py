@@ -1,4 +1,4 @@
-"""A class's work on one lesson: graded side by side, kept as it comes, and told in tables and pages."""
+"""A class's work on one lesson: several students graded at a time, each result saved at once, then the reports."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ from headlab.grading.submissions import submissions_in
 
 @dataclass(frozen=True)
 class Graded:
-    """A student's marks; fault says why there are none."""
+    """A student's marks; if there are none, fault says why."""
 
     student: str
     marks: tuple[Mark, ...]
@@ -32,10 +32,10 @@ class Graded:
 
 
 def grade_folder(folder, number, out, model="mini", workers=2, told=print, limits=LIMITS):
-    """Grade what a folder holds for a lesson into the folder `out`, and return (Lesson, [Graded]).
+    """Grade what a folder holds for a lesson, write the results to the folder `out`, return (Lesson, [Graded]).
 
-    What was graded before, from the same file by the same rules, is not graded again. told(line) hears how far it is;
-    no name is in what it hears. Raises ValueError in a line where something is amiss with what was asked.
+    What was graded before, from the same file by the same rules, is not graded again. told(line) is called with each
+    line on the progress; no line names a student. Raises ValueError in one line if an argument is wrong.
     """
     expect(isinstance(workers, int) and workers >= 1, "--workers", "a whole number from 1", workers)
     lesson, out = lesson_of(number), Path(out)
@@ -80,7 +80,7 @@ def _graded(one, lesson, seed, model, limits, kept, rules):
 
 
 def _read(path, rules):
-    """What was kept of a student's grading; None where there is none, or it was done by other rules."""
+    """A student's saved grading; None where there is none, or it was done by other rules."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content.pop("rules") != rules:
@@ -92,7 +92,7 @@ def _read(path, rules):
 
 
 def class_seed(path):
-    """The number that draws this grading's cases: drawn once, and the same for the whole class."""
+    """The seed of this grading's cases: drawn once, and the same for the whole class."""
     if not path.exists():
         write_whole(path, str(secrets.randbelow(2**31)))
     text = path.read_text(encoding="utf-8").strip()

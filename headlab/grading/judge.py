@@ -15,14 +15,14 @@ from headlab.grading.sandbox import LIMITS, run_function, run_values
 
 STUDENT = "student"  # the name in the notebook of the cell that draws the own task
 OTHER_MODELS = ("mini", "random", "gpt2")
-UNSEEN = "right on the inputs of the check that you saw, not on others: "
+UNSEEN = "right on the inputs of the check that you saw, but not on others: "
 
 
 @dataclass(frozen=True)
 class Mark:
-    """What one item earned: points of so many, "passed", "not yet" or "not attempted", why, and notes to the teacher.
+    """What one item earned: points out of possible; the status, "passed", "not yet" or "not attempted"; why; and notes.
 
-    code is the same for functions that differ only in comments and layout, "" where there is none.
+    code is the same for functions that differ only in comments and layout, and "" where there is no function.
     """
 
     number: str
@@ -37,7 +37,7 @@ class Mark:
 def judge_cells(lesson, cells, student, seed, model="mini", limits=LIMITS):
     """The Mark of every item of a Lesson, for the code cells that a student handed in.
 
-    student: the name under which the work came; seed: draws the cases that no student has seen; model: the class's.
+    student: the name under which the work came; seed: of the cases that no student has seen; model: the class's.
     """
     marks = [
         _own(lesson, item, cells, student, model, limits) if item.own else _exercise(lesson, item, cells, seed, limits)
@@ -112,7 +112,7 @@ def _own(lesson, item, cells, student, model, limits):
 
 
 def _number(value):
-    """A float of a number, or of a tensor or an array that holds one; else None."""
+    """A number, or the one number in a tensor or an array, as a float; else None."""
     if isinstance(value, torch.Tensor | np.ndarray | np.generic):
         value = value.item() if np.size(value) == 1 else None
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None

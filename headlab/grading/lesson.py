@@ -1,4 +1,4 @@
-"""What a lesson asks of its students, read from the marks in its master."""
+"""What a lesson asks of its students, read from its master."""
 
 import hashlib
 import re
@@ -15,7 +15,7 @@ EXERCISE = re.compile(
 )
 SECTION = re.compile(r"^# ## (\d+)\. (.+)$", re.MULTILINE)
 MENTIONED = re.compile(r"\bsections? (\d+(?:(?:, | and | to )\d+)*)")
-MIDDLE = 3  # the points of an exercise that states no difficulty
+MIDDLE = 3  # points of an exercise that states no difficulty
 OWN_POINTS = 4  # of a student's own task
 
 
@@ -48,7 +48,7 @@ class Lesson:
 
 
 def lesson_of(number, masters=MASTERS):
-    """The Lesson of this number; ValueError in a line where there is none with exercises."""
+    """The Lesson of this number; ValueError in one line if there is none, or it has no exercises."""
     found = sorted(Path(masters).glob(f"{number:02d}_*.py"))
     there = ", ".join(str(int(path.name[:2])) for path in sorted(Path(masters).glob("[0-9][0-9]_*.py")))
     expect(there, "lessons", f"the masters in {masters}, which the students' copy lacks", "none")

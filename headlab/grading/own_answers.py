@@ -16,7 +16,7 @@ TOLERANCE = 0.01  # of the right answer, and 0.0001 at least: enough for three s
 
 
 def is_right(value, right):
-    """Whether a number is the answer, be it rounded to three digits."""
+    """Whether a number is the answer, or the answer rounded to three digits."""
     return abs(value - right) <= max(1e-4, TOLERANCE * abs(right))
 
 

@@ -1,4 +1,4 @@
-"""What a grading tells: tables for the teacher and the learning platforms, a page for each student, a summary."""
+"""The reports of a grading: tables for the teacher and the learning platforms, a page for each student, a summary."""
 
 import csv
 import io
@@ -26,7 +26,7 @@ def write_reports(lesson, results, out):
 
 
 def tables(lesson, results):
-    """{file name: rows} of the tables: all that there is, and what Moodle, Canvas and Blackboard take."""
+    """{file name: rows} of the tables: the full one, and those that Moodle, Canvas and Blackboard accept."""
     possible = sum(item.points for item in lesson.items)
     name = f"headlab lesson {lesson.number}"
     full = [["student", "points", "possible", *(item.number for item in lesson.items), "remarks"]]
@@ -40,7 +40,7 @@ def tables(lesson, results):
 
 
 def platforms(name, possible, totals):
-    """{file name: rows} of what Moodle, Canvas and Blackboard take; totals: (student, points or "") of each."""
+    """{file name: rows} of the tables for Moodle, Canvas and Blackboard; totals: (student, points or "") of each."""
     return {
         "moodle.csv": [["Username", name], *totals],
         "canvas.csv": [
@@ -82,7 +82,7 @@ def feedback(lesson, result):
 
 def _read_on(item):
     if item.own:
-        return "print(own_task(...)) says what is asked; work on the class's model, with your own name."
+        return "what print(own_task(...)) says; work on the class's model, with your own name."
     sections = f"{', '.join(item.sections)}; " if item.sections else ""
     return f"{sections}the hints of exercise {item.number}."
 
@@ -98,7 +98,7 @@ def summary(lesson, results):
     order = {item.number: place for place, item in enumerate(lesson.items)}
     rows = sorted(said.items(), key=lambda pair: (order[pair[0][0]], -pair[1]))
     cells = "".join(f"<tr><td>{n}<td>{count}<td>{escape(message)}</tr>" for (n, message), count in rows)
-    parts.append(f"<h2>What was wrong, how often</h2><table><tr><th>exercise<th>students<th>what</tr>{cells}</table>")
+    parts.append(f"<h2>Mistakes</h2><table><tr><th>exercise<th>students<th>mistake</tr>{cells}</table>")
     notes = [(r.student, [r.fault, *r.notes, *(f"{m.number}: {n}" for m in r.marks for n in m.notes)]) for r in results]
     lines = [f"<li><bdi>{escape(who)}</bdi>: {escape('; '.join(filter(None, n)))}</li>" for who, n in notes if any(n)]
     lines += [f"<li>{escape(line)}</li>" for line in alike(results)]
@@ -118,7 +118,7 @@ def alike(results):
 
 
 def _bar_chart(lesson, results):
-    """The summary's figure as PNG: for each exercise, how many students solved it, tried it, did not."""
+    """The summary's figure as PNG: for each exercise, how many students solved it, tried it or did not attempt it."""
     from matplotlib.figure import Figure
 
     marks = [mark for result in results for mark in result.marks]
@@ -128,7 +128,7 @@ def _bar_chart(lesson, results):
     left = [0] * len(labels)
     for status, colour, label in (
         ("passed", "#2a7f62", "solved"),
-        ("not yet", "#d98c3a", "tried"),
+        ("not yet", "#d98c3a", "tried, not solved"),
         ("not attempted", "#c8c8c8", "not attempted"),
     ):
         counts = [sum(m.number == item.number and m.status == status for m in marks) for item in lesson.items]

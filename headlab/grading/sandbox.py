@@ -1,9 +1,9 @@
-"""Where students' code runs: a process of its own for each function, that answers in plain data.
+"""Where students' code runs: a process of its own for each function, which answers in plain data.
 
 The process is forked from one that has torch and headlab loaded, so that it starts in a moment. It has no network, may
-start no program, and has a cap on its seconds, its memory and what it prints. Nothing that it sends is unpickled or
-run: arrays come as bytes, and the grader compares them by itself. This holds slips and ordinary mischief; SECURITY.md
-says what it does not hold.
+start no program, has limits on its time and its memory, and what it prints is discarded. Nothing that it sends is
+unpickled or run: arrays come as bytes, and the grader compares them. This stops slips and ordinary mischief;
+SECURITY.md says what it does not stop.
 """
 
 import ast
@@ -55,9 +55,9 @@ LIMITS = Limits()
 def run_function(cells, name, number, seed, limits=LIMITS):
     """What a notebook's function does on the visible and the fresh cases of an exercise.
 
-    Returns a dict: "missing" or "ended", a sentence each, where there is nothing else; or "visible" and "fresh", each
-    Observed, "again", the result of the first fresh case once more, and "calls", the functions of headlab's that it
-    called, and "code", a digest of the function without its comments and layout.
+    Returns a dict. Where there is no result, its only key is "missing" or "ended", with a sentence. Else "visible" and
+    "fresh" are Observed; "again" is the first fresh case's result from a second call; "calls" are the functions of
+    headlab that were called; "code" is a digest of the function without its comments and layout.
     """
     told = _in_a_process(_observe_function, (cells, name, number, seed, limits), limits)
     try:
@@ -101,7 +101,7 @@ def _in_a_process(target, arguments, limits):
 
 
 class _NoMain:
-    """While in it, multiprocessing finds no script that each new process would have to import anew."""
+    """Within this block, multiprocessing finds no main script that each new process would have to import."""
 
     def __init__(self):
         self.lock, self.main = threading.Lock(), None
@@ -137,7 +137,7 @@ def _child(connection, folder, target, arguments, limits):
 
 
 def _confine(folder, limits):
-    """No network, no programs, no more than the limits, nothing printed, in an empty folder."""
+    """Confine this process: no network, no programs, no more than the limits, nothing printed, an empty folder."""
     os.chdir(folder)
     os.environ["MPLBACKEND"] = "agg"
     nowhere = os.open(os.devnull, os.O_RDWR)
@@ -154,7 +154,7 @@ def _confine(folder, limits):
         resource.setrlimit(resource.RLIMIT_DATA, (limits.memory, limits.memory))
     from huggingface_hub import constants
 
-    constants.HF_HUB_OFFLINE = True  # a model that is not here is missed at once
+    constants.HF_HUB_OFFLINE = True  # loading a model that is not here fails at once
     sys.addaudithook(_refuse)
 
 
@@ -182,7 +182,7 @@ def _observe_function(cells, name, number, seed, limits):
     for found in told.values():
         error, text = found["error"] or ("", "")
         if error == "NameError" and failed:
-            found["fault"] = f"your function needs a line that stopped: {failed[-1]}"
+            found["fault"] = f"your function needs a line that failed: {failed[-1]}"
         if error == "MemoryError" or "allocate memory" in text:
             found["fault"] = f"your function needs more than {limits.memory / 2**30:g} GB of memory"
     code = [ast.dump(statement.node) for statement in program.statements if name in statement.binds]
@@ -203,7 +203,7 @@ def _observe_values(cells, names, model, limits):
 
 
 def _executed(program, name):
-    """The names that there are after the statements that `name` needs, and why each of those stopped that did."""
+    """The names that exist after the statements that `name` needs, and a line for each statement that failed."""
     for file, source in program.sources.items():
         linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
     space = {"__name__": "__main__", "display": lambda *shown, **how: None, "get_ipython": lambda: None}
@@ -222,12 +222,12 @@ def _why_missing(program, name, failed):
     if unread:
         return unread[-1]
     if failed:
-        return f"{name} needs a line that stopped: {failed[-1]}"
+        return f"{name} needs a line that failed: {failed[-1]}"
     return f"there is no {name} in your notebook: keep the name that the exercise gives it"
 
 
 class _Calls:
-    """A profiler that notes which functions of headlab's are called from outside it."""
+    """A profiler that notes which functions of headlab are called from outside headlab."""
 
     def __init__(self, given):
         self.given, self.names = given, set()
@@ -245,7 +245,7 @@ def _of_headlab(frame):
 
 
 def encode(value, depth=0):
-    """A result as plain JSON; what is no result of an exercise's keeps only the name of its type."""
+    """A result as plain JSON; of a value that no exercise asks for, only the name of its type."""
     if isinstance(value, torch.Tensor):
         try:
             value = value.detach().cpu()
@@ -273,7 +273,7 @@ def _array(array):
 
 
 def decode(told):
-    """The result that encode told; ValueError where it told none."""
+    """The result that encode wrote; ValueError where there is none."""
     if not isinstance(told, dict) or len(told) != 1:
         raise ValueError(f"result: expected one kind and a value, got {str(told)[:80]}")
     kind, value = next(iter(told.items()))

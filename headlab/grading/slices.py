@@ -1,4 +1,4 @@
-"""Of a notebook, only what a name needs: the statements that bind it, and those that bind what they use."""
+"""The statements of a notebook that a name needs: those that bind it, and those that bind what they use."""
 
 import ast
 import dis
@@ -23,10 +23,10 @@ class Statement:
 
 @dataclass(frozen=True)
 class Program:
-    """A notebook's statements in order; broken holds, for each cell that Python cannot read, its code and why."""
+    """A notebook's statements in order; broken holds the code of each cell that Python cannot read, and why not."""
 
     statements: tuple[Statement, ...]
-    sources: dict[str, str]  # a file's name for each cell, and its code
+    sources: dict[str, str]  # {file name of a cell: its code}
     broken: tuple[tuple[str, str], ...]
 
     def needed(self, name):

@@ -1,4 +1,4 @@
-"""What was handed in: whose it is, which notebook is the lesson's, and its code, however it was saved."""
+"""What was handed in: whose it is, which notebook belongs to the lesson, and its code, whichever program saved it."""
 
 import hashlib
 import json
@@ -9,11 +9,12 @@ from pathlib import Path
 from headlab._expect import expect
 
 MOST_BYTES = 200 * 2**20
+OTHER_VERSION = "the notebook belongs to another version of the lesson, and was graded by the present one"
 
 
 @dataclass(frozen=True)
 class Submission:
-    """One student's notebook of one lesson: its code cells, or fault, a sentence, where there is none to grade."""
+    """One student's notebook of one lesson: its code cells, or, if nothing can be graded, fault: a sentence on why."""
 
     student: str
     cells: tuple[str, ...] = ()
@@ -56,11 +57,11 @@ def _chosen(student, paths, lesson):
     (digest, path), notes = digests.popitem(), []
     cells, fault, version = read[path]
     if path.stem != lesson.stem:
-        notes.append(f"the file is called {path.name} and was taken for {lesson.stem}.ipynb")
+        notes.append(f"the file is called {path.name} and was graded as {lesson.stem}.ipynb")
     if len(fitting) > 1:
         notes.append("the same notebook was handed in more than once, and counts once")
     if version and version != lesson.version:
-        notes.append("the notebook is of another version of the lesson, and was graded as today's")
+        notes.append(OTHER_VERSION)
     return Submission(student, tuple(cells), digest, fault, tuple(notes))
 
 
@@ -79,12 +80,12 @@ def read_cells(path):
 def read_notebook(path):
     """(notebook, fault) of a file: a dict with "metadata" and "cells", each with "cell_type", "source" and "metadata".
 
-    Where it cannot be read the notebook is empty and fault says in a sentence why.
+    If it cannot be read, the notebook is empty and fault says why, in a sentence.
     """
     empty = {"metadata": {}, "cells": []}
     try:
         if path.stat().st_size > MOST_BYTES:
-            return empty, f"{path.name} has more than {MOST_BYTES // 2**20} MB: clear its outputs and hand it in again"
+            return empty, f"{path.name} is larger than {MOST_BYTES // 2**20} MB: clear its outputs and hand it in again"
         notebook = json.loads(path.read_text(encoding="utf-8-sig"))
         cells = notebook["cells"] if "cells" in notebook else notebook["worksheets"][0]["cells"]
         metadata = {"headlab": {**notebook.get("metadata", {}).get("headlab", {})}}
@@ -94,7 +95,7 @@ def read_notebook(path):
 
 
 def _cell(cell):
-    """A cell of whichever format, with what is needed of it."""
+    """What is needed of a cell, in whichever format it was saved."""
     source = cell.get("source", cell.get("input", ""))
     return {
         "cell_type": str(cell["cell_type"]),
