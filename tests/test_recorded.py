@@ -72,7 +72,7 @@ def test_it_always_says_that_it_is_real_gpt2_recorded(make, capsys):
 
 @pytest.mark.parametrize("make", [SplittingExplorer, InterventionExplorer])
 def test_what_was_not_recorded_is_not_shown(make):
-    line = r"^model: expected a loaded model, for this explorer needs more than scores, got real GPT-2, recorded$"
+    line = r"^model: expected a loaded model, as this explorer needs more than scores, got real GPT-2, recorded$"
     with pytest.raises(ValueError, match=line):
         make(*recorded_gpt2())
 

@@ -1,7 +1,7 @@
-"""The explorers: change text, layer and head, and the picture follows. One for each lesson.
+"""The explorers: change text, layer and head, and the picture follows. Lessons 1 to 8 have one each.
 
-Each is drawn in the browser, from numbers that Python sends once for each text. One file for each lesson, `shared` for
-what they share, and `page/` for the browser's side.
+Each is drawn in the browser, from numbers that Python sends once for each text. There is a file for each lesson,
+`shared` for what they share, and `page/` for the browser's side.
 """
 
 from headlab.explorers.contrast import ContrastExplorer

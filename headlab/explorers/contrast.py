@@ -16,8 +16,8 @@ class ContrastExplorer(PageExplorer):
     """Lesson 5: multiply a head's key bias, scale the scores, drop any of their four terms, and see what softmax sees.
 
     model, tokenizer: as load_model gives them; text: what to show first, at most MAX_TOKENS tokens. Each setting can
-    be read and set from Python too: layer, head, times (of the key bias), scale, and content, query_bias, key_bias and
-    constant, whether that term counts.
+    be read and set from Python too: layer, head, times (the factor of the key bias), scale (that of all scores), and
+    content, query_bias, key_bias and constant (whether each of these terms counts).
     Introduced in lesson 5.
 
     >>> from headlab.explorers import recorded_gpt2
@@ -30,7 +30,7 @@ class ContrastExplorer(PageExplorer):
     words = (
         "L{layer}H{head}, {kept}, scaled by {scale:.1f}, b_k times {times}: {negative:.0%} of the visible scores are "
         "negative, median {median:.1f}.",
-        "Over all queries {tokens:.1f} effective tokens (unchanged: {tokens_before:.1f}), first token's share "
+        "Mean over the queries: {tokens:.1f} effective tokens (unchanged: {tokens_before:.1f}), first token's share "
         "{first:.0%} (unchanged: {first_before:.0%}).",
         "Largest change of any share: {change:.3f}.",
     )
@@ -53,7 +53,7 @@ class ContrastExplorer(PageExplorer):
         }
 
     def prepare(self, terms, labels):
-        """The four terms of every head, as small as they are."""
+        """The four terms of every head, without the values that a term only repeats."""
         content, query_bias, key_bias, constant = map(torch.stack, zip(*terms, strict=True))  # each (layer, head, T, T)
         return {
             "content": as_bytes(content),
@@ -64,7 +64,7 @@ class ContrastExplorer(PageExplorer):
         }
 
     def compute(self):
-        """The sum of the terms that are kept, with the key bias so many times, and its pattern beside the unchanged."""
+        """The sum of the chosen terms, with the key bias multiplied, and its pattern beside the unchanged one."""
         four = {name: term[self.head].double() for name, term in self._reading[self.layer]._asdict().items()}
         weights = {
             "content": 1,
@@ -92,7 +92,7 @@ class ContrastExplorer(PageExplorer):
         return {**numbers, "tokens": tokens, "tokens_before": tokens_before}, facts
 
     def draw(self, figure, numbers, facts):
-        """Scores and pattern, and query by query the effective tokens and the first token's share."""
+        """Scores and pattern; query by query, the effective tokens and the first token's share."""
         axes = figure.subplot_mosaic(
             [["scores", "pattern", "tokens"], ["scores", "pattern", "share"]], width_ratios=(3, 3, 2)
         )

@@ -9,7 +9,7 @@ from headlab.explorers.shared import MAX_TOKENS, PageExplorer, Setting, all_scor
 from headlab.masking import causal_mask, mask_scores, softmax
 from headlab.plots import COLOURS, IN_TURN
 
-FEWEST, N_GRID = 3, 400  # samples, and points of a curve
+FEWEST, N_GRID = 3, 400  # scores in a sample; points of a curve
 WIDEST = 0.25  # of the shares' Gaussians: a wider one would leak over both edges at once
 
 
@@ -17,8 +17,8 @@ class DensityExplorer(PageExplorer):
     """Lesson 6: a sample's Gaussians and their sum, for raw scores and for shares, which end at 0 and at 1.
 
     model, tokenizer: as load_model gives them; text: what to show first, from 2 to MAX_TOKENS tokens. Each setting can
-    be read and set from Python too: layer, head, n_samples, width (in Scott's bandwidths), kernels (whether each is
-    shown) and mend (whether the shares' edges reflect).
+    be read and set from Python too: layer, head, n_samples, width (in Scott's bandwidths), kernels (whether they are
+    shown) and mend (whether the densities of the shares are reflected at the edges).
     Introduced in lesson 6.
 
     >>> from headlab.explorers import recorded_gpt2

@@ -11,8 +11,8 @@ class HeadExplorer(PageExplorer):
     """Lesson 3: every head of a text from raw score to pattern.
 
     model, tokenizer: as load_model gives them; text: what to show first, at most MAX_TOKENS tokens. `layer`, `head`
-    and `text` can be read and set from Python too; `error` is the line that the reader sees where a text cannot be
-    shown. Works in a saved page without a kernel: see `to_html`.
+    and `text` can be read and set from Python too; `error` is the line that the reader sees when a text cannot be
+    shown. It works in a saved page without a kernel: see `to_html`.
     Introduced in lesson 3.
 
     >>> from headlab.explorers import recorded_gpt2
@@ -62,10 +62,10 @@ class HeadExplorer(PageExplorer):
 
 
 def head_summary(capture, labels, layer, head):
-    """What one head does with a text, in a few lines of words.
+    """What one head does with a text, in a few sentences.
 
-    capture: a HeadCapture of the text; labels: its tokens as token_strings gives them. Returns a list of lines, as
-    many for each head of the text. Introduced in lesson 3.
+    capture: a HeadCapture of the text; labels: its tokens as token_strings gives them. Returns a list of lines; on one
+    text, all heads get the same number of lines. Introduced in lesson 3.
 
     >>> from headlab.capture import capture_heads
     >>> from headlab.models import load_model, token_strings
@@ -85,9 +85,9 @@ def head_summary(capture, labels, layer, head):
         even = (1 / np.arange(2, n_tokens + 1)).mean()
         lines.append(
             f"The first token gets {pattern[1:, 0].mean():.0%} of the others' attention on average "
-            f"(if each shared evenly: {even:.0%})."
+            f"(if each spread its attention evenly: {even:.0%})."
         )
-    # The first token is told apart above; a token's link to itself is none.
+    # The first token has its own line above, and a token's attention to itself is no link.
     links = pattern.tril(-1)[:, 1:]
     for place in links.flatten().argsort(descending=True, stable=True)[: min(3, (n_tokens - 1) * (n_tokens - 2) // 2)]:
         query, key = place.item() // (n_tokens - 1), place.item() % (n_tokens - 1) + 1

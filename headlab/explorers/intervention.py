@@ -1,4 +1,4 @@
-"""Lesson 8's explorer: take heads away, scale the scores or drop the first key, and see which tokens it costs."""
+"""Lesson 8's explorer: take heads away, scale the scores or drop the first key, and see what it costs each token."""
 
 import threading
 
@@ -12,18 +12,18 @@ from headlab.interventions import expect_heads, loss, loss_with_scores, loss_wit
 from headlab.plots import plot_head_grid, plot_tokens
 
 SCALES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0)  # what the page can multiply all raw scores by
-LEAST_SCALE = 0.01  # nats: a smaller change than that gets no strong colour
+LEAST_SCALE = 0.01  # nats: changes smaller than this get no strong colour
 NAMED = 3  # heads that the summary names
 
 
 class InterventionExplorer(PageExplorer):
-    """Lesson 8: heads to remove, a scale of all raw scores, the first key; each token coloured by what that costs.
+    """Lesson 8: remove heads, scale all raw scores, hide the first key; each token is coloured by what that costs.
 
     model, tokenizer: as load_model gives them; text: what to show first, from 2 to MAX_TOKENS tokens; heads: a list of
     (layer, head) to be mean-ablated; scale: one of SCALES; first_key: whether later queries may see the first key. All
-    four can be read and set from Python too; `error` is the line that the reader sees where something cannot be shown.
-    What each single change costs is measured once for each text and works in a saved page without a kernel. Several
-    changes together are measured when they are chosen; the page shows the sum of the single changes until then, and
+    four can be read and set from Python too; `error` is the line that the reader sees when something cannot be shown.
+    The cost of each single change is measured once for each text, so a saved page shows it without a kernel. Several
+    changes together are measured when they are chosen; until then the page shows the sum of the single changes, and
     says so.
     Introduced in lesson 8.
 
@@ -47,7 +47,7 @@ class InterventionExplorer(PageExplorer):
         self.observe(self._measure, ["heads", "scale", "first_key", "shown"])
 
     def make_controls(self, n_layers, n_heads):
-        """The factor of all scores, and the first key; the heads have a grid of their own."""
+        """The factor of all scores, and the first key; the heads are chosen in a grid of their own."""
         return {
             "scale": {"label": "Scores times", "values": list(SCALES)},
             "first_key": {"label": "First key visible"},
@@ -88,7 +88,7 @@ class InterventionExplorer(PageExplorer):
         return places if self.first_key else [*places, -1]
 
     def _measure(self, change=None):
-        """Answer the page where several changes are chosen; the last choice is answered last."""
+        """If several changes are chosen, measure them for the page; the last choice is answered last."""
         with self._lock:  # ipykernel may call from several threads
             choice = [self.shown["text"], self.heads, self.scale, self.first_key]
             if len(self._places()) < 2 or self.measured.get("choice") == choice:
@@ -102,7 +102,7 @@ class InterventionExplorer(PageExplorer):
             self.measured = {"choice": choice, "losses": losses, "error": error}
 
     def lines(self):
-        """What is changed and what it costs, in words."""
+        """What is changed and what that costs, in words."""
         places, own, labels = self._places(), self._losses[0], self._labels
         if not places:
             return ["Nothing is changed.", f"Mean loss {own.mean():.3f} nats a token."]
@@ -150,7 +150,7 @@ class InterventionExplorer(PageExplorer):
 
 
 def single_changes(model, input_ids):
-    """(input_ids (T,), losses (change, T - 1)): as it is, without each head, at each scale, without the first key."""
+    """(input_ids (T,), losses (change, T - 1)): unchanged, without each head, at each scale, without the first key."""
     expect(input_ids.shape[1] >= 2, "text", f"2 to {MAX_TOKENS} tokens", f"{input_ids.shape[1]} token")
     own = loss(model, input_ids)
     changes = [change_of_scores(scale, True) for scale in SCALES] + [change_of_scores(1.0, False)]
@@ -164,7 +164,7 @@ def single_changes(model, input_ids):
 
 
 def change_of_scores(scale, first_key):
-    """A function of (layer, raw scores) that scales them and, unless told to keep it, takes the first key away."""
+    """A function of (layer, raw scores) that scales them and, unless first_key, hides the first key."""
 
     def change(layer, raw):
         changed = scale * raw

@@ -18,7 +18,7 @@ class MaskExplorer(PageExplorer):
     """Lesson 1: how far a text is read, the mask on and off, and temperature: scores and pattern side by side.
 
     model, tokenizer: as load_model gives them; text: what to show first, at most MAX_TOKENS tokens. Each setting can
-    be read and set from Python too: layer, head, n_tokens (all of a shorter text), mask, temperature.
+    be read and set from Python too: layer, head, n_tokens (if the text is shorter, all of it), mask, temperature.
     Introduced in lesson 1.
 
     >>> from headlab.explorers import recorded_gpt2

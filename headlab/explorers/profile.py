@@ -23,7 +23,7 @@ class ProfileExplorer(PageExplorer):
     """Lesson 7: the density of the scores and one statistic of every head, layer by layer.
 
     model, tokenizer: as load_model gives them; text: what to show first, from 3 to MAX_TOKENS tokens. Each setting can
-    be read and set from Python too: first and last, the layers that are shown, head, and statistic, a field of Profile.
+    be read and set from Python too: first and last (the layers to show), head, and statistic (a field of Profile).
     Introduced in lesson 7.
 
     >>> from headlab.explorers import recorded_gpt2
@@ -66,7 +66,7 @@ class ProfileExplorer(PageExplorer):
         }
 
     def compute(self):
-        """One statistic of laminar_profile, for the layers that are chosen."""
+        """One statistic of laminar_profile, for the chosen layers."""
         values = getattr(laminar_profile(self._reading), self.statistic)  # (layer, head)
         middle = np.median(values, axis=1)
 
@@ -81,7 +81,7 @@ class ProfileExplorer(PageExplorer):
         return {"values": values, "middle": middle}, facts
 
     def draw(self, figure, numbers, facts):
-        """The densities as a heatmap and the statistic as points, a layer a row in both."""
+        """The densities as a heatmap and the statistic as points, with one row for each layer in both."""
         left, right = figure.subplots(1, 2, sharey=True)
         densities = np.frombuffer(self.shown["densities"], "<f4").reshape(self._sizes[0], -1)
         low, high = self.shown["ends"]

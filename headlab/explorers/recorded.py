@@ -1,4 +1,4 @@
-"""Real GPT-2 without GPT-2: the scores of its 144 heads on one recorded text, for the explorers that need no more."""
+"""Real GPT-2 without loading it: its 144 heads' scores on one recorded text, for explorers that need only scores."""
 
 from functools import cache
 from pathlib import Path
@@ -16,7 +16,7 @@ RECORDED = Path(__file__).parents[1] / "data" / "gpt2_john_smith.npz"
 
 
 class RecordedScores:
-    """The raw scores of every head of one text, which can be read as those of a HeadCapture are."""
+    """The raw scores of every head on one text, with the methods of a HeadCapture."""
 
     def __init__(self, raw, divisors):
         """raw (layer, head, query, key), and what each layer divides its raw scores by."""
@@ -47,9 +47,9 @@ class Recording:
         }
 
     def reader(self, look):
-        """What text_reader gives for a model; the recording knows one text, and of it the scores and their terms."""
+        """As text_reader; but it reads only the recorded text, and gives only its scores or their terms."""
         expect(
-            look in self._made, "model", "a loaded model, for this explorer needs more than scores", self.name_or_path
+            look in self._made, "model", "a loaded model, as this explorer needs more than scores", self.name_or_path
         )
 
         def read(text):
@@ -63,9 +63,9 @@ class Recording:
 def recorded_gpt2():
     """Real GPT-2 small on one recorded text of nine tokens, as an explorer takes a model: (model, tokenizer, text).
 
-    Its raw scores and their four terms (as Hugging Face's weights stand) were computed by headlab from recorded
-    activations and ship as figures; there is no tokenizer, and no other text can be read. For the explorers of lessons
-    1, 3, 4, 5, 6 and 7: HeadExplorer(*recorded_gpt2(), layer=4, head=11).
+    headlab computed its raw scores and their four terms (with the weights as Hugging Face has them) from recorded
+    activations, and ships only these numbers; there is no tokenizer, and no other text can be read. It serves the
+    explorers of lessons 1, 3, 4, 5, 6 and 7: HeadExplorer(*recorded_gpt2(), layer=4, head=11).
     Introduced in lesson 3. Source: activations recorded in jessevig/bertviz (Apache-2.0), GPT-2 by OpenAI (MIT);
     tools/record_gpt2_scores.py makes the file.
 

@@ -19,17 +19,17 @@ from headlab.explorers.recorded import Recording
 from headlab.models import model_name, token_strings
 from headlab.plots import COLOURS, MAPS, HouseFigure, house_style
 
-MAX_TOKENS = 64  # more could not be told apart in a picture
+MAX_TOKENS = 64  # in a picture of more, the cells would be too small
 PAGE = Path(__file__).parent / "page"
 
 
 def text_reader(model, tokenizer, look=capture_heads):
     """A function from a text to (HeadCapture, token labels), with one forward pass for each text.
 
-    look: what takes the model and the token ids and gives what is to be shown, by default capture_heads. The function
-    raises ValueError where the text is empty, longer than MAX_TOKENS or than the model can read, or holds half a
-    character. A model that is not on the CPU, where the pictures are drawn, or in half precision, which they would show
-    as steps, is refused at once. A Recording knows one text.
+    look: a function of the model and the token ids that returns what is to be shown, by default capture_heads. The
+    returned function raises ValueError if the text is empty, longer than MAX_TOKENS or than the model can read, or
+    holds half a character. A model is refused at once if it is not on the CPU, where the pictures are drawn, or is in
+    half precision, which the pictures would show as steps. A Recording can read one text only.
     """
     if isinstance(model, Recording):
         return model.reader(look)
@@ -60,7 +60,7 @@ def still(png, model, lines):
 
 
 def in_house_style(method):
-    """A method that draws as headlab's figures are drawn, whatever the reader's settings."""
+    """A method that draws in the style of headlab's figures, whatever the reader's settings."""
 
     @wraps(method)
     def styled(*args):
@@ -71,13 +71,13 @@ def in_house_style(method):
 
 
 def one_line(error):
-    """An exception as one line for the reader; headlab's own complaints already are one."""
+    """An exception as one line for the reader; headlab's own messages already are one."""
     name = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
     return " ".join(f"{name}{error}".split())[:200]
 
 
 def fit_labels(*axes, most=26):
-    """Keep as many token labels of each Axis as can be read: all of up to `most`, of more every second or third."""
+    """Keep as many token labels of each Axis as can be read: up to `most` all, else every second or third."""
     for axis in axes:
         places, texts = axis.get_ticklocs(), [label.get_text() for label in axis.get_ticklabels()]
         every = -(-len(places) // most)
@@ -87,14 +87,14 @@ def fit_labels(*axes, most=26):
 def page_side(name):
     """(script, style) of one explorer: what all share and the module of this name, in one piece.
 
-    One piece, since a script that came from a blob or a data address can import no other file.
+    In one piece, since a script that came from a blob or a data address can import no other file.
     """
     script = "".join((PAGE / f"{part}.js").read_text(encoding="utf-8") for part in ("arithmetic", "kit", "panel", name))
     return script, (PAGE / "kit.css").read_text(encoding="utf-8")
 
 
 class Setting(traitlets.Any):
-    """What a control of the page can change, and Python too; a value that the control does not have is an error."""
+    """What a control of the page, or Python, can change; a value that the control does not offer is an error."""
 
     def __init__(self, default_value):
         """As traitlets.Any."""
@@ -125,14 +125,14 @@ def slider(label, low, high, step=1):
 class PageExplorer(anywidget.AnyWidget):
     """An explorer that is drawn in the browser, from numbers that are sent once for each text.
 
-    A subclass says in `make_controls` what the page can change, each a Setting of its own; in `prepare` what the page
-    needs to know of a text; in `compute` what it makes of that and the settings, as the page does; in `draw` how a
-    still picture of it looks; and in `words` the sentences of the summary, with the names of facts in them.
+    A subclass has `make_controls`: what the page can change, each a Setting of its own; `prepare`: what the page needs
+    to know of a text; `compute`: the numbers for the present settings, which the page computes too; `draw`: the still
+    picture; and `words`: the sentences of the summary, with the names of facts in them.
     """
 
     title = ""
     words = ()
-    kept = ()  # traits, beside the settings of the controls, that a saved page starts from
+    kept = ()  # traits that a saved page starts from, besides the settings of the controls
     size = (9.2, 4.4)  # inches of the still picture
     look = staticmethod(capture_heads)
     text = traitlets.Unicode().tag(sync=True)
@@ -150,7 +150,7 @@ class PageExplorer(anywidget.AnyWidget):
         self.observe(self._follow_text, "text")
 
     def make_controls(self, n_layers, n_heads):
-        """The controls by the name of their settings, in the order of the page."""
+        """{setting: its control}, in the order of the page."""
         return {"layer": slider("Layer", 0, n_layers - 1), "head": slider("Head", 0, n_heads - 1)}
 
     def prepare(self, reading, labels):
@@ -158,21 +158,21 @@ class PageExplorer(anywidget.AnyWidget):
         raise NotImplementedError
 
     def compute(self):
-        """(numbers, facts) of the present setting: arrays as the page draws them, and what the summary tells."""
+        """(numbers, facts) of the present settings: the arrays to draw, and the values that the summary names."""
         raise NotImplementedError
 
     def draw(self, figure, numbers, facts):
-        """The present setting on an empty figure."""
+        """Draw the present settings on an empty figure."""
         raise NotImplementedError
 
     def lines(self):
-        """What is chosen and what it shows, in a few lines of words."""
+        """What is chosen and what it shows, in a few sentences."""
         _, facts = self.compute()
         return [sentence.format(**facts) for sentence in self.words]
 
     @in_house_style
     def still(self):
-        """The picture as it stands, for a page that runs nothing, with its summary."""
+        """The present picture with its summary, for a page that runs no scripts."""
         figure = HouseFigure(figsize=self.size, layout="constrained")
         self.draw(figure, *self.compute())
         png = BytesIO()
@@ -206,13 +206,13 @@ class PageExplorer(anywidget.AnyWidget):
                 self.shown, self.error = shown, ""
 
     def state_text(self):
-        """What the page needs to show the explorer as it stands, as JSON: with the script, all that a website needs."""
+        """The explorer's present state as JSON; with the script, it is all that a website needs to show it."""
         names = ("text", "error", "shown", "palettes", "colours", *self.controls, *self.kept)
-        # No text can end a script that holds it.
+        # Without "<", no text can end the script that holds it.
         return json.dumps({name: as_text(getattr(self, name)) for name in names}).replace("<", "\\u003c")
 
     def to_html(self):
-        """The explorer as it stands as a piece of HTML that needs no kernel, no network and no other file.
+        """The explorer in its present state, as a piece of HTML that needs no kernel, no network and no other file.
 
         Where scripts do not run, it shows its summary.
         """
@@ -237,7 +237,7 @@ class PageExplorer(anywidget.AnyWidget):
 
 
 def as_text(value):
-    """What JSON can hold: bytes as {"base64": text}, in dicts too, and anything else as it is."""
+    """A value as JSON can hold it: bytes, in dicts too, as {"base64": text}, and anything else as it is."""
     if isinstance(value, dict):
         return {name: as_text(each) for name, each in value.items()}
     return {"base64": base64.b64encode(value).decode()} if isinstance(value, bytes) else value

@@ -1,4 +1,4 @@
-"""Lesson 4's explorer: how many of a head's scores lie below zero, and what the number depends on."""
+"""Lesson 4's explorer: how many of a head's scores lie below zero, and what this number depends on."""
 
 import numpy as np
 
@@ -15,13 +15,13 @@ class ShiftExplorer(PageExplorer):
     """Lesson 4: the fraction of negative scores of every head, one head's scores, and the fraction query by query.
 
     model, tokenizer: as load_model gives them; text: what to show first, from 2 to MAX_TOKENS tokens. Each setting can
-    be read and set from Python too: layer, head, n_tokens (all of a shorter text), first_key (whether its scores
-    count) and added, a number that is added to every raw score.
+    be read and set from Python too: layer, head, n_tokens (if the text is shorter, all of it), first_key (whether its
+    scores count) and added, a number that is added to every raw score.
     Introduced in lesson 4.
 
     >>> from headlab.explorers import recorded_gpt2
     >>> ShiftExplorer(*recorded_gpt2(), layer=2).lines()[1]
-    'Over all heads 74%; 124 of 144 heads have a negative majority.'
+    'All heads together: 74%; 124 of 144 heads have a negative majority.'
     """
 
     _esm, _css = page_side("shift")
@@ -29,8 +29,8 @@ class ShiftExplorer(PageExplorer):
     words = (
         "L{layer}H{head}, {n_tokens} of {all} tokens read, {first_key} the first key, {added:+.0f} on every score: "
         "{negative:.0%} of its {n} causal scores are negative, median {median:.1f}, mean {mean:.1f}.",
-        "Over all heads {negative_all:.0%}; {majority} of {n_heads} heads have a negative majority.",
-        "Largest change of any share of this head's attention by the added number: {change:.3f}.",
+        "All heads together: {negative_all:.0%}; {majority} of {n_heads} heads have a negative majority.",
+        "The added number changes no share of this head's attention by more than {change:.3f}.",
     )
     size = (12, 4)
     layer, head, n_tokens = Setting(0), Setting(0), Setting(MAX_TOKENS)
@@ -52,7 +52,7 @@ class ShiftExplorer(PageExplorer):
         return {"scores": as_bytes(scores), "divisors": list(capture.divisors), "most": {"n_tokens": len(labels)}}
 
     def compute(self):
-        """shift_stats of every head, a head's scores in bins, and the fractions of the rows."""
+        """shift_stats of every head, the chosen head's scores in bins, and the fraction below zero of each row."""
         n_tokens, drop = min(self.n_tokens, len(self._labels)), not self.first_key
         own = all_scores(self._reading)[..., :n_tokens, :n_tokens].double()  # (layer, head, query, key)
         raw = own + self.added

@@ -14,23 +14,23 @@ PARTS = ("query", "key", "value")
 
 
 class SplittingExplorer(PageExplorer):
-    """Lesson 2: the columns of the fused matrix that belong to one head, and the q, k and v that they are.
+    """Lesson 2: the columns of the fused matrix that belong to one head, which are its q, k and v.
 
     model, tokenizer: as load_model gives them; text: what to show first, at most MAX_TOKENS tokens. layer and head can
-    be read and set from Python too. The page gets the activations in half precision, three digits of them.
+    be read and set from Python too. The page gets the activations in half precision, that is, to three digits.
     Introduced in lesson 2.
 
     >>> from headlab.models import load_model
     >>> SplittingExplorer(*load_model("mini"), "The old man saw it.", head=2).lines()[1]
-    'Of these, columns 128 to 191 q, 896 to 959 k, 1664 to 1727 v, each 64 channels.'
+    'Of these, columns 128 to 191 are its q, 896 to 959 its k and 1664 to 1727 its v: 64 channels each.'
     """
 
     _esm, _css = page_side("split")
     title = "Splitting explorer"
     words = (
         "L{layer}H{head}: the fused matrix is {n_tokens} tokens by {width} = 3 x {d_model} columns.",
-        "Of these, columns {q_first} to {q_last} q, {k_first} to {k_last} k, {v_first} to {v_last} v, each {d_head} "
-        "channels.",
+        "Of these, columns {q_first} to {q_last} are its q, {k_first} to {k_last} its k and {v_first} to {v_last} its "
+        "v: {d_head} channels each.",
         "Mean length of a vector: q {q_length:.1f}, k {k_length:.1f}, v {v_length:.1f}.",
     )
     size = (9.2, 5.4)
@@ -38,14 +38,14 @@ class SplittingExplorer(PageExplorer):
     layer, head = Setting(0), Setting(0)
 
     def prepare(self, fused, labels):
-        """The fused matrix of every layer, and where the colours end: one scale for all layers."""
+        """The fused matrix of every layer, and the largest value of the colour scale, the same for all layers."""
         largest = fused.abs().max().item()
         expect(largest < 65504, "model", "activations that half precision holds, below 65504", f"{largest:.3g}")
         self._limit = np.quantile(np.abs(fused.numpy()), 0.99).item()
         return {"fused": as_bytes(fused, "<f2"), "limit": self._limit}
 
     def compute(self):
-        """The fused matrix as c_attn gave it, cut into thirds and these into heads."""
+        """The fused matrix as c_attn gave it, cut into thirds, and these cut into heads."""
         layer, fused = self.layer, self._reading[self.layer]  # (token, 3 * d_model)
         thirds = split_qkv(fused)  # each (token, d_model)
         q, k, v = (split_heads(third, self._sizes[1])[self.head] for third in thirds)  # each (token, d_head)

@@ -1,4 +1,4 @@
-// The arithmetic of all explorers, which does what headlab's own functions do; tests compare the two. Numbers are
+// The arithmetic of all explorers. It does what headlab's own functions do, and tests compare the two. Numbers come in
 // arrays of doubles; a table is one array, row after row.
 
 export const sum = (values) => values.reduce((total, value) => total + value, 0);
@@ -26,7 +26,7 @@ export function standardDeviation(values, less = 0) {
 /** True where the key comes after the query in a table of n queries by n keys. */
 export const inFuture = (n) => (cell) => cell % n > Math.floor(cell / n);
 
-/** The entries of a table of n by n that a query may look at, in rows; without those of the first key if asked. */
+/** The entries of an n by n table that a query may look at, row by row; without those of the first key if asked. */
 export function causal(table, n, dropFirstKey = false) {
   const isFuture = inFuture(n);
   const isSeen = (_, cell) => !isFuture(cell) && !(dropFirstKey && cell % n === 0);
@@ -62,8 +62,8 @@ export function effectiveTokens(pattern, n) {
 /** Scott's bandwidth, as density.choose_bandwidth. */
 export const scott = (sample) => standardDeviation(sample, 1) * sample.length ** -0.2;
 
-/** One Gaussian for each number of the sample, summed on the grid and divided by their number, as density.kde; what
- * leaks over the `edges` is reflected, and nothing lies beyond them. */
+/** One Gaussian for each number of the sample, summed on the grid and divided by their number, as density.kde; if
+ * there are `edges`, what leaks over them is reflected, and the density beyond them is 0. */
 export function kde(sample, grid, width, edges = []) {
   const height = 1 / (sample.length * width * Math.sqrt(2 * Math.PI));
   const gaussian = (distance) => Math.exp(-0.5 * (distance / width) ** 2);
@@ -98,6 +98,7 @@ export function fromHalf(bits) {
     const size = exponent ? 2 ** (exponent - 15) * (1 + fraction / 1024) : 2 ** -14 * (fraction / 1024);
     return half >> 15 ? -size : size;
   };
-  const table = Float32Array.from({ length: 2 ** 16 }, (_, half) => number(half)); // fewer than there are activations
+  // All 65,536 of them in a table: there are more activations than that.
+  const table = Float32Array.from({ length: 2 ** 16 }, (_, half) => number(half));
   return new Float32Array(bits.length).map((_, place) => table[bits[place]]);
 }

@@ -16,8 +16,8 @@ class DensityExplorer extends PageExplorer {
     this.order = this.array("order", Uint16Array);
     this.setLegend(
       { text: "sum of the kernels: the density", colour: this.colours["loaded model"] },
-      { text: "one kernel for each sample", colour: KERNEL },
-      { text: "the samples (short lines below)", colour: "currentColor" },
+      { text: "one kernel for each score", colour: KERNEL },
+      { text: "the scores of the sample (short lines below)", colour: "currentColor" },
     );
   }
 
@@ -94,14 +94,14 @@ class DensityExplorer extends PageExplorer {
     });
   }
 
-  /** The mark is one sample, the nearest to where one points. */
+  /** The mark is one score of the sample, the nearest to the pointer. */
   point(panel, x) {
     const sample = panel === this.panels[0] ? this.numbers.raw : this.numbers.shares;
     const distances = sample.map((value) => Math.abs(value - x));
     this.setMark(distances.indexOf(Math.min(...distances)));
   }
 
-  /** To the next sample on the right or on the left. */
+  /** Move to the next score of the sample, on the right or on the left. */
   move(panel, rows, columns) {
     const sample = panel === this.panels[0] ? this.numbers.raw : this.numbers.shares;
     const order = [...sample.keys()].sort((a, b) => sample[a] - sample[b]);
@@ -115,7 +115,7 @@ class DensityExplorer extends PageExplorer {
   }
 
   tell() {
-    // The place of the sample among the visible pairs, row by row.
+    // The place of the marked score among the visible pairs, row by row.
     const place = this.order[this.mark];
     const query = Math.floor((Math.sqrt(8 * place + 1) - 1) / 2);
     const key = place - (query * (query + 1)) / 2;

@@ -5,7 +5,7 @@ const STAGES = ["Raw scores", "Scaled", "Masked", "Pattern"];
 class HeadExplorer extends TokenExplorer {
   makePanels() {
     const [nLayers, nHeads] = this.model.get("shown").sizes;
-    const overview = new Panel(this, "The patterns of all heads, which choose a layer and a head", {
+    const overview = new Panel(this, "The patterns of all heads, to choose a layer and a head", {
       ratio: nLayers / nHeads,
       least: 251,
       most: 520,

@@ -1,7 +1,7 @@
-// The intervention explorer's own part. Python sends what each single change costs once for each text. Several changes
-// together are Python's to measure; until it has, or where no kernel runs, the page adds the single ones up and says so.
+// Lesson 8. Python sends the cost of each single change once for each text. Several changes together must be measured
+// by Python; until they are, or where no kernel runs, the page adds up the single ones and says so.
 
-const LEAST_SCALE = 0.01; // nats: a smaller change than that gets no strong colour
+const LEAST_SCALE = 0.01; // nats: changes smaller than this get no strong colour
 const NAMED = 3; // heads that the summary names
 
 const name = ([layer, head]) => `L${layer}H${head}`;
@@ -16,7 +16,7 @@ function chance(loss) {
   return `one chance in ${oneIn < 10 ? oneIn.toFixed(1) : Math.round(oneIn).toLocaleString("en")}`;
 }
 
-/** Buttons in rows of `columns`, of which the tabulator key reaches one, and the arrow keys the others. */
+/** Buttons in rows of `columns`: the Tab key reaches one of them, the arrow keys move to the others. */
 function walk(buttons, columns) {
   buttons.forEach((button, place) => {
     button.tabIndex = place ? -1 : 0;
@@ -81,20 +81,20 @@ class InterventionExplorer extends PageExplorer {
     return this.rows.subarray(place * n, (place + 1) * n);
   }
 
-  /** The colour of a change, as far as `limit` to both sides of no change. */
+  /** The colour of a change, on a scale from -limit to limit. */
   colour(change, limit) {
     const place = Math.max(0, Math.min(255, Math.floor(128 * (change / limit + 1))));
     const [r, g, b] = new Uint8Array(this.palettes.score.slice(place, place + 1).buffer);
     return `rgb(${r} ${g} ${b})`;
   }
 
-  /** Colour a button by a change, with ink that can be read on it. */
+  /** Colour a button by a change, with text that can be read on it. */
   paint(button, change, limit) {
     button.style.background = this.colour(change, limit);
     button.style.color = ink(button.style.background.match(/\d+/g));
   }
 
-  /** A text has come: its tokens, and the losses under each single change. */
+  /** Take in a new text: its tokens, and the losses under each single change. */
   load() {
     const [nLayers, nHeads] = this.model.get("shown").sizes;
     this.rows = this.array("losses", Float32Array);
@@ -170,7 +170,7 @@ class InterventionExplorer extends PageExplorer {
     return { losses: sum, measured: false, source, error: answered ? error : "" };
   }
 
-  /** What is changed and what it costs, in words; as Python's `lines`. */
+  /** What is changed and what that costs, in words, as Python's `lines`. */
   lines() {
     const [rows, measured] = [this.chosenRows, this.measured];
     const own = mean(this.own);

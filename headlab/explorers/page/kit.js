@@ -1,5 +1,5 @@
-// The page's side of an explorer: what all of them share, before the part of one explorer. It works in JupyterLab
-// (`render`, called by anywidget) and in a page without a kernel (`renderStill`).
+// What all explorers share in the browser; each explorer's own part follows it. It works in JupyterLab (`render`,
+// called by anywidget) and in a page without a kernel (`renderStill`).
 
 // JupyterLab takes the arrow keys for itself unless the element that has the focus says otherwise.
 const KEYS = { "data-lm-suppress-shortcuts": "true" };
@@ -32,13 +32,13 @@ function step(event, move) {
   move(...steps);
 }
 
-/** A copy of the bytes that stands on its own, since a view may start at an odd place of a larger buffer. */
+/** A copy of the bytes in a buffer of its own, since a view may start at an odd place of a larger one. */
 function bytes(view) {
   return new Uint8Array(view.buffer, view.byteOffset, view.byteLength).slice();
 }
 
-/** What takes the place of anywidget's model in a page without a kernel: `state` holds what Python would have sent, its
- * bytes as {base64: text}. */
+/** Stands in for anywidget's model in a page without a kernel: `state` holds what Python would have sent, with bytes as
+ * {base64: text}. */
 function stillModel(state) {
   const revive = (value) => {
     if (value === null || typeof value !== "object" || Array.isArray(value)) return value;
@@ -74,10 +74,10 @@ function asPython(value) {
   return typeof value === "boolean" ? (value ? "True" : "False") : JSON.stringify(value);
 }
 
-/** What explorers share: a text, controls, panels, a summary in words and the line of what is pointed at.
+/** What explorers share: a text, controls, panels, a summary in words and a line about the marked place.
  *
- * A subclass has `load`, for a new text; `compute`, which turns the setting into `numbers` and `facts`; `show`, which
- * gives the panels what they show; `point` and `move`, which set `mark`; `tell`, the mark in words; and `markOn`, the
+ * A subclass has `load`, for a new text; `compute`, which turns the settings into `numbers` and `facts`; `show`, which
+ * gives the panels their content; `point` and `move`, which set `mark`; `tell`, the mark in words; and `markOn`, the
  * mark as frames on a panel. */
 class PageExplorer {
   constructor(model, root, live) {
@@ -95,7 +95,7 @@ class PageExplorer {
     return this.model.get("shown").tokens;
   }
 
-  /** The setting of a control, or the most that this text allows. */
+  /** The setting of a control, at most what this text allows. */
   get(name) {
     const most = this.model.get("shown").most?.[name];
     return most === undefined ? this.model.get(name) : Math.min(most, this.model.get(name));
@@ -138,7 +138,7 @@ class PageExplorer {
       element("p", { class: "copy" }, this.copy, " ", this.line),
       this.status,
     );
-    this.root.explorer = this; // for whoever wants to read the numbers from the page
+    this.root.explorer = this; // for scripts, such as tests, that read the numbers from the page
     root.append(this.root);
   }
 
@@ -224,7 +224,7 @@ class PageExplorer {
     for (const [event, action] of Object.entries(this.handlers)) this.model.on(event, action);
     this.resizing = new ResizeObserver(() => this.root.clientWidth === this.width || this.resize());
     this.resizing.observe(this.root);
-    // The colour of the ink changes with the theme, whoever changes it; the style sheet lets it do so in a moment.
+    // The text's colour changes with the theme; the style sheet makes this a transition, so that its end can be heard.
     this.root.addEventListener("transitionend", (event) => event.propertyName === "color" && this.draw());
   }
 
@@ -240,7 +240,7 @@ class PageExplorer {
     this.model.save_changes();
   }
 
-  /** A text has come. */
+  /** Take in a new text. */
   receive() {
     const { title, model_name, tokens, sizes, most = {} } = this.model.get("shown");
     this.text.value = this.model.get("text");
@@ -259,7 +259,7 @@ class PageExplorer {
     this.resize();
   }
 
-  /** Something was moved: show it with the next frame. */
+  /** A setting has changed: show it with the next frame. */
   changed() {
     this.frame ||= requestAnimationFrame(() => {
       this.frame = 0;
@@ -268,7 +268,7 @@ class PageExplorer {
     });
   }
 
-  /** Compute what the controls say; what goes wrong is told in a line, and the last good picture stays. */
+  /** Compute what the controls ask for; if that fails, say why in a line and keep the last good picture. */
   update() {
     for (const [name, { show }] of Object.entries(this.inputs)) show(this.get(name));
     try {
@@ -303,7 +303,7 @@ class PageExplorer {
     }, QUIET);
   }
 
-  /** Lay the panels out, as many beside each other as there is room for. */
+  /** Lay the panels out, as many side by side as there is room for. */
   resize() {
     this.width = this.root.clientWidth;
     const inside = Math.max(240, this.width - 10);
@@ -325,7 +325,7 @@ class PageExplorer {
     this.reading.textContent = this.mark ? this.tell() : "Point at a picture, or move the mark with the arrow keys.";
   }
 
-  /** Mark a place in all panels and say what stands there. */
+  /** Mark a place in all panels and say what is there. */
   setMark(mark) {
     this.mark = mark;
     this.draw();
@@ -343,7 +343,7 @@ class PageExplorer {
     );
   }
 
-  /** The present setting as a line of Python, on the page and, where it may be, on the clipboard. */
+  /** The present settings as a line of Python, on the page and, where that is allowed, on the clipboard. */
   write() {
     const { make, text, fixed } = this.model.get("shown");
     const given = fixed ? ["*recorded_gpt2()"] : ["model", "tokenizer", asPython(text)];
@@ -369,7 +369,7 @@ class TokenExplorer extends PageExplorer {
     return { x: this.axis("key"), y: { ...down, low: down.high, high: 0, turned: false } };
   }
 
-  /** How many tokens can be pointed at. */
+  /** How many tokens can be marked. */
   get reach() {
     return this.tokens.length;
   }
@@ -397,7 +397,7 @@ class TokenExplorer extends PageExplorer {
   }
 }
 
-/** What anywidget calls, and what a page without a kernel calls, for one kind of explorer. */
+/** The functions that anywidget calls, and that a page without a kernel calls, for one kind of explorer. */
 function entry(Explorer) {
   return {
     render({ model, el }) {

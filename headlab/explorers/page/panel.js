@@ -3,9 +3,9 @@
 const FONT = "system-ui, sans-serif";
 const MASKED = ["#d9d9d9", "#a6a6a6"]; // a masked cell and its hatching, as in plots.py
 const TOP = 40; // pixels for the title and the colour scale
-const LONGEST = 92; // pixels of a token's name
+const LONGEST = 92; // pixels for a token's label, at most
 
-/** The drawing context of a canvas that is `width` x `height` on the page and as fine as the screen. */
+/** The drawing context of a canvas that is `width` x `height` on the page and as sharp as the screen. */
 function fit(canvas, width, height) {
   const ratio = window.devicePixelRatio || 1;
   canvas.style.width = `${width}px`;
@@ -56,19 +56,19 @@ function ticksOf(low, high, most = 5) {
   return Array.from({ length: last - first + 1 }, (_, i) => [(first + i) * size, signed((first + i) * size, digits)]);
 }
 
-/** A number with so many digits after the point and a true minus sign. */
+/** A number with this many digits after the point and a true minus sign. */
 function signed(value, digits) {
   if (value === -Infinity) return "−∞";
   const text = Math.abs(value).toFixed(digits);
   return (value < 0 && Number(text) !== 0 ? "−" : "") + text;
 }
 
-/** A cell of a token's row and column, and what tells its place to a reader. */
+/** The ticks of an axis of tokens: in the middle of each cell, the token. */
 const tokenTicks = (tokens) => tokens.map((token, place) => [place + 0.5, token]);
 
 class Panel {
-  /** name: for a screen reader; ratio: of height to width inside the axes, or tall: pixels of that height; least, most:
-   * the width of the whole; isAlone: whether it has a row of its own. */
+  /** name: for a screen reader; ratio: of height to width inside the axes, or tall: that height in pixels; least, most:
+   * limits of the whole width; isAlone: whether the panel has a row of its own. */
   constructor(explorer, name, { ratio, tall = 200, least = 250, most = 440, isAlone = false } = {}) {
     Object.assign(this, { explorer, ratio, tall, least, most, isAlone, marks: [] });
     const label = `${name}. The arrow keys move the mark.`;
@@ -92,7 +92,7 @@ class Panel {
     for (const axis of [content.x, content.y]) axis.ticks ??= ticksOf(axis.low, axis.high);
   }
 
-  /** Find room for the labels; the height then depends on the width and the text alone. */
+  /** Find room for the labels, so that the height depends on the width and the text alone. */
   layout(width) {
     const { x, y } = this.content;
     const context = this.canvas.getContext("2d");
@@ -221,7 +221,7 @@ class Panel {
   drawTable(context) {
     context.fillStyle = context.createPattern(this.explorer.hatching, "repeat");
     context.imageSmoothingEnabled = Boolean(this.content.table.isSmooth);
-    // The table may be of fewer tokens than the axes are long.
+    // The table may have fewer tokens than the axes.
     const { across = this.content.x.high, down = this.content.y.low } = this.content.table;
     const place = [this.left, TOP, this.atX(across) - this.left, this.atY(down) - TOP];
     context.fillRect(...place);

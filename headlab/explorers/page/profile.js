@@ -1,6 +1,6 @@
 // Lesson 7: the density of the scores and one statistic of every head, layer by layer.
 
-const MOST_COLUMNS = 1024; // of the picture of the densities: as many as a fine screen shows
+const MOST_COLUMNS = 1024; // of the picture of the densities: as many as a sharp screen shows
 
 class ProfileExplorer extends PageExplorer {
   makePanels() {

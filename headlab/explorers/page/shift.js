@@ -1,4 +1,4 @@
-// Lesson 4: how many of a head's scores lie below zero, and what the number depends on.
+// Lesson 4: how many of a head's scores lie below zero, and what this number depends on.
 
 const N_BINS = 40;
 
@@ -6,7 +6,7 @@ class ShiftExplorer extends PageExplorer {
   makePanels() {
     const [nLayers, nHeads] = this.model.get("shown").sizes;
     return [
-      new Panel(this, "All heads, which choose a layer and a head", { ratio: nLayers / nHeads, least: 300, most: 440 }),
+      new Panel(this, "All heads, to choose a layer and a head", { ratio: nLayers / nHeads, least: 300, most: 440 }),
       new Panel(this, "The scores of one head in bins", { least: 300 }),
       new Panel(this, "The fraction of negative scores query by query", { least: 300 }),
     ];
@@ -22,7 +22,7 @@ class ShiftExplorer extends PageExplorer {
     );
   }
 
-  /** The raw scores of one head for the tokens that are read, with what is added. */
+  /** The raw scores of one head for the tokens that are read, with the added number. */
   rawOf(place, added) {
     const [all, n] = [this.tokens.length, this.get("n_tokens")];
     const start = place * all ** 2;
