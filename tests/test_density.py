@@ -194,6 +194,8 @@ def test_cross_validation_equals_its_definition(shape):
     chosen = choose_bandwidth(scores, "cross-validation")
     around = pairwise_score(scores, chosen)
     assert all(around <= pairwise_score(scores, chosen * factor) + 1e-7 for factor in (0.5, 0.8, 0.95, 1.05, 1.25, 2))
+    near = chosen * np.geomspace(0.95, 1.05, 201)
+    assert near[cross_validation_scores(scores, near).argmin()] == pytest.approx(chosen, rel=2e-3)
 
 
 def test_weights_in_cross_validation_count_as_they_do_elsewhere():
@@ -471,6 +473,11 @@ GRID = [0.0, 1.0]
             lambda: cross_validation_scores([3.0, 3.0], [1.0]),
             ValueError,
             "samples: expected at least 2 different scores, got 3 throughout",
+        ),
+        (
+            lambda: cross_validation_scores([0.0, 4.0], [1.0, 0.0019]),
+            ValueError,
+            "bandwidths: expected each from 0.002 to 40, got 0.0019 to 1",
         ),
         (
             lambda: cross_validation_scores([0.0, 2000.0], [3.0, 0.5]),

@@ -85,11 +85,12 @@ def test_a_package_that_is_missing_or_too_old(monkeypatch, capsys):
 
 
 @pytest.mark.usefixtures("no_kernel_asked")
-def test_widgets_whose_halves_do_not_fit(monkeypatch, capsys):
+@pytest.mark.parametrize("page", ["1.1.0", "4.0.0"])
+def test_widgets_whose_halves_do_not_fit(monkeypatch, capsys, page):
     real = doctor.version
-    monkeypatch.setattr(doctor, "version", lambda name: "1.1.0" if name == "jupyterlab_widgets" else real(name))
+    monkeypatch.setattr(doctor, "version", lambda name: page if name == "jupyterlab_widgets" else real(name))
     (line,) = bad_lines(capsys)
-    assert f"jupyterlab_widgets 1.1.0 in the page; run: {sys.executable} -m pip install --upgrade ipywidgets" in line
+    assert f"jupyterlab_widgets {page} in the page; run: {sys.executable} -m pip install --upgrade ipywidgets" in line
 
 
 @pytest.mark.usefixtures("no_kernel_asked")
