@@ -99,7 +99,7 @@ guess.reveal(
 # does this at all positions of a text at once. If "old" could see "stone", there would be nothing left to predict and
 # nothing to learn. And when the model generates text, the future does not exist yet.
 #
-# So a query at position $i$ may see the keys at positions $j \le i$, including its own. That is the **causal mask**.
+# So a query at position $i$ may see the keys at positions $j \le i$, including its own. This rule is the **causal mask**.
 
 # %%
 guess = predict_number(
@@ -281,7 +281,7 @@ assert difference < 1e-6
 
 # %% [markdown]
 # Nothing changes beyond rounding. A constant that is added to every visible score of a row multiplies the numerator and the
-# denominator by the same factor, here $e^1$. Remember this: in lesson 5 it decides the fate of the report's main claim.
+# denominator by the same factor, here $e^1$. Remember this: in lesson 5 it decides whether the report's main claim holds.
 #
 # Now take **multiplying**: the past is multiplied by 1, the future by $-\infty$.
 
@@ -494,7 +494,7 @@ guess.reveal(
 #
 # The mask treats positions unequally. Every query sees the first key; only the last query sees the last key. So the first
 # token could collect a lot of attention for that reason alone. A fair baseline is a head that divides its attention evenly:
-# query $i$ then gives each key it sees $1/(i+1)$. We leave out the first query, which has no choice.
+# query $i$ then gives $1/(i+1)$ to each key that it sees. We leave out the first query, which has no choice.
 #
 # Our second baseline is the **control**: GPT-2 small's architecture with random weights, never trained.
 
@@ -737,7 +737,7 @@ if link is not None:
 # leaks, False if not.
 #
 # Some leaks show only with unusual scores, such as those of sections 4 and 6. The check hands your test twelve functions,
-# four sound ones and eight that leak. A sound one need not divide the attention as softmax does.
+# four sound ones and eight that leak. A sound one may divide the attention in another way than softmax does.
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint 1: a nudge</summary>

@@ -15,7 +15,7 @@
 # **Time** about {{minutes}} minutes, exercises included. Running all cells takes {{seconds}} on two cores.
 
 # %% [markdown]
-# **Before you start:** three questions about lesson 1. Answer them aloud, then unfold.
+# **Before you start:** three questions about lesson 1. Answer them aloud, then unfold the answers.
 #
 # <details><summary>1. A text has five tokens. Which keys may query 3 see?</summary>
 #
@@ -158,8 +158,8 @@ print(f"largest difference from the right product: {(right - transposed).abs().m
 #
 # > **The report:** The first third is Q, (tokens, 768).
 #
-# How do we know that the first third holds the queries, and not the keys? We try each ordered pair of thirds as queries and
-# keys, and see which of the six choices gives the model's own attention in head 0.
+# How do we know that the first third holds the queries, and not the keys? We take one third as the queries and another as
+# the keys, in all six ways, and see which choice gives the model's own attention in head 0.
 
 # %%
 guess = predict(
@@ -226,7 +226,7 @@ show_figure(
 )
 
 # %% [markdown]
-# *What to see:* a head owns three bands of columns, one in each third, always at the same place.
+# *What to see:* a head owns three bands of columns, one in each third, always in the same place within the third.
 
 # %%
 guess = predict_number(
@@ -255,8 +255,8 @@ guess.reveal(
 
 # %% [markdown]
 # A list of heads is awkward to compute with. Stacked, they are one tensor with **heads before tokens**: (head, token,
-# channel). The second way in the cell above gets there without a loop: view the last axis as (head, channel), then swap the
-# axes of token and head. `split_heads` does the same. It copies nothing.
+# channel). The line with `view` in the cell above makes it without a list: view the last axis as (head, channel), then swap
+# the axes of token and head. `split_heads` does the same. It copies nothing.
 #
 # Here are the real weight (above) and its output for our text (below):
 
@@ -317,7 +317,7 @@ print("head 1's queries, cut into heads first:     ", small.view(3, 2, 3, 2)[:, 
 #   gets all channels of token 0 and half of token 1: its rows are no longer tokens.
 # - **Heads before thirds.** Some models store q, k and v of one head side by side. GPT-2 does not. Columns 6 and 7 lie in
 #   the second third: this "query" is head 1's key.
-# - **Forgetting the bias.** Every number is in the right place, but it is wrong unless the bias is 0.
+# - **Forgetting the bias.** Every number is in the right place, but it is wrong wherever the bias is not 0.
 #
 # Now all three on the real output, all the way to the pattern.
 
@@ -399,7 +399,7 @@ for ours, theirs in zip(right_cut(fused), (capture.q, capture.k, capture.v), str
 print("capture_heads gives the same q, k and v; shape (layer, head, token, channel):", tuple(capture.q.shape))
 
 # %% [markdown]
-# ## 6. And back
+# ## 6. Merging the heads again
 #
 # After attention each head has an output, (token, d_head). The outputs are put side by side again, (token, d_model). To
 # merge, undo the two steps of the split in reverse order: swap the axes of head and token, then flatten the last two.
@@ -487,7 +487,8 @@ says(
     (ratio > 2, f"On this text, head {most} adds vectors {ratio:.1f} times as long as head {least}'s."),
     (
         True,
-        f"On this text, the heads of this layer add vectors of similar length (at most {ratio:.1f} times another's).",
+        "On this text, the heads of this layer add vectors of similar length (the longest is "
+        f"{ratio:.1f} times as long as the shortest).",
     ),
 )
 
@@ -551,7 +552,7 @@ check("2.1", my_fused)
 #
 # <details><summary>Hint 2: the idea</summary>
 #
-# When you split one axis into two, the new ones stand where it stood. Move the heads to the front afterwards.
+# When you split one axis into two, the two new axes take its place. Move the heads to the front afterwards.
 # </details>
 
 

@@ -16,7 +16,7 @@
 # **Time** about {{minutes}} minutes, exercises included. Running all cells takes {{seconds}} on two cores.
 
 # %% [markdown]
-# **Before you start:** three questions about lessons 1 and 2. Answer them aloud, then unfold.
+# **Before you start:** three questions about lessons 1 and 2. Answer them aloud, then unfold the answers.
 #
 # <details><summary>1. Lesson 1: a row has one visible score, -40. What is its share?</summary>
 #
@@ -103,8 +103,8 @@ assert abs(variance[64] / variance[4] - 16) < 2
 # There the softmax is almost flat, so its gradients are tiny. With the divisor, the number of channels no longer
 # matters. This is the reason that Vaswani et al. give (2017, section 3.2.1).
 #
-# But does it apply to GPT-2? Its weights start small, so its channels do not have variance 1. Our control starts that
-# way: GPT-2 small with untrained weights.
+# But does it apply to GPT-2? Its weights start small, so its channels do not have variance 1. Our control shows this
+# start: GPT-2 small with untrained weights.
 
 # %%
 text = "The old man looked at the little white house by the sea."
@@ -145,7 +145,7 @@ says(
 # %% [markdown]
 # **Verdict.** The formula is what the model computes (section 3 shows it). The reason that Vaswani et al. give holds
 # for channels of variance 1. GPT-2 starts with smaller variances, and its softmax would not saturate either way. What
-# the root does is to keep the typical size of the scores, at the start of training, independent of d_head.
+# the root does achieve: at the start of training, the typical size of the scores does not depend on d_head.
 
 # %% [markdown]
 # ## 2. Four names
@@ -258,10 +258,10 @@ with torch.no_grad():
         assert same_q and share_gap < 1e-4 and gap < 1e-3
 
 # %% [markdown]
-# Project, score, mask, softmax, sum, merge, project: that is all an attention block does, and ours equals the model's own in
-# every layer.
+# Project, score, mask, softmax, sum, merge, project: that is all that an attention block does, and ours equals the model's
+# own in every layer.
 #
-# What is the softmax good for? Leave it out, and each head computes $(QK^\top) V$.
+# What is the softmax good for? If we leave it out, each head computes $(QK^\top) V$.
 
 # %%
 guess = predict_number(
@@ -428,8 +428,8 @@ explorer
 HeadExplorer(*recorded_gpt2(), layer=4, head=11)
 
 # %% [markdown]
-# Links across a passage are easier to see on the text itself, with every token shaded by the share that one query gives
-# it. Here is the head with the largest share for induction, at its clearest query (framed):
+# Links across a passage are easier to see in the text itself, with every token shaded by the share that one query gives
+# it. Here is the head with the largest induction share, at the query where it is clearest (framed):
 
 # %%
 far_layer, far_head = where(shares["induction"])
@@ -478,7 +478,7 @@ says(
 # position of the residual stream which token stands before it. The induction head's *key* reads this: "before me stood
 # X". Its *query* asks: "I am X; what comes after an X?" This is called **K-composition**.
 #
-# If that is right, the induction head should lose its target when the previous-token head falls silent. We can test it:
+# If that is right, the induction head should lose its target when the previous-token head is silenced. We can test it:
 # we replace the previous-token head's output by its mean over the tokens, so that it writes the same everywhere, and
 # measure again.
 
@@ -743,9 +743,9 @@ check("3.2", my_induction_pairs)
 #
 # *Difficulty 3 of 5 · importance 3 of 5 · about 5 minutes*
 #
-# How far back does a head look, once the sink is left out? Take all pairs whose key is not key 0. Weight each distance
-# (query - key) by its share, add up over all such pairs of the head, and divide by the sum of these shares. Return the (layer,
-# head) with the largest mean distance. `patterns` is (layer, head, query, key). The check tries made-up patterns and those of
+# How far back does a head look, once the sink is left out? Take all pairs of the head whose key is not key 0. Their mean
+# distance (query - key), weighted by the shares, is the sum of share times distance over the sum of the shares. Return the
+# (layer, head) with the largest mean distance. `patterns` is (layer, head, query, key). The check tries made-up patterns and those of
 # the loaded model.
 
 # %% [markdown] tags=["hint"]
@@ -786,7 +786,7 @@ check("3.3", my_farthest, patterns)
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint 1: a nudge</summary>
 #
-# Section 5 repeats random tokens right after each other. Which other heads would light up on exactly the same cells?
+# In section 5 the copy follows the original at once. Which other heads would give large shares to exactly the same cells?
 # </details>
 #
 # <details><summary>Hint 2: the idea</summary>
@@ -866,7 +866,7 @@ print(
 # %% [markdown] tags=["optional"]
 # To compare what two heads *write*, it is tempting to take the angle between their outputs. But turn the channels of one head by
 # a random rotation $R$: outputs become $oR$, its rows of $W_O$ become $R^\top W_O$, and since $oR\,R^\top W_O = o\,W_O$ the model
-# stays the same. Does the angle?
+# stays the same. Does the angle stay the same, too?
 
 # %% tags=["optional"]
 one, two = rows[near].item(), columns[near].item()

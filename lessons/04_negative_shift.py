@@ -244,7 +244,7 @@ print("single texts:", ", ".join(f"{share:.0%}" for share in by_text))
 # | --- | --- | --- |
 # | Would other queries of these texts do the same? | rows | little: rows are not alike (section 4) |
 # | Does the mean depend on a few heads? | heads | 66 to 74%, if heads were independent; but the heads of a layer read the same vectors |
-# | ... on a few layers? | layers | 60 to 78%: the more cautious unit for a similar question |
+# | Does it depend on a few layers? | layers | 60 to 78%: the more cautious unit for a similar question |
 # | Would other texts do the same? | texts | there are only ten, of different lengths: look at each of them |
 # | **Does training shift heads?** | training runs | **none**: there is one GPT-2 small, so there is no interval |
 #
@@ -293,8 +293,8 @@ guess.reveal(
 )
 
 # %% [markdown]
-# Even the intervals over texts fall short of 95%: a bootstrap of five values is too narrow. With fewer than about eight
-# values, show every one of them.
+# Even the intervals over texts fall short of 95%: a bootstrap of only five values gives intervals that are too narrow. With
+# fewer than about eight values, show every one of them.
 
 # %% [markdown]
 # ## 4. The number depends on the length
@@ -523,7 +523,7 @@ check("4.2", my_by_query, raw)
 #
 # *Difficulty 3 of 5 · importance 4 of 5 · about 5 minutes*
 #
-# `n_negative` (rows,) says how many scores of each row are negative, `n_scores` (rows,) how many the row has, both numpy arrays.
+# Two numpy arrays, `n_negative` (rows,) and `n_scores` (rows,), say how many scores of each row are negative and how many it has.
 # `rows` (resamples, rows) holds whole numbers: each line names the rows that one resample draws. Return the fraction
 # negative of each resample: shape (resamples,).
 
@@ -553,9 +553,9 @@ check("4.3", my_resampled_fractions)
 #
 # *Difficulty 3 of 5 · importance 5 of 5 · about 5 minutes*
 #
-# Somebody resampled one unit and asks about another. Write down the rule: given `resampled` and `question`, each `"rows"`,
-# `"heads"`, `"texts"` or `"runs"`, return True if an interval from resampling the first answers "would *other* ... give the
-# same?" for the second, with everything else held fixed. For instance, ("rows", "texts") is the simulation of section 3.
+# Somebody has resampled one unit, `resampled`, and asks about another, `question`: would *other* rows (or heads, texts, runs)
+# give the same, with everything else held fixed? Each argument is `"rows"`, `"heads"`, `"texts"` or `"runs"`. Return True if
+# the interval answers the question, else False. For instance, ("rows", "texts") is the simulation of section 3.
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint 1: a nudge</summary>

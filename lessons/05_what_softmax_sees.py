@@ -33,7 +33,7 @@
 #
 # > **The report:** GPT-2's raw scores are shifted strongly to the negative. This is a "sparsity mechanism": most past tokens
 # > are suppressed, and a few links (an adjective and its noun) stand out. Softmax is clean and sharp because the model pushes
-# > its raw scores down to drown the noise.
+# > its raw scores down to drown out the noise.
 
 # %%
 import copy
@@ -293,9 +293,9 @@ for label, values in zip(
 # expects (within layer 11 it is the reverse). Given the spread, much less is left ($-0.01$ to $+0.27$). A wide spread goes
 # with sparse attention in every text.
 #
-# And the first of these correlations is not even a fact about the model, because we can choose it. Give all heads of
-# the loaded model that are sparser than the median a gauge with negative scores, and all others a gauge with positive
-# ones:
+# And the first of these correlations is not even a fact about the model, because we can choose it. In the loaded model,
+# we give a gauge with negative scores to all heads that are sparser than the median, and one with positive scores to all
+# others; then the other way round:
 
 # %%
 tokens = effective_tokens(pattern)[..., 2:].mean(-1)  # (layer, head)
@@ -778,7 +778,7 @@ check("5.4", my_head_without_bias, raw, bias_terms)
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint 1: a nudge</summary>
 #
-# Do not go by how negative a term is, or by how large it is at the first key: both are traps.
+# Do not judge by how negative a term is, or by how large it is at the first key: both are traps.
 # </details>
 #
 # <details><summary>Hint 2: the idea</summary>
@@ -831,7 +831,7 @@ verdicts = [
         "true, but the link that stands out is mostly the first token",
     ),
     (
-        "“pushes its raw scores down to drown the noise”",
+        "“pushes its raw scores down to drown out the noise”",
         f"without the query bias the first share falls from {share[0, 0]:.2f} to {share[:, 2].min():.2f}-{share[:, 2].max():.2f}",
         "no: only what treats keys differently counts, above all the query bias",
     ),
@@ -842,8 +842,8 @@ Markdown(
 )
 
 # %% [markdown]
-# How much the contrast, the sink and the shift **matter** for the prediction takes interventions on the whole model:
-# lesson 8.
+# To measure how much the contrast, the sink and the shift **matter** for the prediction, we have to intervene in the whole
+# model: lesson 8.
 #
 # **Limits.** One model, short texts, terms from a single prompt. The correlations are over the heads of one training run.
 #

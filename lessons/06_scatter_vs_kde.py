@@ -7,7 +7,7 @@
 # - say when a scatter plot stops showing its data, and draw the same scores in views that need no bandwidth;
 # - build a kernel density estimate (KDE) by hand, and say what it is: one convolution, and not a probability;
 # - choose a bandwidth and defend it;
-# - put a hill to the test: other bandwidths, and other rows and keys;
+# - test whether a hill is real, with other bandwidths and with other rows and keys;
 # - draw all heads of a model over any number of texts, and read the ridges.
 #
 # **You need** lessons 1 to 5: heads, raw scores, dependent rows, the attention sink.
@@ -264,7 +264,7 @@ guess.reveal(
 # ### “Repeated convolution”, “probability curve”
 #
 # Sliding a bell over the scores and adding up *is* a convolution, but only **one**. The bell is repeated for each
-# score; the convolution is not. Repeat it, and something else happens:
+# score; the convolution is not. If we do repeat it, something else happens:
 
 # %%
 places, step = np.linspace(-80, 60, 1401, retstep=True)
@@ -989,7 +989,7 @@ show_figure(
 )
 
 # %% [markdown] tags=["optional"]
-# Once the scores are counted, their number hardly matters: only the bins become finer, as the bandwidth narrows.
+# Once the scores are counted, their number hardly matters: more scores only mean a narrower bandwidth, and so finer bins.
 #
 # ### Samples without a density
 #
@@ -1022,7 +1022,7 @@ print("too coarse a grid: ", refused(lambda: fast_kde(made_up, n_grid=4)))
 #
 # $$\int \hat f^2 \;-\; \frac{2}{n} \sum_i \hat f_{-i}(x_i)$$
 #
-# where $\hat f_{-i}$ is the KDE of all samples but the $i$-th. The integral is the mean, over all pairs $i, j$ (also $i = j$), of a
+# where $\hat f_{-i}$ is the KDE of all samples except the $i$-th. The integral is the mean, over all pairs $i, j$ (also $i = j$), of a
 # Gaussian of standard deviation $h\sqrt 2$ at $x_i - x_j$.
 
 # %% [markdown] tags=["hint", "optional"]

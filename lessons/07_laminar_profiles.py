@@ -505,7 +505,8 @@ says(
 
 # %% [markdown]
 # *Real GPT-2, recorded:* with all keys the share grows from 16.3% to 20.1%; without the first token it hardly changes,
-# 17.7% and 17.5%. **The growth comes from the first token.** Attention to the other keys is no sharper late than early.
+# 17.7% and 17.5%. **The growth comes from the first token.** Attention to the other keys is no sharper in late layers than
+# in early ones.
 #
 # ## 6. Is it the model or the text?
 #
@@ -746,10 +747,11 @@ check("7.4", my_share_high)
 # *Difficulty 4 of 5 · importance 5 of 5 · about 6 minutes*
 #
 # `first` and `second` are two groups of texts, numpy arrays (text, layer) with one number for each text and layer.
-# Count the texts through both groups, the first group's first. Each line of `draws` (resample, text) deals all texts
-# out anew: its first `len(first)` entries name the texts of the new first group. Return p: how often the **largest
-# absolute difference of the two means over the layers** is at least as large as the real one. Count the real dealing as
-# one more draw.
+# Number the texts of both groups together, from 0, beginning with the first group. Each line of `draws` (resample,
+# text) deals out all the texts again: its first `len(first)` entries are the numbers of the texts in the new first
+# group. In each layer, take the absolute difference of the two groups' means; what counts is the **largest over the
+# layers**. Return p: in what share of the draws it is at least as large as in reality. Count the real dealing as one
+# more draw.
 
 # %% [markdown] tags=["hint"]
 # <details><summary>Hint 1: a nudge</summary>
@@ -904,7 +906,7 @@ for word in ("The", " house", ",", " when"):
 #
 # <details><summary>Hint 2: the idea</summary>
 #
-# Proportions stay when all shares of a row are divided by the same number.
+# Proportions stay the same when all shares of a row are divided by the same number.
 # </details>
 
 

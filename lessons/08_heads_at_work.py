@@ -18,7 +18,7 @@
 # for the prediction. In this lesson we reach in: we change one thing while the model reads a text, and measure how much
 # worse it predicts. Such a change is called an **intervention**.
 #
-# The drawing marks where: sections 2 and 3 change the raw scores, sections 4 to 6 what the heads write.
+# The drawing below shows where: sections 2 and 3 change the raw scores, sections 4 to 6 what the heads write.
 #
 # **Three questions about earlier lessons**
 #
@@ -155,7 +155,7 @@ show_figure(
 # ## 2. The shift and the contrast
 #
 # > **The report:** Raw scores are shifted strongly to the negative. Softmax is clean and sharp because the model pushes
-# > its raw scores down to drown the noise.
+# > its raw scores down to drown out the noise.
 #
 # `loss_with_scores(model, ids, change)` runs the model while `change(layer, raw)` stands between
 # the raw scores (head, query, key) of each layer and their scaling. First we undo the shift, and more: we add 50 to every raw
@@ -165,7 +165,7 @@ show_figure(
 guess = predict(
     "We add 50 to every raw score of every head. What happens to the loss?",
     "nothing",
-    "it rises: scores above 0 no longer drown the noise",
+    "it rises: scores above 0 no longer drown out the noise",
     "it rises a little, since softmax gets less sharp",
 )
 
@@ -180,7 +180,7 @@ guess.reveal(
     (largest < 1e-2, "nothing", "softmax cancels a constant added to a row. What is left is rounding."),
     (True, None, f"a token has changed by {largest:.2g} nats, which is more than we expect from rounding."),
     overlooked={
-        "it rises: scores above 0 no longer drown the noise": "a share depends on differences within the row, not on the sign.",
+        "it rises: scores above 0 no longer drown out the noise": "a share depends on differences within the row, not on the sign.",
         "it rises a little, since softmax gets less sharp": "all scores of a row move together, so none of its shares changes.",
     },
 )
@@ -624,7 +624,7 @@ explorer
 # key? And can you find two heads whose costs do not add up?
 
 # %% [markdown]
-# ## 5. What a head says to the logit
+# ## 5. What a head adds to a logit
 #
 # The residual stream is a sum, and the logit of a token is the dot product of that sum, normalised, with the token's vector. So,
 # if we hold the scale of the final layer norm fixed, **every part of the model contributes its own part of the logit**, and these
@@ -651,7 +651,7 @@ assert torch.isclose(terms.total(), row[right], rtol=1e-3, atol=1e-2)
 # %%
 direct = terms.heads - logit_attribution(model, ids, query, rival)  # (layer, head)
 fig, axes = plt.subplots(1, 2, figsize=(14, 1.8 + 0.4 * n_layers), layout="constrained")
-plot_head_grid(direct, axes[0], "part of the logit difference", meaning="score").set_title("says directly")
+plot_head_grid(direct, axes[0], "part of the logit difference", meaning="score").set_title("direct part")
 plot_head_grid(mean_cost, axes[1], "cost of its removal (nats)", meaning="score").set_title(
     "costs when removed (section 4)"
 )
@@ -667,18 +667,18 @@ says(
     (mean_cost.max() < 0.05, f"{who(model)}: no head costs enough for a comparison."),
     (
         shares[0] > shares[1] + 0.05,
-        f"{who(model)}: the lower half of the layers has {shares[0]:.0%} of the costs, but only {shares[1]:.0%} of what is "
-        f"said directly. Rank correlation over heads: {agreement:.2f}.",
+        f"{who(model)}: the lower half of the layers has {shares[0]:.0%} of the costs, but only {shares[1]:.0%} of the "
+        f"direct parts. Rank correlation over heads: {agreement:.2f}.",
     ),
     (
         True,
-        f"{who(model)}: the lower half of the layers has {shares[0]:.0%} of the costs and {shares[1]:.0%} of what is said "
-        f"directly. Rank correlation over heads: {agreement:.2f}.",
+        f"{who(model)}: the lower half of the layers has {shares[0]:.0%} of the costs and {shares[1]:.0%} of the direct "
+        f"parts. Rank correlation over heads: {agreement:.2f}.",
     ),
 )
 
 # %% [markdown]
-# *Where it misleads:* the attribution counts only one position, and only what a head writes straight to the output.
+# *Where it misleads:* the attribution looks at only one position, and only at what a head's output adds to the logit directly.
 # A head in a lower layer may work through what later layers make of its output. The scale of the final layer norm is
 # held fixed, though every head has a part in it. And a head that strongly favours the right token may be cancelled by
 # one that favours another.
@@ -943,7 +943,7 @@ if reliable is not None:
 # control, chance picks the head: look at its row of numbers before you give it a name.
 
 # %% [markdown]
-# ### Exercise 8.5 · Costs much, says little
+# ### Exercise 8.5 · High cost, small direct part
 #
 # *Difficulty 3 of 5 · importance 4 of 5 · about 6 minutes*
 #
@@ -979,7 +979,7 @@ indirect = my_indirect_head(direct, mean_cost)
 if indirect is not None:
     layer, head = indirect
     print(
-        f"{who(model)}, L{layer}H{head}: says {direct[layer, head]:+.3f} directly, its removal costs {mean_cost[layer, head]:+.3f} nats"
+        f"{who(model)}, L{layer}H{head}: its direct part is {direct[layer, head]:+.3f}, its removal costs {mean_cost[layer, head]:+.3f} nats"
     )
 
 # %% [markdown] tags=["solution"]
@@ -994,7 +994,7 @@ if indirect is not None:
 # | --- | --- | --- |
 # | the model pushes its raw scores down | section 2: any constant, and any key bias, leaves every loss as it is | describes GPT-2's numbers (lesson 4), but does not affect its predictions |
 # | this makes softmax clean and sharp | section 2: the loss depends on how far the scores lie apart | the contrast does it, not the shift |
-# | sharpness drowns the noise | section 2: the curve of loss against contrast | *mini, 48 tokens of six texts:* on average its own contrast is the best of eight; half of it costs 0.10 nats, twice as much 0.02, none at all 4.0 |
+# | sharpness drowns out the noise | section 2: the curve of loss against contrast | *mini, 48 tokens of six texts:* on average its own contrast is the best of eight; half of it costs 0.10 nats, twice as much 0.02, none at all 4.0 |
 # | most links are suppressed | *GPT-2 in short texts* (lesson 5): most attention goes to the first key; section 3 removes it | *mini, 48 tokens of six texts:* without this key the loss rises by 1.4 nats |
 #
 # **What an ablation does not tell.** A changed model meets inputs that it has never seen: part of the cost may be

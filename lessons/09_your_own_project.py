@@ -373,7 +373,7 @@ print(f"dialogue minus prose, first key: {dialogue_more:+.3f}, plus or minus {er
 #
 # *What was tried and is not shown:* one statistic, no choice of heads, but two lengths. On mini, pieces of 40 tokens were
 # tried first. There prose lost more, 1.50 nats a token against 1.18 (p = 0.04, but 0.89 without quotation marks and line
-# breaks). With two tries such a p means half as much, and the second try did not confirm it.
+# breaks). With two tries, a p has to be doubled, and the second try did not confirm the difference.
 #
 # **Result.** The figure above has a point for each text.
 
