@@ -15,8 +15,11 @@ import torch
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
+from headlab.contrast import row_contrast
+from headlab.density import choose_bandwidth
 from headlab.exercises import EXERCISES, check, tell_syntax_error
 from headlab.exercises.engine import AGAIN, Exercise, judge
+from headlab.masking import causal_mask
 
 PLANTED = [(number, mistake) for number, exercise in EXERCISES.items() for mistake in exercise.mistakes]
 
@@ -31,6 +34,58 @@ def test_the_answer_passes(number):
 def test_a_planted_mistake_is_named(number, mistake):
     verdict = check(number, mistake)
     assert (verdict.status, verdict.message) == ("not yet", mistake.__doc__)
+
+
+def widest(samples, factor=1.0):
+    """A bandwidth, and nothing around it."""
+    return (factor * choose_bandwidth(samples, "sheather-jones"),) * 3
+
+
+def visible(raw):
+    return raw[causal_mask(len(raw))]
+
+
+# Where no planted mistake gives the reader's results, the check finds words of its own.
+WORDS = (
+    (
+        "5.2",
+        lambda q, k: torch.zeros(k.shape[1]),
+        r"with your vector \d+ of \d+ causal scores are not positive, .* -\d\S+",
+    ),
+    ("5.2", lambda q, k: torch.full((k.shape[1],), torch.nan), r"expected one finite vector of shape \(8,\), .*"),
+    ("5.2", lambda q, k: torch.zeros(k.shape[1] + 1), r"expected one finite vector of shape \(8,\), .*"),
+    ("5.3", lambda raw: raw.mean(-1), r"expected one finite number for each head \(query, key\)"),
+    ("5.3", lambda raw: visible(raw).median(), r".* when 50 is subtracted from every score: a gauge moves it"),
+    ("5.3", lambda raw: visible(raw).std(), r".* when each row gets a constant of its own: a gauge moves it"),
+    ("5.3", lambda raw: (raw.amax(-1) - raw.amin(-1)).max(), r"your number changes with the scores of the future, .*"),
+    ("5.3", lambda raw: 3.0, r"your number is the same for three different heads: .*"),
+    ("5.3", lambda raw: row_contrast(raw).gap, r".*, but it is section 2's gap: invent another one"),
+    ("5.3", lambda raw: row_contrast(raw).spread, r".*, but it is section 2's spread: invent another one"),
+    ("6.2", lambda samples: widest(samples)[:2], r"return three numbers: your bandwidth, .*"),
+    ("6.2", lambda samples: (1.0, 2.0, 3.0), r"the order is your bandwidth, .*, all above 0"),
+    ("6.2", lambda samples: (1.0, 0.0, 3.0), r"the order is your bandwidth, .*, all above 0"),
+    ("6.2", lambda samples: widest(samples, 8.0), r"sample 1: .* is too wide; its squared error is .* times the least"),
+    ("6.2", lambda samples: widest(samples, 0.1), r"sample 1: .* is too narrow; its squared error .* times the least"),
+    (
+        "6.2",
+        lambda samples: tuple(widest(samples)[0] * np.array([1, 0.98, 1.02])),
+        r"sample 1: around (\S+) the density keeps its 2 hills to about \S+, but your lowest is \S+",
+    ),
+    ("6.7", lambda: "ABC", r"return four letters from A to F in one string, .*"),
+    ("6.7", lambda: "ABCG", r"return four letters from A to F in one string, .*"),
+    ("6.7", lambda: "DBBA", r"look again for: the highest median, .* spread, two .*, negative and close together"),
+    ("6.7", lambda: "eacb".replace("b", "d").replace("a", "b"), r"look again for: the widest spread, negative .*"),
+    ("7.2", lambda: "layer 3", r"return three layer numbers, such as \(0, 1, 2\)"),
+    ("7.2", lambda: (3, 2), r"return three layer numbers, such as \(0, 1, 2\), not 2"),
+    ("7.2", lambda: (np.int64(3), 2.0, 1000), r"2 of the three are right: .*"),
+    ("7.2", lambda: (0, 0, 1000), r"0 of the three are right: .*"),
+)
+
+
+@pytest.mark.parametrize(("number", "answer", "words"), WORDS, ids=lambda value: value if value in EXERCISES else "")
+def test_a_check_finds_words_for_what_is_no_planted_mistake(number, answer, words):
+    verdict = check(number, answer)
+    assert verdict.status == "not yet" and re.fullmatch(words, verdict.message), verdict.message
 
 
 @pytest.mark.parametrize("number", EXERCISES)

@@ -81,11 +81,11 @@ def places_of(path):
 
 
 def lines_of_wrong_answers(path, source):
-    """The lines of an exercise's functions that are wrong on purpose: their docstrings start in lower case."""
+    """The lines of an exercise's functions that are wrong on purpose: their docstrings do not start with a capital."""
     if path.parent.name != "exercises":
         return set()
     functions = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef))
-    wrong = (function for function in functions if (ast.get_docstring(function) or "A")[0].islower())
+    wrong = (function for function in functions if not (ast.get_docstring(function) or "A")[0].isupper())
     return {line for function in wrong for line in range(function.lineno, function.end_lineno + 1)}
 
 
