@@ -3,25 +3,25 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-# Makes .venv ready. A Python that was asked for by name is the one that .venv is to have. With WHEELS=folder, packages
-# come from there and from nowhere else.
+# Makes .venv ready. If PYTHON is given, .venv must have that Python. With WHEELS=folder, packages come from there and
+# from nowhere else.
 READY := "$(PYTHON)" tools/environment.py $(if $(filter file,$(origin PYTHON)),,--chosen) \
 	$(if $(WHEELS),--wheels "$(WHEELS)") $(if $(TORCH_INDEX),--torch-index "$(TORCH_INDEX)")
 
-# What JupyterLab is told besides, as in make lab LAB_OPTIONS="--no-browser --port=8890".
+# Further options for JupyterLab, as in make lab LAB_OPTIONS="--no-browser --port=8890".
 LAB_OPTIONS :=
 
 # What make nbval runs.
 NOTEBOOKS := notebooks
 
-# The saved outputs come from mini; with the network off, nothing else can be taken by chance.
+# The saved outputs come from mini; with the network off, no other model can be used by accident.
 OFFLINE := HEADLAB_MODEL=mini HF_HUB_OFFLINE=1
 
-# In a container the user is often root, and JupyterLab wants to be told that this is meant.
+# In a container the user is often root, which JupyterLab refuses without this option.
 ALLOW_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-# Each file of tests, and each notebook, in one of two processes. Each has one thread: with more than there are cores,
-# the threads wait for each other, and a lesson takes several times as long.
+# Each file of tests, and each notebook, runs in one of two processes with one thread each. With more threads than cores,
+# they wait for each other, and a lesson takes several times as long.
 TWO_AT_A_TIME := -n 2 --no-loadscope-reorder
 test nbval lowest: export OMP_NUM_THREADS := 1
 
@@ -50,7 +50,7 @@ handout: ready-test  ## make the copy for students: handout/headlab.zip
 	$(BIN)/python tools/handout.py
 
 # A class without a network, with the commands of site/running.md as they stand: a quarter of an hour. Linux only.
-offline-class: handout wheels  ## play a class without a network: a quarter of an hour, Linux only
+offline-class: handout wheels  ## simulate a class without a network: a quarter of an hour, Linux only
 	$(BIN)/python tools/offline_class.py handout/headlab wheels
 
 # The packages as files, for machines without a network: in wheels/, or the folder that WHEELS names.
@@ -73,13 +73,13 @@ site: ready-test  ## build the website: build/site/html
 course: ready-test  ## build an nbgrader course: course/
 	$(BIN)/python tools/course.py $(COURSE_OPTIONS)
 
-# A hundred invented students of lesson 1 through nbgrader, timed: some minutes.
-class: ready-test  ## grade a hundred invented students: some minutes
+# A hundred invented students of lesson 1, graded by nbgrader, timed: a few minutes.
+class: ready-test  ## grade a hundred invented students: a few minutes
 	$(BIN)/python tools/planted_class.py 100
 
-# headlab beside its peers, which have a set of packages of their own: the tables and the figure of benchmarks/. Takes
-# a quarter of an hour, on a machine that does nothing else; needs Chromium for the last.
-bench: .venv-bench/.bench ready-test  ## measure speed and memory beside similar packages: a quarter of an hour
+# headlab compared with similar packages, which have an environment of their own: the tables and the figure of
+# benchmarks/. Takes a quarter of an hour on an otherwise idle machine; the explorers' table needs Chromium.
+bench: .venv-bench/.bench ready-test  ## compare speed and memory with similar packages: a quarter of an hour
 	.venv-bench/bin/python benchmarks/peers.py | tee benchmarks/peers.md
 	.venv-bench/bin/python benchmarks/interventions.py | tee benchmarks/interventions.md
 	.venv-bench/bin/python benchmarks/scaling.py benchmarks/scaling.png | tee benchmarks/scaling.md
@@ -94,25 +94,25 @@ bench: .venv-bench/.bench ready-test  ## measure speed and memory beside similar
 fuzz: ready-test  ## try 10,000 examples of each function: an hour
 	$(BIN)/python -m pytest --hypothesis-profile=fuzz -o timeout=0 tests/test_fuzz.py tests/test_fuzz_figures.py
 
-# Twenty runs of all notebooks in kernels with no network and little memory, and interrupts: hours. Linux only.
+# Twenty runs of all notebooks in kernels with no network and little memory, then interrupted cells: hours. Linux only.
 stress: ready-test  ## run all notebooks twenty times: hours, Linux only
 	setpriv --bounding-set -dac_override $(BIN)/python tools/stress.py
 
-# Random mistakes in the committed code, and how many of them the tests notice: build/mutants.csv. In an environment of
-# its own, since a test of packages fails where others were installed.
+# Random mistakes in the committed code, and which of them the tests notice: build/mutants.csv. It has an environment of
+# its own, since cosmic-ray in .venv would make a test of the packages fail.
 mutants:  ## plant 200 random mistakes and count those that the tests notice: an hour
 	$(PYTHON) -m venv .venv-mutants
 	.venv-mutants/bin/python -m pip install -q -c constraints.txt -e ".[test,cluster,teach]" cosmic-ray==8.7.0
 	.venv-mutants/bin/python tools/mutants.py $(MUTANTS)
 
-# Known holes in the packages of the lock; fails, too, where a package could not be looked up.
+# Known vulnerabilities in the packages of the lock; fails, too, if a package could not be looked up.
 audit:  ## look for known vulnerabilities in the packages
 	$(PYTHON) -m venv .venv-audit
 	.venv-audit/bin/python -m pip install -q pip-audit
 	.venv-audit/bin/pip-audit --strict --no-deps --disable-pip -r constraints.txt
 
-# The tests with the oldest packages that pyproject.toml allows, but torch, whose version is the lock's. Old packages
-# warn of each other's ways, so warnings do not fail here. The notebooks must run; how outputs look may differ.
+# The tests with the oldest packages that pyproject.toml allows, except torch, whose version is the lock's. Old packages
+# cause each other's warnings, so a warning is no failure here. The notebooks must run; their outputs may look different.
 lowest:  ## test with the oldest packages
 	$(PYTHON) -m venv .venv-lowest
 	.venv-lowest/bin/python -m pip install -q uv
@@ -127,7 +127,7 @@ lowest:  ## test with the oldest packages
 
 # The whole set of packages for Python 3.11 to 3.13 on Linux, macOS and Windows. torch's CUDA packages stay out:
 # torch pins them itself where its CUDA build is wanted.
-lock:  ## choose the versions of all packages anew: constraints.txt
+lock:  ## choose the newest versions of all packages: constraints.txt
 	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade --no-header --no-annotate \
 		--constraint tools/lock-torch.txt --output-file .lock.part
 	(cat tools/lock-torch.txt; grep -vE '^(torch|triton|nvidia-|cuda-)|emscripten' .lock.part) > constraints.txt

@@ -66,7 +66,7 @@ def main(arguments=None):
 
 
 def download_model(name, if_reachable=False):
-    """Download a model unless it is here; 0 where it is here at the end or need not be, else 1 and a line."""
+    """Download a model unless it is here; 0 if it is here at the end or need not be, else 1 and one line."""
     from headlab import download
 
     try:
@@ -98,7 +98,7 @@ def download_model(name, if_reachable=False):
 
 
 def lessons(folder):
-    """Copy the notebooks to a folder; 1 and a line where that cannot be."""
+    """Copy the notebooks to a folder; 1 and one line if that fails."""
     from headlab.lessons import copy_lessons
 
     try:
@@ -113,10 +113,10 @@ def lessons(folder):
 
 
 def profile(name, texts, out, workers=None, scheduler=None):
-    """Count the scores of texts into a file and print what came out by layer; 1 and a line where that cannot be."""
+    """Count the scores of texts into a file and print a table by layer; 1 and one line if that fails."""
     from headlab.streaming import profile_texts
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that being ended is being interrupted
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ending this process interrupts it like Ctrl+C
     try:
         histogram = profile_texts(name, texts, out, workers, scheduler)
         medians_of = histogram.quantile(0.5)
@@ -133,7 +133,7 @@ def profile(name, texts, out, workers=None, scheduler=None):
 
 
 def show(file, plot=None):
-    """Print what a file of counts holds and draw it where asked; 1 and a line where that cannot be."""
+    """Print what a file of counts holds and draw it if asked; 1 and one line if that fails."""
     try:
         histogram = _loaded(file)
         _print_table(histogram, histogram.quantile(0.5), file)
@@ -147,7 +147,7 @@ def show(file, plot=None):
 
 
 def grade(folder, lesson, out, model="mini", workers=2):
-    """Grade a class's notebooks and print where the marks are; 1 and a line where that cannot be."""
+    """Grade a class's notebooks and print where the marks are; 1 and one line if that fails."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         from headlab.grading.grade import grade_folder
@@ -193,7 +193,7 @@ def _print_table(histogram, medians, file):
 
 
 def _draw(histogram, path):
-    """Every head's density into a picture, whole or not at all."""
+    """Draw every head's density into a file, whole or not at all."""
     import matplotlib
 
     matplotlib.use("agg")  # a file needs no window
@@ -219,7 +219,7 @@ def _draw(histogram, path):
 
 
 def doctor():
-    """Print what was looked at, one line each, and return 1 where a lesson would not run."""
+    """Print a line for everything that was checked; return 1 if a lesson would not run."""
     from headlab.doctor import findings
 
     bad = 0

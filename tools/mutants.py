@@ -2,10 +2,10 @@
 
     python tools/mutants.py [NUMBER ...]
 
-Draws N_MUTANTS small changes of the committed code with cosmic-ray's operators: a number, a comparison, an arithmetic
-sign, a `not` and the like. Each change, a mutant, is put into a copy of the repository, where the tests of its module
-run until one fails. The rows of build/mutants.csv say what was changed and which mutants no test noticed. With numbers,
-only these mutants are tried, in the committed tests of today: to see whether a new test notices one.
+Draws N_MUTANTS small changes of the committed code with cosmic-ray's operators: another number, comparison or
+arithmetic sign, a `not` and the like. Each change, a mutant, is put into a copy of the repository, where the tests of
+its module run until one fails. The rows of build/mutants.csv say what was changed and which mutants no test noticed.
+With numbers, only these mutants are tried, with the tests as committed now, to see whether a new test notices them.
 """
 
 import ast
@@ -33,7 +33,7 @@ N_MUTANTS, SEED = 200, 23
 AT_ONCE = 2
 LONGEST = 300  # seconds for the tests of one mutant: after that it counts as not noticed
 
-# Minutes each, of browsers, kernels and whole lessons: they run the code that the other tests check.
+# Tests of browsers, kernels and whole lessons, which take minutes each and run code that the other tests check.
 LEFT_OUT = re.compile(r"test_(browser|build_notebooks|course|handout|lessons_|make|own_copies|site|stress|wheel)")
 LAST = re.compile(r"fuzz|docstrings")
 
@@ -63,9 +63,9 @@ def draw():
 
 
 def places_of(path):
-    """Every (path, operator, occurrence, line) of a file, but those in the wrong answers that an exercise names.
+    """Every (path, operator, occurrence, line) of a file, without those in an exercise's planted mistakes.
 
-    A mistake in such an answer makes another wrong answer, which the same sentence names.
+    A change in a planted mistake only makes another wrong answer, to which the same message belongs.
     """
     if path.name.startswith("__"):
         return
@@ -90,7 +90,7 @@ def lines_of_wrong_answers(path, source):
 
 
 def mutant_at(place):
-    """The mutant of one place; None where the change cannot be compiled, or is one of annotations alone."""
+    """The mutant of one place; None where the change cannot be compiled, or changes only annotations."""
     path, name, occurrence, line = place
     before = path.read_text(encoding="utf-8")
     after = mutate_code(before, get_operator(name)(), occurrence)
@@ -116,9 +116,10 @@ def what_runs(source):
 
 
 def tests_of(mutant):
-    """The files of tests for a mutant, and which of their tests: those named after its module come first.
+    """pytest's arguments for a mutant: its test files, and which of their tests.
 
-    After them those that import it, those named after a module that imports it, and then the slow ones.
+    Those named after its module come first, then those that import it, those named after a module that imports it, and
+    at the end the slow ones.
     """
     words = mutant.module.split(".")[1:]
     named = [test for word in reversed(words) for test in sorted(ROOT.glob(f"tests/test_{word.strip('_')}*.py"))]
@@ -143,7 +144,7 @@ def tests_of(mutant):
 
 
 def pytest(folder, tests, longest=None):
-    """(exit code, or None after so many seconds; the last lines) of tests in a copy of the repository."""
+    """(exit code, last lines) of tests in a copy of the repository; the code is None after `longest` seconds."""
     environment = dict(
         os.environ,
         PYTHONPATH=str(folder),
@@ -166,7 +167,7 @@ def pytest(folder, tests, longest=None):
 
 
 def try_out(mutant, folder):
-    """(whether a test fails in the copy when the mutant is there, how: the failing test or the last line)."""
+    """(whether a test fails in the copy with the mutant, which: the failing test or the last line)."""
     file = folder / mutant.path
     original = file.read_bytes()
     file.write_text(mutant.source, encoding="utf-8")
@@ -185,7 +186,7 @@ def copy_repository(folder):
 
 
 def main(numbers):
-    """Try the mutants, all or those of these numbers, and add a row for each to the table."""
+    """Try all mutants, or those with these numbers, and add a row for each to the table."""
     mutants = list(draw())
     chosen = numbers or range(N_MUTANTS)
     TABLE.parent.mkdir(exist_ok=True)
@@ -216,7 +217,7 @@ def main(numbers):
 
 
 def check_the_tests(mutants, folder):
-    """Raise where a test fails without any mutant: it would notice them all."""
+    """Raise if a test fails without any mutant: it would seem to notice every one."""
     copy_repository(folder)
     files = sorted({file for mutant in mutants for file in tests_of(mutant) if file.endswith(".py")})
     code, lines = pytest(folder, files)
