@@ -701,8 +701,10 @@ def plot_layer_densities(grid, densities, ax=None, vmax=None):
     top = None if vmax is None else _checked_number(vmax, "vmax", ABOVE_0, 1 / LARGEST)
     ax = _axes(ax, (7, 1.4 + 0.3 * n_layers))
     ax.grid(False)
-    style = {"cmap": MAPS["amount"], "vmin": 0, "vmax": top, "shading": "nearest"}
-    image = ax.pcolormesh(grid, range(n_layers), densities, **style)
+    middles = (grid[1:] + grid[:-1]) / 2
+    edges = [2 * grid[0] - middles[0], *middles, 2 * grid[-1] - middles[-1]]
+    rows = np.arange(n_layers + 1) - 0.5  # named, for Matplotlib would give a single layer no height
+    image = ax.pcolormesh(edges, rows, densities, cmap=MAPS["amount"], vmin=0, vmax=top)
     ax.axvline(0, **REFERENCE_LINE)
     ax.set(xlabel="raw score q·k", ylabel="layer", yticks=range(n_layers))
     ax.invert_yaxis()
@@ -799,7 +801,7 @@ def plot_head_clusters(values, names):
     """
     values = finite_array(values, "values")
     fits = values.ndim == 3 and len(values) >= 2 and values[0].size >= 2
-    expect(fits, "values", "(statistic, layer, head), two statistics or more", f"shape {values.shape}")
+    expect(fits, "values", "(statistic, layer, head), two statistics and two heads or more", f"shape {values.shape}")
     names = _checked_labels(names, "names", len(values), "statistic")
     rows = values.reshape(len(values), -1).T  # (head of all, statistic)
     expect((np.ptp(rows, 0) > 0).all(), "values", "statistics that differ between heads", "one that does not")

@@ -327,7 +327,7 @@ def _share_between(centred, member):
 def variance_shares(values):
     """How much of a statistic's variance the layer, the head within it and the text explain, and how much is left.
 
-    values (text, layer, head), at least two of each and not all equal. Returns VarianceShares, which sum to 1: the
+    values (text, layer, head), at least two texts and not all equal. Returns VarianceShares, which sum to 1: the
     shares of the layers' means, of the heads' means about their layer's and of the texts' means, and the rest, which is
     what a head does on one text but not on another (and chance).
     Introduced in lesson 7. Source: Fisher 1925, analysis of variance (a layout with one value in each cell).
@@ -337,8 +337,8 @@ def variance_shares(values):
     0.76
     """
     values = finite_array(values, "values")
-    fits = values.ndim == 3 and min(values.shape) >= 2
-    expect(fits, "values", "(text, layer, head), at least two of each", f"shape {values.shape}")
+    fits = values.ndim == 3 and len(values) >= 2 and values.size > 0
+    expect(fits, "values", "(text, layer, head), at least two texts", f"shape {values.shape}")
     centred = values - values.mean()
     total = (centred**2).mean()
     expect(total > 1e-20 * np.abs(values).max() ** 2, "values", "numbers that differ", "all the same")
@@ -346,7 +346,7 @@ def variance_shares(values):
     layers = heads.mean(1)
     layer, text = (layers**2).mean() / total, (centred.mean((1, 2)) ** 2).mean() / total
     head = ((heads - layers[:, None]) ** 2).mean() / total
-    return VarianceShares(float(layer), float(head), float(text), float(1 - layer - head - text))
+    return VarianceShares(float(layer), float(head), float(text), max(0.0, float(1 - layer - head - text)))
 
 
 def _shared_out(others):

@@ -297,7 +297,7 @@ def test_a_layer_in_which_all_texts_agree_has_no_share():
     assert found.share[0] == 0 < found.share[1] and found.p[0] == 1
 
 
-@given(n=st.integers(2, 5), layers=st.integers(2, 4), heads=st.integers(2, 5), seed=st.integers(0, 99))
+@given(n=st.integers(2, 5), layers=st.integers(1, 4), heads=st.integers(1, 5), seed=st.integers(0, 99))
 def test_the_shares_of_variance_equal_sums_of_squares(n, layers, heads, seed):
     values = np.random.default_rng(seed).normal(3, 2, size=(n, layers, heads))
     shares = variance_shares(values)
@@ -403,11 +403,15 @@ def curves():
     return layer_densities([np.random.default_rng(i).normal(3 * i, 1 + i, 80) for i in range(6)])
 
 
-def test_the_heatmap_has_a_row_for_each_layer_from_the_first_down():
+@pytest.mark.parametrize("n_layers", [6, 1])
+def test_the_heatmap_has_a_row_for_each_layer_from_the_first_down(n_layers):
     grid, densities = curves()
-    ax = plot_layer_densities(grid, densities)
+    ax = plot_layer_densities(grid, densities[:n_layers])
     (mesh,) = ax.collections
-    assert np.array_equal(mesh.get_array().reshape(6, -1), densities)
+    assert np.array_equal(mesh.get_array().reshape(n_layers, -1), densities[:n_layers])
+    corners = mesh.get_coordinates()  # (layer + 1, point + 1, 2)
+    assert np.array_equal(corners[:, 0, 1], np.arange(n_layers + 1) - 0.5)  # each layer is as high as the next
+    assert np.allclose((corners[0, 1:, 0] + corners[0, :-1, 0]) / 2, grid)
     assert ax.yaxis_inverted() and ax.get_xlabel() and ax.get_ylabel()
 
 
@@ -572,7 +576,7 @@ UNEVEN = torch.full((2, 4, 4), 0.25).tril()
         (
             lambda: plot_head_clusters(np.ones((3, 2)), ["a", "b", "c"]),
             ValueError,
-            "values: expected (statistic, layer, head), two statistics or more, got shape (3, 2)",
+            "values: expected (statistic, layer, head), two statistics and two heads or more, got shape (3, 2)",
         ),
         (
             lambda: plot_head_clusters(np.ones((2, 2, 2)), ["a", "b"]),
@@ -582,7 +586,7 @@ UNEVEN = torch.full((2, 4, 4), 0.25).tril()
         (
             lambda: variance_shares(np.ones((3, 2))),
             ValueError,
-            "values: expected (text, layer, head), at least two of each, got shape (3, 2)",
+            "values: expected (text, layer, head), at least two texts, got shape (3, 2)",
         ),
         (
             lambda: variance_shares(np.full((3, 2, 2), 0.1)),
