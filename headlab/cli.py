@@ -183,7 +183,8 @@ def _print_table(histogram, medians, file):
     """What is counted, then a line for each layer; medians (layer, head)."""
     n, model, pieces = histogram.n, histogram.model or "an unnamed model", len(histogram.counted)
     texts = f", from {pieces:,} piece{'s' * (pieces > 1)} of text" if pieces else ""
-    print(f"{file}: {n.sum():,} raw scores of {model}{texts}, {len(n)} layers of {histogram.n_heads} heads")
+    layers = f"{len(n)} layer{'s' * (len(n) != 1)} of {histogram.n_heads} head{'s' * (histogram.n_heads != 1)}"
+    print(f"{file}: {n.sum():,} raw scores of {model}{texts}, {layers}")
     print("layer            scores  negative  medians of its heads")
     counted = n.sum(axis=1)
     negative = (n * histogram.fraction_negative()).sum(axis=1) / counted

@@ -54,7 +54,9 @@ class ScoreHistogram:
 
     def __repr__(self):
         n, pieces = int(self.counts.sum()), len(self.counted)
-        layers = f"{len(self.layers)} layer{'s' * (len(self.layers) != 1)} of {self.n_heads} heads"
+        layers = (
+            f"{len(self.layers)} layer{'s' * (len(self.layers) != 1)} of {self.n_heads} head{'s' * (self.n_heads != 1)}"
+        )
         texts = f" from {pieces:,} piece{'s' * (pieces > 1)} of text" if pieces else ""
         return f"<ScoreHistogram of {self.model or 'an unnamed model'}: {n:,} raw scores{texts}, {layers}>"
 

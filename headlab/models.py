@@ -57,7 +57,7 @@ def too_small(model):
         return ""
     wanted = f"the lessons need at least {LEAST_LAYERS} layers of {LEAST_HEADS} heads and {LEAST_POSITIONS} positions"
     found = f"{model_name(model)} has {layers} of {heads} and {positions}"
-    return f"{wanted}, and {found}, so some of their cells will stop"
+    return f"{wanted}, and {found}, so some of their cells will stop or have nothing to compare"
 
 
 def token_strings(tokenizer, input_ids):

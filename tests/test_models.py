@@ -542,7 +542,8 @@ def test_a_model_that_is_too_small_for_the_lessons_is_told_where_one_loads_it(
     assert model.config.n_layer == n_layer
     note = (
         "Note: the lessons need at least 2 layers of 2 heads and 192 positions, "
-        f"and model has {n_layer} of {n_head} and {n_positions}, so some of their cells will stop.\n"
+        f"and model has {n_layer} of {n_head} and {n_positions}, "
+        "so some of their cells will stop or have nothing to compare.\n"
     )
     assert capsys.readouterr().out == f"Model: {folder}.\n" + note * (not enough)
 

@@ -21,7 +21,7 @@ class ShiftExplorer(PageExplorer):
 
     >>> from headlab.explorers import recorded_gpt2
     >>> ShiftExplorer(*recorded_gpt2(), layer=2).lines()[1]
-    'All heads together: 74%; 124 of 144 heads have a negative majority.'
+    'All heads together: 74%; heads with a negative majority: 124 of 144.'
     """
 
     _esm, _css = page_side("shift")
@@ -29,7 +29,7 @@ class ShiftExplorer(PageExplorer):
     words = (
         "L{layer}H{head}, {n_tokens} of {all} tokens read, {first_key} the first key, {added:+.0f} on every score: "
         "{negative:.0%} of its {n} causal scores are negative, median {median:.1f}, mean {mean:.1f}.",
-        "All heads together: {negative_all:.0%}; {majority} of {n_heads} heads have a negative majority.",
+        "All heads together: {negative_all:.0%}; heads with a negative majority: {majority} of {n_heads}.",
         "The added number changes no share of this head's attention by more than {change:.3f}.",
     )
     size = (12, 4)

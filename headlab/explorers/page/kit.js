@@ -14,6 +14,11 @@ function element(tag, attributes = {}, ...children) {
   return made;
 }
 
+/** "1 head" or "12 heads". */
+function counted(number, noun) {
+  return `${number} ${noun}${number === 1 ? "" : "s"}`;
+}
+
 /** Black or white, whichever can be read on this colour [red, green, blue] (equal contrast, WCAG 2). */
 function ink(colour) {
   const [red, green, blue] = colour.map((part) => {
@@ -245,7 +250,7 @@ class PageExplorer {
     const { title, model_name, tokens, sizes, most = {} } = this.model.get("shown");
     this.text.value = this.model.get("text");
     const [layers, heads] = sizes;
-    this.heading.textContent = `Model: ${model_name}, ${layers} layers of ${heads} heads. ${tokens.length} tokens.`;
+    this.heading.textContent = `Model: ${model_name}, ${counted(layers, "layer")} of ${counted(heads, "head")}. ${counted(tokens.length, "token")}.`;
     for (const [name, value] of Object.entries(most)) this.inputs[name].input.max = value;
     this.mark = null;
     if (!this.panels) {
