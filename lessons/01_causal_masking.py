@@ -417,8 +417,8 @@ assert late[0].sum() == 0 and softmax(mask_scores(loud))[0, 0] == 1
 data_flow("scores", "pattern", model=model)
 
 # %%
-print(f"{who(model)}: {n_layers} layers of {n_heads} heads; the text has {len(labels)} tokens")
-layer, head = 1, 0  # any head will do
+print(f"{who(model)}: n_layers = {n_layers}, n_heads = {n_heads}; the text has {len(labels)} tokens")
+layer, head = min(1, n_layers - 1), 0  # any head will do
 explorer = MaskExplorer(model, tokenizer, text, layer=layer, head=head)
 explorer.still()
 
@@ -436,7 +436,7 @@ explorer
 # %%
 patterns = torch.stack([capture.pattern(layer) for layer in range(n_layers)])  # (layer, head, query, key)
 print("In all heads together:")
-print(f"first rows that are not exactly 100%, of {n_layers * n_heads} heads:", (patterns[..., 0, 0] != 1).sum().item())
+print("first rows that are not exactly 100%:", (patterns[..., 0, 0] != 1).sum().item(), "of", n_layers * n_heads)
 print("shares of the future that are not exactly 0:", (patterns[..., ~visible] != 0).sum().item())
 
 # %%
@@ -546,12 +546,12 @@ guess.reveal(
     (
         above > 0 and below > 0,
         "some heads far more, others far less",
-        f"{above} heads lie above an even share by more than twice the largest deviation among the control's heads, "
-        f"{below} lie as far below it, {rest} lie in between.",
+        f"heads above an even share by more than twice the largest deviation among the control's heads: {above}; as far "
+        f"below it: {below}; in between: {rest}.",
     ),
     (above == collected.numel(), "all heads more: the first token is the most important one", "all of them do here."),
     (rest == collected.numel(), "about an even share, each of them", "as in a model that never learned anything."),
-    (True, None, f"{above} heads give far more, {below} far less, {rest} about an even share."),
+    (True, None, f"heads that give far more: {above}; far less: {below}; about an even share: {rest}."),
     overlooked={
         "about an even share, each of them": "that is what random queries and keys give; here some heads stray further.",
         "some heads far more, others far less": "here heads stray to one side only, or not at all.",

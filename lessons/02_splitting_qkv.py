@@ -53,7 +53,7 @@ from headlab.splitting import merge_heads, split_heads, split_qkv
 model, tokenizer = load_model()
 n_layers, n_heads, d_model = model.config.n_layer, model.config.n_head, model.config.n_embd
 d_head = d_model // n_heads
-print(f"{who(model)}: {n_layers} layers of {n_heads} heads; d_model = {d_model} = {n_heads} heads x {d_head} channels")
+print(f"{who(model)}: n_layers = {n_layers}, n_heads = {n_heads}; d_model = {d_model} = {n_heads} · {d_head}")
 
 # %% [markdown]
 # From here on, sizes have names, because models differ: **d_model** is the number of channels of a token, **d_head**
@@ -222,7 +222,7 @@ head = n_heads // 2  # any head will do
 plot_bands(d_model, n_heads, head)
 show_figure(
     f"The {3 * d_model} columns as a strip: a third of queries, a third of keys, a third of values, each cut into {n_heads} "
-    f"bands of {d_head} columns. The three bands of head {head} are marked."
+    f"x {d_head} columns, a band for each head. The three bands of head {head} are marked."
 )
 
 # %% [markdown]
@@ -237,7 +237,7 @@ guess = predict_number(
 # %%
 head_list = torch.split(q_all, d_head, dim=-1)
 print("What torch.split returns:")
-print(len(head_list), "heads of", tuple(head_list[0].shape))
+print(len(head_list), "x", tuple(head_list[0].shape))
 stacked = torch.stack(head_list)  # (head, token, channel)
 viewed = q_all.view(n_tokens, n_heads, d_head).transpose(0, 1)  # (token, head, channel) -> (head, token, channel)
 assert torch.equal(stacked, viewed) and torch.equal(stacked, split_heads(q_all, n_heads))
@@ -383,6 +383,7 @@ for cut in cuts:
     print(f"{cut.__name__:24}heads that equal the model's own: {(gaps[cut] < 1e-5).sum().item()} of {n_heads}")
 assert gaps[right_cut].max() < 1e-5
 says(
+    (n_heads == 1, "A single head needs no cut, so the first two mistakes change nothing here."),
     (bias.abs().max() == 0, "The bias of c_attn is 0 in this layer, so forgetting it changes nothing."),
     (gaps[bias_forgotten].max() < 1e-5, "Forgetting the bias happens to change no share in this layer on this text."),
     (True, f"Forgetting the bias changes shares in this layer by up to {gaps[bias_forgotten].max():.2f}."),
@@ -455,7 +456,7 @@ contributions = torch.stack([outputs[h] @ w_o[h * d_head : (h + 1) * d_head] for
 print("Contributions (head, token, d_model):", tuple(contributions.shape), sep="\n")
 scale = kept["block"].abs().max().item()
 off = {times: (contributions.sum(0) + times * b_o - kept["block"]).abs().max().item() for times in (1, n_heads)}
-print(f"sum + bias is off by {off[1]:.4f}; sum + {n_heads} biases by {off[n_heads]:.4f} (largest entry: {scale:.1f})")
+print(f"sum + bias is off by {off[1]:.4f}; sum + {n_heads} · bias by {off[n_heads]:.4f} (largest entry: {scale:.1f})")
 
 # %%
 guess.reveal(
@@ -485,6 +486,7 @@ show_figure(f"Bars: the mean length of each head's contribution, from {lengths.m
 ratio = (lengths[most] / lengths[least]).item()
 says(
     (ratio > 2, f"On this text, head {most} adds vectors {ratio:.1f} times as long as head {least}'s."),
+    (n_heads == 1, "This layer has a single head, so there is nothing to compare."),
     (
         True,
         "On this text, the heads of this layer add vectors of similar length (the longest is "

@@ -55,7 +55,7 @@ from headlab.shading import shade_text
 model, tokenizer = load_model()
 n_layers, n_heads, d_model = model.config.n_layer, model.config.n_head, model.config.n_embd
 d_head = d_model // n_heads
-print(f"{who(model)}: {n_layers} layers of {n_heads} heads with {d_head} channels each")
+print(f"{who(model)}: n_layers = {n_layers}, n_heads = {n_heads}, d_head = {d_head}")
 data_flow("scores", "pattern", "outputs", "W_o", model=model)
 
 # %% [markdown]
@@ -137,7 +137,7 @@ says(
     (
         trained > 1.5 * divided,
         f"In the {who(model)} the largest share of a row is still {trained:.2f} on average after dividing, far above the "
-        f"control's {divided:.2f}. The divisor did not stop training from spreading the scores.",
+        f"control's {divided:.2f}. Dividing alone does not keep a softmax soft.",
     ),
     (True, f"In the {who(model)} the mean largest share is {trained:.2f}, not far above the control's {divided:.2f}."),
 )
@@ -507,15 +507,16 @@ def induction_without(silent_layer, silent_head):
         handle.remove()
 
 
-without, others, partner = share, share, None
+without, others, partner, compared = share, share, None, "That layer has no other head to compare with."
 if found and layer > 0:
     partner = where(previous[:layer])  # the clearest previous-token head of the earlier layers
     without = induction_without(*partner)
     rest = [induction_without(partner[0], h) for h in range(n_heads) if h != partner[1]]
-    others = sorted(rest)[len(rest) // 2] if rest else share
+    if rest:
+        others = sorted(rest)[len(rest) // 2]
+        compared = f"With another head of that layer silenced it is {others:.2f} (median of {len(rest)})."
     print("The induction head's share:")
-    print(f"L{layer}H{head}: {share:.2f}; without L{partner[0]}H{partner[1]}: {without:.2f}", end="; ")
-    print(f"without another head of that layer (median of {len(rest)}): {others:.2f}")
+    print(f"L{layer}H{head}: {share:.2f}; without L{partner[0]}H{partner[1]}: {without:.2f}", compared, sep="\n")
 
 # %%
 guess.reveal(
@@ -527,7 +528,7 @@ guess.reveal(
     (
         without < share / 2 < others,
         "it loses most of its target",
-        f"its share falls from {share:.2f} to {without:.2f}. Silencing another head of that layer leaves {others:.2f} (median).",
+        f"its share falls from {share:.2f} to {without:.2f}. {compared}",
     ),
     (
         without > 0.8 * share,
@@ -537,7 +538,7 @@ guess.reveal(
     (
         True,
         None,
-        f"its share goes from {share:.2f} to {without:.2f}, and to {others:.2f} with another head silenced (median): no clear answer.",
+        f"its share goes from {share:.2f} to {without:.2f}: no clear answer. {compared}",
     ),
     overlooked={
         "little: each head reads the text independently": "a head reads the residual stream, into which earlier heads have written.",
@@ -853,7 +854,7 @@ check("3.4", my_induction_test)
 layer = n_layers // 2  # any layer will do
 distances = pattern_distances(capture.pattern(layer))  # (head, head)
 plot_distances(distances).set_title(f"{who(model)}, layer {layer}: how far apart its heads' patterns are")
-rows, columns = torch.triu_indices(n_heads, n_heads, offset=1)
+rows, columns = torch.triu_indices(n_heads, n_heads, offset=min(1, n_heads - 1))  # a single head: with itself
 pairwise = distances[rows, columns]
 show_figure(
     f"Distances between all pairs of heads of layer {layer}, from {pairwise.min():.2f} to {pairwise.max():.2f}."

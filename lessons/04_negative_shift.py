@@ -208,14 +208,16 @@ plot_head_grid(loaded.fraction_negative, label="fraction of the scores below zer
 show_figure(
     f"Fractions from {loaded.fraction_negative.min():.2f} to {loaded.fraction_negative.max():.2f}, mean {loaded.fraction_negative.mean():.2f}."
 )
-low, high = bootstrap_fraction((loaded.fraction_negative * loaded.n).round().ravel(), loaded.n.ravel())
-both = (
-    f"{loaded.fraction_negative.mean():.1%} of the scores are negative, 95% interval over heads {low:.1%} to {high:.1%}"
-)
+several = loaded.n.size > 1  # an interval over heads needs two
+negative = (loaded.fraction_negative * loaded.n).round().ravel()
+low, high = bootstrap_fraction(negative, loaded.n.ravel()) if several else (0.0, 1.0)
+told = f"{who(model)}: {loaded.fraction_negative.mean():.1%} of the scores are negative"
+both = f"{told}, 95% interval over heads {low:.1%} to {high:.1%}"
 says(
-    (low > 0.5, f"{who(model)}: {both}: shifted to the negative."),
-    (high < 0.5, f"{who(model)}: {both}: shifted to the positive."),
-    (True, f"{who(model)}: {both}: this text shows no clear direction."),
+    (low > 0.5, f"{both}: shifted to the negative."),
+    (high < 0.5, f"{both}: shifted to the positive."),
+    (several, f"{both}: this text shows no clear direction."),
+    (True, f"{told}. A single head gives no interval over heads."),
 )
 
 # %% [markdown]

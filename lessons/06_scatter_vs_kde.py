@@ -98,8 +98,12 @@ guess = predict(
 )
 
 # %%
-layer = 1
-amounts = {"one head": scores[layer, :1], "one layer": scores[layer], "all heads": scores.reshape(-1, len(query))}
+some_layer = min(1, n_layers - 1)  # any layer will do
+amounts = {
+    "one head": scores[some_layer, :1],
+    "one layer": scores[some_layer],
+    "all heads": scores.reshape(-1, len(query)),
+}
 
 
 def alone(heads):
@@ -246,7 +250,7 @@ ax.plot(five, np.zeros(5), "|", color="#0072B2", ms=18, mew=2, clip_on=False)
 ax.set_title("Five scores (blue), five bells of area 1/5 (orange), their sum (black)")
 show_figure(f"Five bells, and their sum with its peaks at {peaks(grid, by_hand).round().tolist()}.")
 assert np.allclose(by_hand, kde(five, grid, h)) and abs(np.trapezoid(by_hand, grid) - 1) < 1e-3
-sample = scores[1, 0]
+sample = scores[some_layer, 0]
 assert np.allclose(kde(sample, grid), gaussian_kde(sample)(grid), atol=1e-12)
 print("headlab.density.kde gives the same, and scipy's gaussian_kde (which seaborn draws) agrees with it.")
 
@@ -528,7 +532,7 @@ guess = predict(
 )
 
 # %%
-sample = scores[1, 0]  # any head will do
+sample = scores[some_layer, 0]  # any head will do
 units = {
     "single scores": random.multinomial(sample.size, np.full(sample.size, 1 / sample.size), size=200),
     "rows": rows_drawn[:, query],
@@ -544,7 +548,8 @@ ax = plt.subplots(figsize=(8, 3.4), layout="constrained")[1]
 for (name, band), colour in zip(reversed(bands.items()), ("#56B4E9", "#E69F00", "#000000"), strict=True):
     low, high = np.quantile(band, [0.025, 0.975], axis=0)
     ax.fill_between(places, low, high, color=colour, lw=0, label=f"{name}: as {worth[name]:,.0f} independent ones")
-ax.set(xlabel="raw score q·k", ylabel="density (per unit of q·k)", title=f"{who(model)}, L1H0: {sample.size:,} scores")
+ax.set(xlabel="raw score q·k", ylabel="density (per unit of q·k)")
+ax.set_title(f"{who(model)}, L{some_layer}H0: {sample.size:,} scores")
 ax.legend(frameon=False, title="95% of 200 resampled densities:")
 show_figure(
     f"Three bands, wider from single scores to rows to rows and keys: {', '.join(f'{n} {w:,.0f}' for n, w in worth.items())}."
@@ -950,7 +955,7 @@ Markdown(f"""
 # score shared between its two nearest ones (**linear binning**), and then convolves the bins once. How narrow must they be?
 
 # %% tags=["optional"]
-sample = scores[1, 0]
+sample = scores[some_layer, 0]
 h = choose_bandwidth(sample)
 low = sample.min() - 6 * h
 errors_of_bins = {}
@@ -1005,7 +1010,7 @@ def refused(call):
     raise AssertionError("this was not refused")
 
 
-masked = raw[1, 0].masked_fill(~causal_mask(n_tokens), -torch.inf)
+masked = raw[some_layer, 0].masked_fill(~causal_mask(n_tokens), -torch.inf)
 print("masked scores:     ", refused(lambda: fast_kde(masked)))
 print("first rows' shares:", refused(lambda: fast_kde(np.ones(12))))
 print("one score:         ", refused(lambda: fast_kde([3.0])))

@@ -143,6 +143,7 @@ apart, chance = ((high - low).mean() for low, high in quartiles)
 told = f"on average over the layers, the quartiles lie {apart:.1f} tokens apart in the {who(model)} and {chance:.1f} in the control."
 guess.reveal(
     (apart > 2 * chance, "in the untrained control", told),
+    (n_heads == 1, None, f"a layer of the {who(model)} has a single head, so there is nothing to compare."),
     (apart < 0.5 * chance, "in the loaded model: they were trained together", told),
     (True, "there is no difference", told),
     overlooked={
@@ -177,9 +178,7 @@ def draw_layers(grid, densities, limits, title, meaning):
 
 scores = [causal_scores(captures[0].scores(layer)) for layer in captures[0].layers]  # each (head, score)
 limits = np.quantile(scores, [0.002, 0.998])
-draw_layers(
-    *layer_densities(scores), limits, f"{who(model)}, one text: causal scores of {n_heads} heads", "loaded model"
-)
+draw_layers(*layer_densities(scores), limits, f"{who(model)}, one text: causal scores of all heads", "loaded model")
 
 # %%
 centres = (gpt2["edges"][1:] + gpt2["edges"][:-1]) / 2  # GPT-2's scores were counted in bins one unit wide
@@ -265,9 +264,10 @@ ProfileExplorer(*recorded_gpt2(), statistic="first_share")
 
 # %%
 profile = np.stack(loaded).mean(1)  # (statistic, layer, head), mean over the texts
-ax = plot_head_clusters(profile, [name.replace("_", " ") for name in Profile._fields])
-ax.figure.suptitle(f"{who(model)}: mean of {len(texts)} texts of {n_tokens} tokens", y=1.02)
-show_figure("Heads as rows, seven statistics as columns, ordered by a tree, with a strip for the layer.")
+if profile[0].size > 1:  # a single head has no other to be like
+    ax = plot_head_clusters(profile, [name.replace("_", " ") for name in Profile._fields])
+    ax.figure.suptitle(f"{who(model)}: mean of {len(texts)} texts of {n_tokens} tokens", y=1.02)
+    show_figure("Heads as rows, seven statistics as columns, ordered by a tree, with a strip for the layer.")
 
 # %% [markdown]
 # Any numbers give a tree, even noise. So we cut it into four groups, ask how much of the variance lies between
@@ -277,12 +277,14 @@ show_figure("Heads as rows, seven statistics as columns, ordered by a tree, with
 # %%
 def explained(rows):
     """Share of the variance of rows (head, statistic) that lies between four groups of heads."""
+    if len(rows) <= 4:
+        return 1.0  # each head is a group
     groups = fcluster(linkage(rows, "ward"), 4, "maxclust")
     return 1 - sum(((rows[groups == g] - rows[groups == g].mean(0)) ** 2).sum() for g in set(groups)) / (rows**2).sum()
 
 
 rows = profile.reshape(7, -1).T
-rows = (rows - rows.mean(0)) / rows.std(0)  # (head of all layers, statistic)
+rows = (rows - rows.mean(0)) / rows.std(0).clip(1e-9)  # (head of all layers, statistic)
 rng = np.random.default_rng(0)
 shuffled = np.array([explained(rng.permuted(rows, axis=0)) for _ in range(99)])
 found, p_groups = explained(rows), (1 + (shuffled >= explained(rows)).sum()) / 100
@@ -291,6 +293,7 @@ says(
         p_groups <= 0.05,
         f"{who(model)}: four groups explain {found:.0%} of the variance, {shuffled.mean():.0%} after shuffling (p = {p_groups:.2f}). The statistics of a head go together.",
     ),
+    (len(rows) <= 4, f"{who(model)}: four groups need more than four heads, or each head is a group."),
     (
         True,
         f"{who(model)}: four groups explain {found:.0%} of the variance, after shuffling {shuffled.mean():.0%} (p = {p_groups:.2f}). These groups may be chance.",
@@ -440,18 +443,19 @@ guess.reveal(
 
 # %%
 mine, by_chance = large["loaded model"], large["random control"]
+mine_first = mine[0] / max(mine.sum(), 1e-9)  # of a query's large weights, the share on the first token
 says(
     (
         mine.sum() < 2 * by_chance.sum() + 0.01,
         f"{who(model)}: a query has {mine.sum():.2f} large weights, hardly more than in the control ({by_chance.sum():.2f}).",
     ),
     (
-        mine[0] > 0.5 * mine.sum(),
-        f"{who(model)}: attention is sparse, and {mine[0] / mine.sum():.0%} of the large weights lie on the first token.",
+        mine_first > 0.5,
+        f"{who(model)}: attention is sparse, and {mine_first:.0%} of the large weights lie on the first token.",
     ),
     (
         True,
-        f"{who(model)}: attention is sparse, and {1 - mine[0] / mine.sum():.0%} of the large weights lie on other keys than the first.",
+        f"{who(model)}: attention is sparse, and {1 - mine_first:.0%} of the large weights lie on other keys than the first.",
     ),
 )
 
@@ -484,7 +488,7 @@ for name in ("share_above", "share_above_no_first_key"):
 
 def growth(values):
     """Mean share of the later half of the layers minus that of the earlier half, (text,)."""
-    half = n_layers // 2
+    half = max(1, n_layers // 2)
     return values[:, -half:].mean((1, 2)) - values[:, :half].mean((1, 2))
 
 
@@ -499,6 +503,7 @@ says(
         low > 0,
         f"{who(model)}: the share grows, but not without the first token: the growth comes from the sink ({both}).",
     ),
+    (n_layers == 1, f"{who(model)}: there is a single layer, so nothing can grow from layer to layer."),
     (high < 0, f"{who(model)}: the share falls from the earlier to the later layers ({both})."),
     (True, f"{who(model)}: these texts cannot tell whether the share grows ({both})."),
 )

@@ -457,11 +457,11 @@ costs = without - short_plain[:, None, None]
 mean_cost = costs.mean(0)  # (layer, head)
 dear = (costs > 0.05).all(0).sum().item()
 plot_head_grid(mean_cost, label="cost of its removal (nats)", meaning="score").set_title(f"Mean ablation, {who(model)}")
-top = mean_cost.flatten().topk(5).indices.tolist()
+top = mean_cost.flatten().topk(min(5, mean_cost.numel())).indices.tolist()
 names = [f"L{place // n_heads}H{place % n_heads}" for place in top]
 show_figure(
     f"One number for each head: how much the loss rises when it is mean-ablated, from {mean_cost.min():+.2f} to "
-    f"{mean_cost.max():+.2f} nats. The costliest are {', '.join(names)}."
+    f"{mean_cost.max():+.2f} nats. The costliest first: {', '.join(names)}."
 )
 
 # %%
@@ -470,7 +470,7 @@ guess.reveal(
     (
         dear > 0,
         "some, but less than half",
-        f"{dear} of {mean_cost.numel()} heads do so in each of the three sentences.",
+        f"{dear} of {mean_cost.numel()} heads, in each sentence.",
     ),
     (True, "none", "no head does so in each of the three sentences."),
     overlooked={
@@ -530,20 +530,22 @@ for place in top:
 # **Two heads together** need not cost the sum of their single costs. And what about all the cheap ones at once?
 
 # %%
-first, second = (divmod(place, n_heads) for place in top[:2])
-together = (by_text(loss_without_heads(model, short, [first, second])) - short_plain).mean().item()
+costliest = [divmod(place, n_heads) for place in top[:2]]
+first = costliest[0]
+together = (by_text(loss_without_heads(model, short, costliest)) - short_plain).mean().item()
 cheap = [tuple(place) for place in (mean_cost.abs() < 0.05).nonzero().tolist()]
 cheap_sum = sum(mean_cost[head].item() for head in cheap)
 cheap_together = (by_text(loss_without_heads(model, short, cheap)) - short_plain).mean().item()
-pair_sum = mean_cost[first].item() + mean_cost[second].item()
-print(f"{names[0]} and {names[1]}: one by one {pair_sum:+.3f} in sum, together {together:+.3f} nats")
-print(f"{len(cheap)} heads within 0.05 of 0: one by one {cheap_sum:+.3f} in sum, together {cheap_together:+.3f} nats")
+pair_sum = sum(mean_cost[head].item() for head in costliest)
+print(f"{' and '.join(names[:2])}: one by one {pair_sum:+.3f} in sum, together {together:+.3f} nats")
+print(f"heads within 0.05 of 0: {len(cheap)}; one by one {cheap_sum:+.3f} in sum, together {cheap_together:+.3f} nats")
 says(
     (
         cheap_together > max(cheap_sum, 0) + 0.1,
         f"{who(model)}: one by one, the cheap heads cost {cheap_sum:+.2f} nats in sum, but together they cost "
         f"{cheap_together:.2f}. Each was dispensable while the others were there.",
     ),
+    (len(cheap) < 2, f"{who(model)}: there are not two cheap heads that could cost more together."),
     (
         abs(cheap_together - cheap_sum) <= 0.1,
         f"{who(model)}: together the cheap heads cost about the sum of their single costs.",
@@ -661,18 +663,20 @@ show_figure(
     f"{direct[loudest]:+.2f}. Right, the costs of section 4."
 )
 agreement = spearmanr(direct.abs().flatten(), mean_cost.flatten()).statistic
-early = [mean_cost[: n_layers // 2].clamp(min=0).sum().item(), direct[: n_layers // 2].abs().sum().item()]
-shares = [early[0] / mean_cost.clamp(min=0).sum().item(), early[1] / direct.abs().sum().item()]
+middle = n_layers // 2
+sizes = (mean_cost.clamp(min=0), direct.abs())
+shares = [(size[:middle].sum() / size.sum().clamp(min=1e-9)).item() for size in sizes]  # of the layers below the middle
 says(
     (mean_cost.max() < 0.05, f"{who(model)}: no head costs enough for a comparison."),
+    (n_layers == 1, f"{who(model)}: there is a single layer, so none lies below another."),
     (
         shares[0] > shares[1] + 0.05,
-        f"{who(model)}: the lower half of the layers has {shares[0]:.0%} of the costs, but only {shares[1]:.0%} of the "
+        f"{who(model)}: the layers below layer {middle} have {shares[0]:.0%} of the costs, but only {shares[1]:.0%} of the "
         f"direct parts. Rank correlation over heads: {agreement:.2f}.",
     ),
     (
         True,
-        f"{who(model)}: the lower half of the layers has {shares[0]:.0%} of the costs and {shares[1]:.0%} of the direct "
+        f"{who(model)}: the layers below layer {middle} have {shares[0]:.0%} of the costs and {shares[1]:.0%} of the direct "
         f"parts. Rank correlation over heads: {agreement:.2f}.",
     ),
 )
@@ -721,8 +725,10 @@ def watch(change=lambda layer, raw: raw):
 
 (first_half, second_half), seen = watch()
 previous, induction = (mean_share(seen, marked[kind]) for kind in ("previous", "induction"))
-lower = divmod(previous[:-1].argmax().item(), n_heads)  # not in the last layer: something must read it
-upper = divmod(induction[lower[0] + 1 :].argmax().item() + (lower[0] + 1) * n_heads, n_heads)
+last = n_layers - 1
+lower = divmod(previous[: max(1, last)].argmax().item(), n_heads)  # not in the last layer: something must read it
+above = min(lower[0] + 1, last)
+upper = divmod(induction[above:].argmax().item() + above * n_heads, n_heads)
 print(f"loss in the first half {first_half:.2f}, in the second {second_half:.2f} nats")
 print(f"previous-token head: L{lower[0]}H{lower[1]}, share {previous[lower]:.2f}")
 print(f"induction head:      L{upper[0]}H{upper[1]}, share {induction[upper]:.2f}")
@@ -749,16 +755,18 @@ def blind(head):
     return change
 
 
-baseline = previous[lower[0]].argmin().item()  # the head of the same layer that looks there least
 (_, cut_loss), cut_seen = watch(blind(lower[1]))
-(_, other_loss), other_seen = watch(blind(baseline))
+baseline = previous[lower[0]].argmin().item()  # the head of the same layer that looks there least
+(_, other_loss), other_seen = watch(blind(baseline)) if n_heads > 1 else ((first_half, second_half), seen)
+compared = "The same cut in another head of the layer does neither." if n_heads > 1 else "Its layer has no other head."
 shares = [mean_share(one, marked["induction"])[upper].item() for one in (seen, cut_seen, other_seen)]
 print("                        induction share   loss of the second half")
-for name, share, nats_there in (
+rows = [
     ("as it is", shares[0], second_half),
     (f"L{lower[0]}H{lower[1]} blinded", shares[1], cut_loss),
     (f"L{lower[0]}H{baseline} blinded", shares[2], other_loss),
-):
+]
+for name, share, nats_there in rows[: 1 + n_heads]:  # a single head has no other to compare with
     print(f"{name:24}{share:15.2f}{nats_there:26.2f}")
 
 # %%
@@ -766,11 +774,11 @@ learned = first_half - second_half > 0.5
 gone_blind = shares[1] < 0.5 * shares[0] and shares[2] > 0.7 * shares[0] and shares[0] > 0.1
 costly = cut_loss - second_half > 0.5 and cut_loss - second_half > 2 * (other_loss - second_half)
 guess.reveal(
+    (n_layers == 1, None, "with a single layer, no head can read what another has written."),
     (
         learned and gone_blind and costly,
         "the upper head goes blind and the loss rises",
-        f"its share falls from {shares[0]:.2f} to {shares[1]:.2f}, the loss rises by {cut_loss - second_half:.1f} nats. The "
-        "same cut in another head of the layer does neither.",
+        f"its share falls from {shares[0]:.2f} to {shares[1]:.2f}, the loss rises by {cut_loss - second_half:.1f} nats. {compared}",
     ),
     (
         learned and costly and shares[1] >= 0.5 * shares[0],
@@ -782,7 +790,7 @@ guess.reveal(
         "little: other heads know the order of the tokens",
         f"the loss changes by {cut_loss - second_half:+.1f} nats; the share is {shares[1]:.2f}.",
     ),
-    (learned, None, "compare the two blinded heads, in both columns."),
+    (learned, None, "compare the rows above, in both columns."),
     (True, None, "this model hardly predicts the second half better than the first: it has no induction to lose."),
     overlooked={
         "the upper head goes blind and the loss rises": "for this, the upper head would have to rely on this one lower head.",

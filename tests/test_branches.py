@@ -114,17 +114,19 @@ MADE_UP = {
         "reveal: swapped[0, 0] == 1": {1: {"swapped": torch.full((3, 3), 1 / 3)}},
         "says: sum(equal.values()) == 1": {1: {"equal": {"qkv": True, "kqv": True, "vkq": False}}},
         "reveal: sums_to_one and causal": {1: {"sums_to_one": True, "causal": False}},
-        "says: bias.abs().max() == 0": {
-            1: {"bias": t([0.1, -0.2]), "bias_forgotten": "cut", "gaps": {"cut": t([1e-7, 2e-6])}},
+        "says: n_heads == 1": {
+            0: {"n_heads": 1, "bias": t([0.1, -0.2]), "bias_forgotten": "cut", "gaps": {"cut": t([0.1])}},
+            2: {"n_heads": 2, "bias": t([0.1, -0.2]), "bias_forgotten": "cut", "gaps": {"cut": t([1e-7, 2e-6])}},
         },
+        "says: ratio > 2": {1: {"ratio": 1.0, "n_heads": 1, "most": 0, "least": 0}},
         "reveal: off[1] < 0.0001 * max(scale, 1)": {1: {"off": {1: 0.5}, "scale": 20.0}},
     },
     "03_head_scores": {
         "says: who(model) == 'random control'": {2: {"model": MODEL, "trained": 0.3, "divided": 0.25}},
         "reveal: (4, 2) in marked['induction']": {1: {"marked": {"induction": {(4, 1)}}}},
         "reveal: partner is None": {
-            2: {"partner": (0, 3), "share": 0.9, "without": 0.8, "others": 0.9},
-            3: {"partner": (0, 3), "share": 0.9, "without": 0.6, "others": 0.9},
+            2: {"partner": (0, 3), "share": 0.9, "without": 0.8, "others": 0.9, "compared": "so."},
+            3: {"partner": (0, 3), "share": 0.9, "without": 0.6, "others": 0.9, "compared": "so."},
         },
         "reveal: to_adjective[layer, head].mean() < 2 * evenly": {
             2: HEAD | {"habits": {"previous": 0.1}, "to_adjective": torch.full((4, 2, 5), 0.6), "evenly": 0.05},
@@ -137,7 +139,10 @@ MADE_UP = {
     },
     "04_negative_shift": {
         "reveal: sure > 0.25": {1: {"sure": 0.1}},
-        "says: low > 0.5": {1: {"model": MODEL, "low": 0.3, "high": 0.4, "both": "35%, from 30% to 40%"}},
+        "says: low > 0.5": {
+            1: {"low": 0.3, "high": 0.4, "both": "35%, from 30% to 40%", "told": "35%", "several": True},
+            3: {"low": 0.0, "high": 1.0, "both": "35%, from 0% to 100%", "told": "35%", "several": False},
+        },
         "reveal: coverage['rows'] < 0.8": {1: {"coverage": {"rows": 0.93}}},
         "reveal: wide < low_until": {1: {"wide": 500, "low_until": 400}},
     },
@@ -149,6 +154,13 @@ MADE_UP = {
         },
         "reveal: (query_bias.mean(1) > 2 * content.mean(1)).all()": {
             1: {"query_bias": np.array([[9.0], [9.0], [9.0]]), "content": np.array([[1.0], [1.0], [5.0]])},
+        },
+        "says: tokens.size == 1": {
+            0: {
+                "model": MODEL,
+                "tokens": np.ones((1, 1)),
+                "rho": dict.fromkeys(["as it is", "one gauge", "another gauge"], 0.0),
+            },
         },
         "says: all(led) and max(cut) < 0.8": {
             2: {"model": MODEL, "apart": True, "led": [False, False, False], "cut": [0.5, 0.5, 0.9]},
@@ -189,8 +201,9 @@ MADE_UP = {
     },
     "07_laminar_profiles": {
         "reveal: apart > 2 * chance": {
-            1: {"apart": 0.1, "chance": 1.0, "told": "so."},
-            2: {"apart": 1.1, "chance": 1.0, "told": "so."},
+            1: {"model": MODEL, "n_heads": 1, "apart": 0.0, "chance": 1.0, "told": "so."},
+            2: {"model": MODEL, "n_heads": 12, "apart": 0.1, "chance": 1.0, "told": "so."},
+            3: {"model": MODEL, "n_heads": 12, "apart": 1.1, "chance": 1.0, "told": "so."},
         },
         "reveal: moved > 3 and median_moved < 0.5 * moved": {
             1: {
@@ -211,7 +224,14 @@ MADE_UP = {
             },
         },
         "says: p_groups <= 0.05": {
-            1: {"model": MODEL, "p_groups": 0.4, "found": 0.4, "shuffled": np.array([0.3, 0.5])},
+            place: {
+                "model": MODEL,
+                "p_groups": 0.4,
+                "found": 0.4,
+                "shuffled": np.array([0.3, 0.5]),
+                "rows": np.ones((n, 7)),
+            }
+            for place, n in ((1, 4), (2, 5))
         },
         "reveal: false > 0.5": {1: {"false": 0.3}, 2: {"false": 0.05}},
         "says: deepest['random control'].max() >= 0.5 * len(texts)": {
@@ -221,12 +241,13 @@ MADE_UP = {
         "reveal: on_first > 0.8": {1: {"on_first": 0.5}, 2: {"on_first": 0.3}},
         "says: mine.sum() < 2 * by_chance.sum() + 0.01": {
             place: {"model": MODEL, "mine": np.array(mine), "by_chance": np.array([0.01, 0.0, 0.01, 0.0])}
+            | {"mine_first": mine[0] / sum(mine)}
             for place, mine in enumerate([[0.01, 0.0, 0.01, 0.0], [0.4, 0.1, 0.1, 0.0], [0.1, 0.2, 0.1, 0.0]])
         },
         "says: low > 0 and rest_low > 0": {
-            place: {"model": MODEL, "low": low, "high": high, "rest_low": rest_low, "both": "so"}
-            for place, (low, high, rest_low) in enumerate(
-                [(0.1, 0.2, 0.1), (0.1, 0.2, -0.1), (-0.2, -0.1, 0.1), (-0.1, 0.1, 0.1)]
+            place: {"model": MODEL, "n_layers": layers, "low": low, "high": high, "rest_low": rest_low, "both": "so"}
+            for place, (layers, low, high, rest_low) in enumerate(
+                [(4, 0.1, 0.2, 0.1), (4, 0.1, 0.2, -0.1), (1, 0.0, 0.0, 0.0), (4, -0.2, -0.1, 0.1), (4, -0.1, 0.1, 0.1)]
             )
         },
         "reveal: split.head == max(split)": {
@@ -277,9 +298,10 @@ MADE_UP = {
             2: {"dear": 0, "mean_cost": torch.ones(2, 4)},
         },
         "says: cheap_together > max(cheap_sum, 0) + 0.1": {
-            0: {"model": MODEL, "cheap_together": 2.0, "cheap_sum": -0.3},
-            1: {"model": MODEL, "cheap_together": 0.25, "cheap_sum": 0.2},
-            2: {"model": MODEL, "cheap_together": 0.1, "cheap_sum": 0.5},
+            place: {"model": MODEL, "cheap": heads * [(0, 0)], "cheap_together": together, "cheap_sum": one_by_one}
+            for place, (heads, together, one_by_one) in enumerate(
+                [(9, 2.0, -0.3), (1, 0.01, 0.01), (9, 0.25, 0.2), (9, 0.1, 0.5)]
+            )
         },
         "reveal: (gap.abs() < 0.05).all()": {
             0: {"gap": t([0.01, -0.02, 0.0])},
@@ -289,15 +311,16 @@ MADE_UP = {
             4: {"gap": t([0.1, 0.2, 0.0])},
         },
         "says: mean_cost.max() < 0.05": {
-            0: {"model": MODEL, "mean_cost": torch.zeros(2, 4), "shares": [0.5, 0.4], "agreement": 0.1},
-            1: {"model": MODEL, "mean_cost": torch.ones(2, 4), "shares": [0.7, 0.4], "agreement": 0.1},
-            2: {"model": MODEL, "mean_cost": torch.ones(2, 4), "shares": [0.4, 0.4], "agreement": 0.1},
+            place: {"model": MODEL, "n_layers": layers, "middle": layers // 2, "agreement": 0.1}
+            | {"mean_cost": torch.full((layers, 4), cost), "shares": [share, 0.4]}
+            for place, (layers, cost, share) in enumerate([(2, 0.0, 0.5), (1, 1.0, 0.0), (2, 1.0, 0.7), (2, 1.0, 0.4)])
         },
-        "reveal: learned and gone_blind and costly": {
-            place: {"learned": learned, "gone_blind": gone_blind, "costly": costly}
-            | {"shares": [0.9, share, 0.9], "cut_loss": cut_loss, "second_half": 3.0}
+        "reveal: n_layers == 1": {
+            place: {"n_layers": 1 if place == 0 else 4, "learned": learned, "gone_blind": gone_blind, "costly": costly}
+            | {"shares": [0.9, share, 0.9], "cut_loss": cut_loss, "second_half": 3.0, "compared": "so."}
             for place, (learned, gone_blind, costly, share, cut_loss) in enumerate(
                 [
+                    (True, False, False, 0.9, 3.0),
                     (True, True, True, 0.1, 9.0),
                     (True, False, True, 0.8, 9.0),
                     (True, True, False, 0.1, 3.1),
