@@ -52,7 +52,7 @@ def loss(model, input_ids):
 
 
 def loss_with_scores(model, input_ids, change):
-    """The loss when `change(layer, raw)` stands between each layer's raw scores and their scaling.
+    """The loss when `change(layer, raw)` replaces each layer's raw scores before they are scaled.
 
     model, input_ids and what is returned: as in `loss`. change gets a layer's number and its raw scores (head, query,
     key) of one text, including the future's, and returns scores of that shape; a score of -inf takes a key away. It may
@@ -102,9 +102,8 @@ def loss_without_heads(model, input_ids, heads, replace="mean", other=None, chan
 
     model, input_ids and what is returned: as in `loss`. heads: a list of (layer, head), in any order. replace: "zero";
     "mean", the head's mean output over the text's own tokens; or "resample", its output at the same positions of
-    another text, `other` (T,) or (1, T), which is at least as long. change: what stands between the raw scores and
-    their scaling at the same time, as in `loss_with_scores`; `other` is read without it. Raises on heads that do not
-    exist.
+    another text, `other` (T,) or (1, T), which is at least as long. change: replaces the raw scores at the same time,
+    as in `loss_with_scores`; `other` is read without it. Raises on heads that do not exist.
     Introduced in lesson 8. Source: Wang et al. 2022, "Interpretability in the Wild" (mean); Chan et al. 2022, "Causal
     Scrubbing" (resample).
 
@@ -239,7 +238,7 @@ def _losses_without_each_head(model, ids, replacement):
 
 
 def _attend_with_scores(change):
-    """An `attend` for `_attention` in which `change(layer, raw)` stands between raw scores and scaling."""
+    """An `attend` for `_attention` in which `change(layer, raw)` replaces the raw scores before scaling."""
 
     def attend(module, query, key, value, scaling, lengths):
         outputs = torch.zeros_like(value)  # (text, H, T, D)

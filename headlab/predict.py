@@ -1,4 +1,4 @@
-"""Predict means commit: a question that the reader answers before the cell that measures it is run."""
+"""Questions that commit the reader: each is answered before the cell that measures it is run."""
 
 import base64
 import hashlib
@@ -18,7 +18,7 @@ def predict(question, *choices):
     """Show a question with two to four answers to choose from; returns the Prediction, to be revealed afterwards.
 
     question: plain text; choices: the answers in plain text, each wrong one a misconception that readers have. The
-    cell holds nothing else; the next one measures; the one after that says which choice holds:
+    cell holds nothing else; the next cell measures; the one after that says which choice holds:
 
         guess = predict("Which key gets the highest score from “house”?", "old", "stone", "house itself")
 

@@ -434,7 +434,7 @@ outputs = split_heads(kept["merged"], n_heads)  # (head, token, d_head)
 w_o, b_o = c_proj.weight.detach(), c_proj.bias.detach()
 by_hand = attentions @ capture.v[layer]  # (head, query, key) @ (head, key, d_head)
 print("pattern @ values is what goes into c_proj:", torch.allclose(by_hand, outputs, atol=1e-3))
-assert torch.allclose(by_hand, outputs, atol=1e-3)  # so the third third holds the values
+assert torch.allclose(by_hand, outputs, atol=1e-3)  # so the last third holds the values
 
 # %% [markdown]
 # "Mixed" sounds as if the heads could no longer be told apart. But look at the product: row $r$ of $W_O$ is multiplied only

@@ -86,7 +86,7 @@ guess.reveal(
 assert low < 0.5 < high
 
 # %% [markdown]
-# `shift_stats` looks at the causal pairs only. The interval answers "how far off could chance have put us?" But 5,050 scores are
+# `shift_stats` looks at the causal pairs only. The interval says how far chance could have moved the result. But 5,050 scores are
 # not 5,050 independent observations: all scores of a row share their query. So we draw whole **rows** again and again, with
 # replacement, and look at how the fraction varies (a **bootstrap**; Efron and Tibshirani 1993). If we repeated the whole
 # experiment many times, about 95 of 100 such intervals would contain the true fraction. A single interval does not

@@ -286,7 +286,7 @@ print(f"share of the scores from -30 to -20: {share:.2f}; area under the curve t
 # Each repetition widens the bell: after $k$ convolutions the bandwidth is $h\sqrt k$, and in the end a single hump is
 # left. And a **density is not a probability**: its unit is 1 over the unit of the scores, and it may well exceed 1.
 # Probabilities are *areas* under it, or differences of two heights of the ECDF. Even these are shares of **these**
-# scores. They become probabilities only for a stated way of drawing a text, a row and a key.
+# scores only. To call them probabilities, we have to say how a text, a row and a key are drawn at random.
 #
 # ## 4. Choosing a bandwidth
 #
@@ -428,7 +428,7 @@ show_figure("Left: one branch splits in two below a bandwidth of 4. Right: the r
 # %% [markdown]
 # *What to see.* Under Scott's rule L1H8 has one hill, under Sheather-Jones two, and the second one is the **sink**: all 31 scores of
 # the first key lie above $-6$, and only one of the 81 others does. A default setting hides it. But be careful: L1H8 was
-# *picked*. How do all 144 heads fare?
+# *picked*. What about all 144 heads?
 
 # %%
 guess = predict_number(

@@ -554,8 +554,8 @@ guess.reveal(
 # Shares have no scale: where nothing varies, something still has the largest share. That is why the deviations stand beside
 # them. The control's layers may have a large share of almost no deviation.
 #
-# *Real GPT-2, recorded:* layer and head together have more than nine tenths of the variance in all seven statistics. On
-# these prompts a head behaves the same whatever it reads. But the five prompts are plain English; the eighteen texts
+# *Real GPT-2, recorded:* layer and head together account for more than nine tenths of the variance in all seven statistics.
+# On these prompts a head behaves the same whatever it reads. But the five prompts are plain English; the eighteen texts
 # are of six kinds.
 
 # %%
@@ -573,8 +573,8 @@ says(
 # %% [markdown]
 # ### Is this difference real?
 #
-# Do the six **kinds** of text differ? Each text now counts with all its 64 tokens. `compare_groups` takes care of the layers.
-# But we try seven statistics, so each p is multiplied by 7 (Bonferroni's correction).
+# Do the six **kinds** of text differ? Now we use all 64 tokens of each text. `compare_groups` already allows for the many
+# layers. But we try seven statistics, so each p is multiplied by 7 (Bonferroni's correction).
 
 # %%
 middles = {name: np.median(values, -1) for name, values in loaded._asdict().items()}  # each (text, layer)

@@ -157,9 +157,8 @@ show_figure(
 # > **The report:** Raw scores are shifted strongly to the negative. Softmax is clean and sharp because the model pushes
 # > its raw scores down to drown out the noise.
 #
-# `loss_with_scores(model, ids, change)` runs the model while `change(layer, raw)` stands between
-# the raw scores (head, query, key) of each layer and their scaling. First we undo the shift, and more: we add 50 to every raw
-# score.
+# `loss_with_scores(model, ids, change)` runs the model, and in each layer `change(layer, raw)` replaces the raw scores
+# (head, query, key) before they are scaled. First we undo the shift, and more: we add 50 to every raw score.
 
 # %%
 guess = predict(
@@ -909,7 +908,7 @@ check("8.3", my_mean_ablation)
 #
 # *Difficulty 3 of 5 · importance 4 of 5 · about 5 minutes*
 #
-# A large mean over texts can come from a single one. Given costs (text, layer, head), find the head that matters **in
+# A large mean over texts can come from a single text. Given costs (text, layer, head), find the head that matters **in
 # every text**: the one whose *smallest* cost over the texts is the largest. Return (layer, head). The check tries your
 # function on made-up costs and on those of section 4. Before you run it, look at the heat map of section 4 and point at
 # the head that you expect.
@@ -946,7 +945,7 @@ if reliable is not None:
     )
 
 # %% [markdown] tags=["solution"]
-# **How far does this carry?** Only as far as these three sentences. Removing a head that handles only dates or brackets
+# **Does this hold for other texts?** We know it only for these three sentences. Removing a head that handles only dates or brackets
 # would cost nothing on a text without them. And where even the largest of the smallest costs is near zero, as in the
 # control, chance picks the head: look at its row of numbers before you give it a name.
 
@@ -1006,9 +1005,9 @@ if indirect is not None:
 # | most links are suppressed | *GPT-2 in short texts* (lesson 5): most attention goes to the first key; section 3 removes it | *mini, 48 tokens of six texts:* without this key the loss rises by 1.4 nats |
 #
 # **What an ablation does not tell.** A changed model meets inputs that it has never seen: part of the cost may be
-# confusion, not the loss of what the head did. A mean over tokens hides heads that matter rarely, but then much. Other
-# heads may step in, so a small cost does not prove that a head does nothing. And cost is not purpose: it says *that* a
-# head is needed, not *for what*.
+# confusion, not the loss of what the head did. A mean over tokens hides heads that matter at few tokens, but matter much
+# there. Other heads may step in, so a small cost does not prove that a head does nothing. And cost is not purpose: it says
+# *that* a head is needed, not *for what*.
 #
 # *Published elsewhere:* Xiao et al. 2023 let Llama-2-13B read a book through a window of 1,024 tokens. Its perplexity was 5.40
 # with the first four tokens of the text kept in the window, and 5,158 without them.

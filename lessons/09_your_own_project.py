@@ -152,7 +152,7 @@ def compare(title, sample):
 
 
 test = compare(who(model), planned)
-print(f"the smallest p that so many texts allow: {test.least_p:.4f}")
+print(f"the smallest p that this number of texts allows: {test.least_p:.4f}")
 
 # %%
 says(
