@@ -29,7 +29,7 @@ from headlab.explorers import (
 from headlab.explorers.heads import head_summary
 from headlab.explorers.shared import one_line, text_reader
 from headlab.models import model_name
-from headlab.plots import MAPS
+from headlab.plots import MAPS, HouseFigure
 
 TEXT = "The old man looked at the little white house by the sea."
 OTHER = "A small boat came home, and nobody saw it."
@@ -105,7 +105,11 @@ def test_the_mask_explorer_follows_length_mask_and_temperature(mini, truth, n_to
     numbers, pattern = explorer.compute()[0], scores.softmax(-1)
     assert np.allclose(numbers["masked"], scores, rtol=1e-4) and np.allclose(numbers["pattern"], pattern, atol=1e-5)
     future = pattern.triu(1).sum() / n_tokens
-    assert explorer.lines()[1].startswith(f"The future gets {future:.0%} of the attention.")
+    first = f"The first token gives itself {pattern[0, 0]:.0%}."
+    assert explorer.lines()[1:] == [
+        f"The future gets {future:.0%} of the attention. {first}",
+        f"A query's largest share is {pattern.amax(-1).mean():.0%} on average.",
+    ]
 
 
 # Lesson 2
@@ -444,6 +448,29 @@ def test_they_say_which_model_they_show(mini, control):
         assert MaskExplorer(model, tokenizer, "An old boat.").shown["model_name"] == name
 
 
+def test_the_ends_of_every_slider(made):
+    ends = {
+        (make.__name__.removesuffix("Explorer"), name): (control["min"], control["max"], control["step"])
+        for make, explorer in made.items()
+        for name, control in explorer.controls.items()
+        if "min" in control
+    }
+    assert {place: slider for place, slider in ends.items() if place[1] not in ("layer", "head")} == {
+        ("Mask", "n_tokens"): (1, 64, 1),
+        ("Mask", "temperature"): (0.1, 5.0, 0.1),
+        ("Shift", "n_tokens"): (2, 64, 1),
+        ("Shift", "added"): (-100, 100, 1),
+        ("Contrast", "times"): (-100, 100, 1),
+        ("Contrast", "scale"): (0.0, 3.0, 0.1),
+        ("Density", "n_samples"): (3, 200, 1),
+        ("Density", "width"): (0.1, 10**0.5, 0.05),
+        ("Profile", "first"): (0, N_LAYERS - 1, 1),
+        ("Profile", "last"): (0, N_LAYERS - 1, 1),
+    }
+    assert {ends[place] for place in ends if place[1] == "head"} == {(0, N_HEADS - 1, 1)}
+    assert {ends[place] for place in ends if place[1] == "layer"} == {(0, N_LAYERS - 1, 1)}
+
+
 @every
 def test_every_control_has_a_label_and_the_cell_a_plain_text(made, make):
     explorer = made[make]
@@ -466,6 +493,24 @@ def test_standing_still_it_prints_its_summary_and_gives_it_as_alternative_text(m
     setattr(explorer, name, value)
     assert explorer.still().data != picture.data
     assert make(*mini, TEXT, **{name: value}).still().data == explorer.still().data
+
+
+@every
+def test_the_still_picture_shows_every_point_that_it_draws(mini, make):
+    explorer = make(*mini, TEXT)
+    figure = HouseFigure(figsize=explorer.size)
+    explorer.draw(figure, *explorer.compute())
+    for ax in figure.axes:
+        low, high = np.sort(np.array([ax.get_xlim(), ax.get_ylim()])).T
+        curves = [line.get_xydata() for line in ax.lines if line.get_transform() == ax.transData]
+        dots = [dots.get_offsets() for dots in ax.collections if len(dots.get_offsets()) > 1]
+        areas = [np.reshape(image.get_extent(), (2, 2)).T for image in ax.images]  # two opposite corners
+        for points in [*curves, *dots, *areas]:
+            room = 1e-6 * (high - low)
+            assert (points >= low - room).all() and (points <= high + room).all(), ax.get_title()
+        if curves:
+            across = np.concatenate([*curves, *dots])[:, 0]
+            assert np.ptp(across) > 0.7 * (high - low)[0], ax.get_title()
 
 
 @every

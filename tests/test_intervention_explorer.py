@@ -14,6 +14,7 @@ import torch
 from headlab import interventions
 from headlab.explorers import intervention
 from headlab.explorers.intervention import SCALES, InterventionExplorer
+from headlab.plots import HouseFigure
 
 TEXT = "The old man looked at the little white house by the sea."
 OTHER = "A small boat came home, and nobody saw it."
@@ -159,6 +160,18 @@ def test_standing_still_it_prints_its_summary_and_gives_it_as_alternative_text(m
     other = InterventionExplorer(*mini, TEXT, heads=[(0, 5)], scale=2.0).still()
     assert other.data == picture.data
     assert InterventionExplorer(*mini, TEXT, heads=[(0, 6)], scale=2.0).still().data != picture.data
+
+
+def test_the_colours_of_the_tokens_reach_to_the_largest_change_and_never_less_than_a_hundredth(explorer):
+    def limits():
+        figure = HouseFigure()
+        explorer.draw(figure, *explorer.compute())
+        return figure.axes[-1].get_ylim()  # of the colour bar
+
+    assert limits() == (-0.01, 0.01)  # where nothing is changed
+    explorer.heads = [(0, 5)]
+    most = (explorer.losses() - explorer._losses[0]).abs().max().item()
+    assert most > 0.02 and limits() == pytest.approx((-most, most))
 
 
 def test_the_saved_page_needs_nothing_and_cannot_be_broken_by_a_text(mini):
