@@ -146,18 +146,22 @@ def test_the_shift_explorer_counts_by_hand(mini, truth):
     for layer, head, n_tokens, added, first_key in ((1, 3, 14, 0, True), (0, 2, 9, -3, False), (3, 11, 2, 100, False)):
         settings = {"layer": layer, "head": head, "n_tokens": n_tokens, "added": added, "first_key": first_key}
         numbers = go(explorer, **settings)
-        start = 0 if first_key else 1
+        start, negative = 0 if first_key else 1, []
         for place in PLACES:
             raw = raw_of(truth, *place).tolist()
             rows = [[raw[i][j] + added for j in range(start, i + 1)] for i in range(start, n_tokens)]
             scores = [score for row in rows for score in row]
-            assert numbers["fractions"][place] == pytest.approx(sum(score < 0 for score in scores) / len(scores))
+            negative.append(sum(score < 0 for score in scores) / len(scores))
+            assert numbers["fractions"][place] == pytest.approx(negative[-1])
             if place == (layer, head):
                 assert np.allclose(numbers["rows"], [sum(score < 0 for score in row) / len(row) for row in rows])
                 facts = explorer.compute()[1]
                 assert facts["n"] == len(scores) and facts["median"] == pytest.approx(np.median(scores), abs=1e-3)
         assert numbers["of_first"].sum() == n_tokens
         assert numbers["of_others"].sum() == n_tokens * (n_tokens - 1) // 2
+        n_most = sum(fraction > 0.5 for fraction in negative)
+        all_heads = f"All heads together: {np.mean(negative):.0%}; {n_most} of 48 heads have a negative majority."
+        assert explorer.lines()[1] == all_heads
         assert explorer.lines()[2].endswith("attention by more than 0.000.")
         assert f"{n_tokens} of {n_all} tokens read" in explorer.lines()[0]
 
@@ -307,6 +311,12 @@ def test_the_profile_explorer_keeps_to_its_layers(made, first, last):
     assert list(map(int, re.findall(r"layer (\d+)", lines[1]))) == [first + middle.argmin(), first + middle.argmax()]
     at = numbers["values"][:, 5]
     assert lines[2] == f"Head 5: {at[first]:.2f} in layer {first}, {at[last]:.2f} in layer {last}."
+    figure = HouseFigure()
+    explorer.draw(figure, *explorer.compute())
+    seen, ends = numbers["values"][first : last + 1], figure.axes[1].get_xlim()
+    room = 0.05 * np.ptp(seen)
+    assert ends == pytest.approx((seen.min() - room, seen.max() + room))
+    assert figure.axes[1].get_ylim() == (last + 0.5, first - 0.5)
 
 
 # Lesson 3
