@@ -300,18 +300,11 @@ for label, values in zip(
 # %%
 tokens = effective_tokens(pattern)[..., 2:].mean(-1)  # (layer, head)
 sparse = torch.from_numpy(tokens < np.median(tokens))[..., None, None]  # (layer, head, 1, 1)
-rho = {}
-for gauge, sign in (("as it is", 0.0), ("one gauge", 1.0), ("another gauge", -1.0)):
+for label, sign in (("as it is", 0.0), ("one gauge", 1.0), ("another gauge", -1.0)):
     scores = raw + sign * size * torch.where(sparse, -1.0, 1.0)
-    rho[gauge] = spearmanr(shift_stats(scores).fraction_negative.ravel(), tokens.ravel()).statistic
-says(
-    (tokens.size == 1, f"{who(model)}: a single head has no rank, so there is nothing to correlate."),
-    (
-        True,
-        f"{who(model)}: rank correlation of fraction negative and effective tokens {rho['as it is']:+.2f}; in one gauge "
-        f"{rho['one gauge']:+.2f}, in another {rho['another gauge']:+.2f}.",
-    ),
-)
+    rho = spearmanr(shift_stats(scores).fraction_negative.ravel(), tokens.ravel()).statistic
+    told = f"{rho:+.2f}" if tokens.size > 1 else "none, as a single head has no rank"
+    print(f"{who(model)}, {label}: rank correlation of fraction negative and effective tokens: {told}")
 assert torch.allclose(attention_pattern(scores.double(), d_head), attention_pattern(raw.double(), d_head), atol=1e-3)
 
 # %% [markdown]

@@ -98,12 +98,8 @@ guess = predict(
 )
 
 # %%
-some_layer = min(1, n_layers - 1)  # any layer will do
-amounts = {
-    "one head": scores[some_layer, :1],
-    "one layer": scores[some_layer],
-    "all heads": scores.reshape(-1, len(query)),
-}
+layer = some_layer = min(1, n_layers - 1)  # any layer will do
+amounts = {"one head": scores[layer, :1], "one layer": scores[layer], "all heads": scores.reshape(-1, len(query))}
 
 
 def alone(heads):

@@ -277,10 +277,8 @@ if profile[0].size > 1:  # a single head has no other to be like
 # %%
 def explained(rows):
     """Share of the variance of rows (head, statistic) that lies between four groups of heads."""
-    if len(rows) <= 4:
-        return 1.0  # each head is a group
-    groups = fcluster(linkage(rows, "ward"), 4, "maxclust")
-    return 1 - sum(((rows[groups == g] - rows[groups == g].mean(0)) ** 2).sum() for g in set(groups)) / (rows**2).sum()
+    groups = fcluster(linkage(rows, "ward"), 4, "maxclust") if len(rows) > 4 else np.arange(len(rows))
+    return 1 - sum(((rows[groups == g] - rows[groups == g].mean(0)) ** 2).sum() for g in set(groups)) / rows.size
 
 
 rows = profile.reshape(7, -1).T

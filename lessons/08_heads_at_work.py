@@ -466,11 +466,7 @@ show_figure(
 # %%
 guess.reveal(
     (dear > mean_cost.numel() / 2, "more than half of them", f"{dear} of {mean_cost.numel()} heads, in each sentence."),
-    (
-        dear > 0,
-        "some, but less than half",
-        f"{dear} of {mean_cost.numel()} heads, in each sentence.",
-    ),
+    (dear > 0, "some, but less than half", f"{dear} of {mean_cost.numel()} heads, in each sentence."),
     (True, "none", "no head does so in each of the three sentences."),
     overlooked={
         "more than half of them": "most heads seem dispensable. Wait for the next experiment before you call them useless.",
@@ -529,13 +525,12 @@ for place in top:
 # **Two heads together** need not cost the sum of their single costs. And what about all the cheap ones at once?
 
 # %%
-costliest = [divmod(place, n_heads) for place in top[:2]]
-first = costliest[0]
-together = (by_text(loss_without_heads(model, short, costliest)) - short_plain).mean().item()
+first, *second = (divmod(place, n_heads) for place in top[:2])  # a model may have a single head
+together = (by_text(loss_without_heads(model, short, [first, *second])) - short_plain).mean().item()
 cheap = [tuple(place) for place in (mean_cost.abs() < 0.05).nonzero().tolist()]
 cheap_sum = sum(mean_cost[head].item() for head in cheap)
 cheap_together = (by_text(loss_without_heads(model, short, cheap)) - short_plain).mean().item()
-pair_sum = sum(mean_cost[head].item() for head in costliest)
+pair_sum = sum(mean_cost[head].item() for head in [first, *second])
 print(f"{' and '.join(names[:2])}: one by one {pair_sum:+.3f} in sum, together {together:+.3f} nats")
 print(f"heads within 0.05 of 0: {len(cheap)}; one by one {cheap_sum:+.3f} in sum, together {cheap_together:+.3f} nats")
 says(
@@ -662,12 +657,10 @@ show_figure(
     f"{direct[loudest]:+.2f}. Right, the costs of section 4."
 )
 agreement = spearmanr(direct.abs().flatten(), mean_cost.flatten()).statistic
-middle = n_layers // 2
-sizes = (mean_cost.clamp(min=0), direct.abs())
-shares = [(size[:middle].sum() / size.sum().clamp(min=1e-9)).item() for size in sizes]  # of the layers below the middle
+middle = n_layers // 2  # the layers below it have these shares of the costs and of the direct parts:
+shares = [(x[:middle].sum() / x.sum().clamp(min=1e-9)).item() for x in (mean_cost.clamp(min=0), direct.abs())]
 says(
-    (mean_cost.max() < 0.05, f"{who(model)}: no head costs enough for a comparison."),
-    (n_layers == 1, f"{who(model)}: there is a single layer, so none lies below another."),
+    (n_layers == 1 or mean_cost.max() < 0.05, f"{who(model)}: the comparison takes two layers and a costly head."),
     (
         shares[0] > shares[1] + 0.05,
         f"{who(model)}: the layers below layer {middle} have {shares[0]:.0%} of the costs, but only {shares[1]:.0%} of the "
@@ -724,10 +717,9 @@ def watch(change=lambda layer, raw: raw):
 
 (first_half, second_half), seen = watch()
 previous, induction = (mean_share(seen, marked[kind]) for kind in ("previous", "induction"))
-last = n_layers - 1
-lower = divmod(previous[: max(1, last)].argmax().item(), n_heads)  # not in the last layer: something must read it
-above = min(lower[0] + 1, last)
-upper = divmod(induction[above:].argmax().item() + above * n_heads, n_heads)
+# The lower head is not in the last layer, for something must read it; the upper head is in a later layer.
+lower = divmod(previous[: max(1, n_layers - 1)].argmax().item(), n_heads)
+upper = divmod((induction * (torch.arange(n_layers)[:, None] > lower[0])).argmax().item(), n_heads)
 print(f"loss in the first half {first_half:.2f}, in the second {second_half:.2f} nats")
 print(f"previous-token head: L{lower[0]}H{lower[1]}, share {previous[lower]:.2f}")
 print(f"induction head:      L{upper[0]}H{upper[1]}, share {induction[upper]:.2f}")
@@ -757,19 +749,18 @@ def blind(head):
 (_, cut_loss), cut_seen = watch(blind(lower[1]))
 baseline = previous[lower[0]].argmin().item()  # the head of the same layer that looks there least
 (_, other_loss), other_seen = watch(blind(baseline)) if n_heads > 1 else ((first_half, second_half), seen)
-compared = "The same cut in another head of the layer does neither." if n_heads > 1 else "Its layer has no other head."
 shares = [mean_share(one, marked["induction"])[upper].item() for one in (seen, cut_seen, other_seen)]
 print("                        induction share   loss of the second half")
-rows = [
+for name, share, nats_there in (
     ("as it is", shares[0], second_half),
     (f"L{lower[0]}H{lower[1]} blinded", shares[1], cut_loss),
-    (f"L{lower[0]}H{baseline} blinded", shares[2], other_loss),
-]
-for name, share, nats_there in rows[: 1 + n_heads]:  # a single head has no other to compare with
+    (f"L{lower[0]}H{baseline} blinded" if n_heads > 1 else "no other head", shares[2], other_loss),
+):
     print(f"{name:24}{share:15.2f}{nats_there:26.2f}")
 
 # %%
 learned = first_half - second_half > 0.5
+compared = "The same cut in another head of the layer does neither." if n_heads > 1 else "Its layer has no other head."
 gone_blind = shares[1] < 0.5 * shares[0] and shares[2] > 0.7 * shares[0] and shares[0] > 0.1
 costly = cut_loss - second_half > 0.5 and cut_loss - second_half > 2 * (other_loss - second_half)
 guess.reveal(
