@@ -200,20 +200,10 @@ width = {}
 for label, (name, marker, colour) in measured.items():
     values = gpt2[name].mean((1, 2))
     width[label] = values.max() - values.min()
-    ax.plot(
-        gpt2["text_n_tokens"],
-        values,
-        marker,
-        color=colour,
-        ls="none",
-        label=f"{label}: {values.min():.1%} to {values.max():.1%}",
-    )
-ax.set(
-    xlabel="tokens of the text",
-    ylabel="share",
-    ylim=(0.5, 1),
-    title="Real GPT-2: ten recorded texts, mean of 144 heads",
-)
+    told = f"{label}: {values.min():.1%} to {values.max():.1%}"
+    ax.plot(gpt2["text_n_tokens"], values, marker, color=colour, ls="none", label=told)
+ax.set(xlabel="tokens of the text", ylabel="share", ylim=(0.5, 1))
+ax.set_title("Real GPT-2: ten recorded texts, mean of 144 heads")
 ax.legend(frameon=False, bbox_to_anchor=(1, 0.5), loc="center left")
 show_figure("; ".join(text.get_text() for text in ax.get_legend().get_texts()))
 
@@ -430,14 +420,8 @@ says(
 # %%
 length, cosine = gpt2["input_length"], gpt2["input_cosine"]  # (layer, token), (layer, token, token)
 fig, axes = plt.subplots(1, 2, figsize=(13, 3.6), layout="constrained")
-axes[0].fill_between(
-    range(12),
-    length[:, 1:].min(1),
-    length[:, 1:].max(1),
-    color=COLOURS["other keys"],
-    alpha=0.4,
-    label="the eight others",
-)
+low, high = length[:, 1:].min(1), length[:, 1:].max(1)
+axes[0].fill_between(range(12), low, high, color=COLOURS["other keys"], alpha=0.4, label="the eight others")
 axes[0].plot(length[:, 0], "o-", color=COLOURS["first key"], label="the first token")
 axes[1].plot(cosine[:, 0, 1:].mean(-1), "o-", color=COLOURS["first key"], label="the first with the others")
 axes[1].plot(

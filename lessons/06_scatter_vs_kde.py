@@ -476,12 +476,8 @@ assert (wins > 0.9).sum() == 115 and (wins > 0.9)[~scott_two].sum() == 31
 
 # %%
 chosen = np.array([[choose_bandwidth(s, "sheather-jones") for s in row] for row in scores])  # (layer, head)
-narrow = np.array(
-    [
-        [len(peaks(*fast_kde(s, bandwidth=h / 2))) for s, h in zip(*rows, strict=True)]
-        for rows in zip(scores, chosen, strict=True)
-    ]
-)
+each = zip(scores.reshape(-1, len(query)), chosen.ravel(), strict=True)  # the scores of a head and its bandwidth
+narrow = np.array([len(peaks(*fast_kde(s, bandwidth=h / 2))) for s, h in each])
 layer, head = divmod(int(narrow.argmax()), n_heads)
 sample, h = scores[layer, head], chosen[layer, head]
 widths = h * np.geomspace(0.25, 4, 40)

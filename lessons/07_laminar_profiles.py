@@ -419,9 +419,8 @@ large |= {"real GPT-2": gpt2["large_weights"].mean((1, 2)), "even attention": np
 print("How large the weights are, and where the large ones lie:")
 for name, places in large.items():
     below, above = 1 - np.mean(measured[name], 0)[0], np.mean(measured[name], 0)[5]
-    told = ", ".join(
-        f"{f} {n:.0%}" for f, n in zip(LargeWeights._fields, places / max(places.sum(), 1e-9), strict=True)
-    )
+    parts = zip(LargeWeights._fields, places / max(places.sum(), 1e-9), strict=True)
+    told = ", ".join(f"{field} {part:.0%}" for field, part in parts)
     print(f"{name}: below 0.01 {below:.1%}, 0.5 or more {above:.1%}" + (f", of these {told}" if places.any() else ""))
 on_first = large["real GPT-2"][0] / large["real GPT-2"].sum()
 guess.reveal(
@@ -578,10 +577,8 @@ says(
 middles = {name: np.median(values, -1) for name, values in loaded._asdict().items()}  # each (text, layer)
 tests = {name: compare_groups(np.split(values, 6), n_resamples=999) for name, values in middles.items()}
 for name, test in tests.items():
-    layer = test.share.argmax()
-    print(
-        f"{name:>19}: between kinds up to {test.share[layer]:.0%} of the variance, in layer {layer}; 7 p = {min(1, 7 * test.p_any):.3f}"
-    )
+    layer, p = test.share.argmax(), min(1, 7 * test.p_any)
+    print(f"{name:>19}: between kinds up to {test.share[layer]:.0%} of the variance, in layer {layer}; 7 p = {p:.3f}")
 different = [name for name, test in tests.items() if 7 * test.p_any <= 0.05]
 says(
     (len(different) == 7, f"{who(model)}: the kinds differ in all seven statistics."),

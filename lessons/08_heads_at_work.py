@@ -148,7 +148,7 @@ show_figure(
 
 # %% [markdown]
 # *How to read it:* a trained model's loss is not spread evenly. The end of a word or of a phrase usually costs little;
-# a new noun or name costs much. Texts differ too: the line "text by text" says by how much. Six texts are too few for
+# a new noun or name costs much. Texts differ too, as the line "text by text" shows. Six texts are too few for
 # an interval, so from here on we look at each text, and trust a change only where it has the same sign in all of them.
 
 # %% [markdown]
@@ -401,9 +401,8 @@ ax.legend(frameon=False)
 by_layer = torch.stack([changes[0] for changes in without_first]).numpy()  # (layer, T - 1)
 most = abs(by_layer).max()
 image = grid.imshow(by_layer, cmap=MAPS["score"], vmin=-most, vmax=most, aspect="auto")
-grid.set(
-    ylabel="the only layer without the first key", yticks=range(n_layers), title="The first sentence, token by token"
-)
+grid.set(ylabel="the only layer without the first key", yticks=range(n_layers))
+grid.set_title("The first sentence, token by token")
 grid.set_xticks(range(len(labels) - 1), labels[1:], rotation=60, ha="right")
 fig.colorbar(image, label="change of loss (nats)")
 dearest = sink_costs.index(max(sink_costs))
@@ -495,12 +494,14 @@ pairs = [token_pairs(ids) for ids in input_ids]
 
 def habit(layer, head, kind):
     """The share of attention that goes to such pairs, averaged over the texts that have any."""
-    shares = [
-        mean_share(pattern[head], marked[kind]).item()
-        for pattern, marked in zip(patterns[layer], pairs, strict=True)
-        if marked[kind].any()
-    ]
+    some = [(p, marked[kind]) for p, marked in zip(patterns[layer], pairs, strict=True) if marked[kind].any()]
+    shares = [mean_share(pattern[head], marked).item() for pattern, marked in some]
     return sum(shares) / len(shares) if shares else float("nan")
+
+
+def cost_of(heads, *how):
+    """What it costs to ablate these heads together, in nats."""
+    return (by_text(loss_without_heads(model, short, heads, *how)) - short_plain).mean().item()
 
 
 other = tokenizer(texts[3], return_tensors="pt").input_ids[0, : max(map(len, short))]  # not one of the three
@@ -508,11 +509,8 @@ print("            cost (nats)                  share of attention")
 print("head      zero    mean  resample    " + "  ".join(f"{kind:>9}" for kind in pairs[0]))
 for place in top:
     layer, head = divmod(place, n_heads)
-    zero, resampled = (
-        (by_text(loss_without_heads(model, short, [(layer, head)], replace, given)) - short_plain).mean().item()
-        for replace, given in (("zero", None), ("resample", other))
-    )
-    row = (zero, mean_cost[layer, head].item(), resampled)
+    one = [(layer, head)]
+    row = (cost_of(one, "zero"), mean_cost[layer, head].item(), cost_of(one, "resample", other))
     habits = "  ".join(f"{habit(layer, head, kind):9.2f}" for kind in pairs[0])
     print(f"L{layer}H{head:<4}" + "".join(f"{cost:8.3f}" for cost in row) + "      " + habits)
 
@@ -525,12 +523,11 @@ for place in top:
 # **Two heads together** need not cost the sum of their single costs. And what about all the cheap ones at once?
 
 # %%
-first, *second = (divmod(place, n_heads) for place in top[:2])  # a model may have a single head
-together = (by_text(loss_without_heads(model, short, [first, *second])) - short_plain).mean().item()
+costliest = [divmod(place, n_heads) for place in top[:2]]  # a model may have a single head
+first = costliest[0]
 cheap = [tuple(place) for place in (mean_cost.abs() < 0.05).nonzero().tolist()]
-cheap_sum = sum(mean_cost[head].item() for head in cheap)
-cheap_together = (by_text(loss_without_heads(model, short, cheap)) - short_plain).mean().item()
-pair_sum = sum(mean_cost[head].item() for head in [first, *second])
+pair_sum, cheap_sum = (sum(mean_cost[head].item() for head in heads) for heads in (costliest, cheap))
+together, cheap_together = cost_of(costliest), cost_of(cheap)
 print(f"{' and '.join(names[:2])}: one by one {pair_sum:+.3f} in sum, together {together:+.3f} nats")
 print(f"heads within 0.05 of 0: {len(cheap)}; one by one {cheap_sum:+.3f} in sum, together {cheap_together:+.3f} nats")
 says(
@@ -648,9 +645,7 @@ assert torch.isclose(terms.total(), row[right], rtol=1e-3, atol=1e-2)
 direct = terms.heads - logit_attribution(model, ids, query, rival)  # (layer, head)
 fig, axes = plt.subplots(1, 2, figsize=(14, 1.8 + 0.4 * n_layers), layout="constrained")
 plot_head_grid(direct, axes[0], "part of the logit difference", meaning="score").set_title("direct part")
-plot_head_grid(mean_cost, axes[1], "cost of its removal (nats)", meaning="score").set_title(
-    "costs when removed (section 4)"
-)
+plot_head_grid(mean_cost, axes[1], "cost of its removal (nats)", meaning="score").set_title("cost (section 4)")
 loudest = divmod(direct.abs().argmax().item(), n_heads)
 show_figure(
     f"Two grids of heads. Left, the direct parts of one logit difference, the largest from L{loudest[0]}H{loudest[1]}: "
@@ -674,7 +669,7 @@ says(
 )
 
 # %% [markdown]
-# *Where it misleads:* the attribution looks at only one position, and only at what a head's output adds to the logit directly.
+# *Where it misleads:* the attribution looks at one position only, and only at what a head adds to the logit directly.
 # A head in a lower layer may work through what later layers make of its output. The scale of the final layer norm is
 # held fixed, though every head has a part in it. And a head that strongly favours the right token may be cancelled by
 # one that favours another.
@@ -996,9 +991,9 @@ if indirect is not None:
 # | most links are suppressed | *GPT-2 in short texts* (lesson 5): most attention goes to the first key; section 3 removes it | *mini, 48 tokens of six texts:* without this key the loss rises by 1.4 nats |
 #
 # **What an ablation does not tell.** A changed model meets inputs that it has never seen: part of the cost may be
-# confusion, not the loss of what the head did. A mean over tokens hides heads that matter at few tokens, but matter much
-# there. Other heads may step in, so a small cost does not prove that a head does nothing. And cost is not purpose: it says
-# *that* a head is needed, not *for what*.
+# confusion, not the loss of what the head did. A mean over tokens hides heads that matter much, but at few tokens. Other
+# heads may step in, so a small cost does not prove that a head does nothing. And cost is not purpose: it says *that* a
+# head is needed, not *for what*.
 #
 # *Published elsewhere:* Xiao et al. 2023 let Llama-2-13B read a book through a window of 1,024 tokens. Its perplexity was 5.40
 # with the first four tokens of the text kept in the window, and 5,158 without them.

@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
 
 import lesson_cells  # noqa: E402
+from build_notebooks import notebook_of  # noqa: E402
 from lesson_cells import fold_predictions, format_faults, given_away, minutes, rounded, state_time  # noqa: E402
 
 # Lessons whose exercises, hints and times have the form that lesson_cells describes.
@@ -184,3 +185,5 @@ def test_a_lesson_is_in_form_and_takes_an_hour_at_most(lesson):
         rf"\]\(notebooks/{master.stem}.ipynb\).*\| (\d+) \|$", (ROOT / "README.md").read_text(), re.MULTILINE
     )
     assert row and int(row[1]) == rounded(parts)
+    title = notebook_of(master, solutions=False).cells[0].source
+    assert f"**Time** about {row[1]} minutes" in title

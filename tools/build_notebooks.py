@@ -63,14 +63,14 @@ def notebook_of(master, solutions):
             continue
         cell.source = SOLUTION.sub(r"\2" if solutions else r"\1...  # your code here\n", cell.source).rstrip("\n")
         cells.append(cell)
-    first = next((cell for cell in cells if cell.cell_type == "code" and IMPORT.search(cell.source)), None)
-    if first:
-        first.source = REMEDY + first.source
     for cell in cells:
         digest = hashlib.sha256(cell.source.encode()).hexdigest()[:8]
         seen[digest] = seen.get(digest, 0) + 1
         cell["id"] = f"{digest}-{seen[digest]}"
     state_time(cells, master.stem)
+    first = next((cell for cell in cells if cell.cell_type == "code" and IMPORT.search(cell.source)), None)
+    if first:
+        first.source = REMEDY + first.source  # which is no part of the lesson's time
     if not solutions:
         fold_predictions(cells)
     metadata = {

@@ -99,11 +99,11 @@ def notebook_of(master, model):
         cells.append(_marked("code", 'print("handed in:", my_answer)', grade_id(own), points=points[own]))
         cells += _by_hand(f"open-{number}", 3, OPEN)
         version = lesson.version
-    first = next(cell for cell in cells if cell.cell_type == "code" and IMPORT.search(cell.source))
-    first.source = REMEDY + first.source
     for place, cell in enumerate(cells):
         cell["id"] = f"cell-{place}"
     state_time(cells, master.stem)
+    first = next(cell for cell in cells if cell.cell_type == "code" and IMPORT.search(cell.source))
+    first.source = REMEDY + first.source
     fold_predictions(cells)
     metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
