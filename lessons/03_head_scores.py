@@ -137,7 +137,7 @@ says(
     (
         trained > 1.5 * divided,
         f"In the {who(model)} the largest share of a row is still {trained:.2f} on average after dividing, far above the "
-        f"control's {divided:.2f}. Dividing alone does not keep a softmax soft.",
+        f"control's {divided:.2f}. Dividing alone does not prevent sharp attention.",
     ),
     (True, f"In the {who(model)} the mean largest share is {trained:.2f}, not far above the control's {divided:.2f}."),
 )

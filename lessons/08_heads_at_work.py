@@ -536,7 +536,7 @@ says(
         f"{who(model)}: one by one, the cheap heads cost {cheap_sum:+.2f} nats in sum, but together they cost "
         f"{cheap_together:.2f}. Each was dispensable while the others were there.",
     ),
-    (len(cheap) < 2, f"{who(model)}: there are not two cheap heads that could cost more together."),
+    (len(cheap) < 2, f"{who(model)}: fewer than two heads are cheap, so there is nothing to add up."),
     (
         abs(cheap_together - cheap_sum) <= 0.1,
         f"{who(model)}: together the cheap heads cost about the sum of their single costs.",
@@ -655,7 +655,7 @@ agreement = spearmanr(direct.abs().flatten(), mean_cost.flatten()).statistic
 middle = n_layers // 2  # the layers below it have these shares of the costs and of the direct parts:
 shares = [(x[:middle].sum() / x.sum().clamp(min=1e-9)).item() for x in (mean_cost.clamp(min=0), direct.abs())]
 says(
-    (n_layers == 1 or mean_cost.max() < 0.05, f"{who(model)}: the comparison takes two layers and a costly head."),
+    (n_layers == 1 or mean_cost.max() < 0.05, f"{who(model)}: the comparison needs two layers and a costly head."),
     (
         shares[0] > shares[1] + 0.05,
         f"{who(model)}: the layers below layer {middle} have {shares[0]:.0%} of the costs, but only {shares[1]:.0%} of the "
