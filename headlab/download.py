@@ -242,7 +242,7 @@ def _alone(path, repo):
 
 
 def _fill(file, metadata, token, title):
-    """Append to a file what it lacks, in as many goes as bring something."""
+    """Append to a file what it lacks, in several attempts, as long as each of them brings something."""
     if file.tell() > metadata.size:
         file.truncate(0)
     attempts = 0
@@ -259,7 +259,7 @@ def _fill(file, metadata, token, title):
 
 
 def _append(file, metadata, token, bar):
-    """One go: what the hub sends from the file's end on."""
+    """One attempt: append what the hub sends from the file's end on."""
     headers = {"Range": f"bytes={file.tell()}-", "Accept-Encoding": "identity"}
     if token and metadata.location.startswith(f"{constants.ENDPOINT}/"):  # the hub itself, not where it stores files
         headers["Authorization"] = f"Bearer {token}"

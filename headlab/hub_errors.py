@@ -30,7 +30,7 @@ class NotTheModel(ValueError):
 
 
 class TooSlow(TimeoutError):
-    """The hub answers, but not so that a download would end."""
+    """The hub answers, but too slowly for a download to end."""
 
 
 def why(error):

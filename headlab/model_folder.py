@@ -1,4 +1,4 @@
-"""What the folder of a model holds: a whole GPT-2 as safetensors and its tokenizer, or a line on what can be done."""
+"""Checks that a model's folder holds a whole GPT-2 as safetensors and its tokenizer, or says what can be done."""
 
 import json
 from pathlib import Path
@@ -69,7 +69,7 @@ def is_other_head(key):
 
 
 def _check_content(folder):
-    """Every file is there with what it is called for, and not a stand-in that git or a copied cache has left."""
+    """Check that every file holds what its name promises, and is no stand-in left by git or by a copied cache."""
     for path in sorted(folder.glob("*")):
         if path.is_symlink() and not path.exists():
             remedy = "copy the folder with the files that its links point to: cp -rL"
@@ -144,7 +144,7 @@ def _check_tokenizer(folder):
 
 
 def _check_merges(folder):
-    """Every longer token is made by a merge; where merges.txt breaks off, texts would be cut up differently, unsaid."""
+    """Every longer token is made by a merge; if merges.txt breaks off, texts would silently be cut up differently."""
     try:
         vocabulary = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
         lines = (folder / "merges.txt").read_text(encoding="utf-8").splitlines()
