@@ -19,7 +19,7 @@ import course  # noqa: E402
 import planted_class  # noqa: E402
 
 from headlab.cli import main  # noqa: E402
-from headlab.grading.coursework import repaired  # noqa: E402
+from headlab.grading.coursework import MOST_OUTPUT, _plain_output, repaired  # noqa: E402
 from headlab.grading.submissions import read_notebook  # noqa: E402
 
 # What is done to the file and its cells is nbgrader's matter; what the code does is judged alike without it.
@@ -181,3 +181,9 @@ def test_each_planted_student_gets_the_same_without_nbgrader(students, tmp_path,
     assert f"{len(students) - 2} of {len(students) - 1} were graded before" in capsys.readouterr().out
     again = (out / "grades.csv").read_bytes().splitlines()
     assert again == [line for line in tables["grades.csv"].splitlines() if not line.startswith(b"endless")]
+
+
+@pytest.mark.parametrize("text", ["so\nlong " * MOST_OUTPUT, ["so\n", "long " * MOST_OUTPUT]])
+def test_a_long_output_is_cut_in_both_of_the_forms_that_a_notebook_may_have(text):
+    kept = _plain_output({"output_type": "stream", "name": "stdout", "text": text})["text"]
+    assert kept.startswith("so\nlong ") and len(kept) == MOST_OUTPUT

@@ -6,17 +6,21 @@ import shutil
 import sys
 import time
 import unicodedata
+from io import BytesIO
+from types import SimpleNamespace
 
+import matplotlib.pyplot as plt
 import nbformat
 import numpy as np
 import pytest
 import torch
+from matplotlib.axes import Axes
 
 from headlab.cli import main
 from headlab.exercises import EXERCISES, LESSONS, own_task
 from headlab.exercises.engine import assess, observe
 from headlab.exercises.own import QUESTIONS
-from headlab.grading import grade, sandbox
+from headlab.grading import grade, judge, report, sandbox
 from headlab.grading.fresh import fresh_exercise
 from headlab.grading.judge import judge_cells
 from headlab.grading.lesson import lesson_of
@@ -54,6 +58,65 @@ def test_the_lessons_own_solutions_pass_without_a_remark(number):
     assert not any(mark.notes for mark in marks)
 
 
+WRONG_AND_STUBS = ["def my_causal_mask(n):\n    return n", "def my_pattern(scores):\n    ..."]
+
+
+def test_only_what_passes_earns_points():
+    lesson = lesson_of(1)
+    right = {mark.number: mark.points for mark in judge_cells(lesson, list(lesson.cells), "nobody", seed=7)}
+    assert all(right[item.number] == (0 if item.own else item.points) for item in lesson.items)
+    assert lesson.items[0].name == "my_causal_mask" and lesson.items[1].name == "my_pattern"
+    marks = judge_cells(lesson, [*lesson.cells[:2], *WRONG_AND_STUBS], "nobody", seed=7)
+    assert [mark.status for mark in marks[:2]] == ["not yet", "not attempted"]
+    assert all(mark.points == 0 for mark in marks)
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [
+        *((value, 2.5) for value in (2.5, np.float32(2.5), np.array([2.5]), torch.tensor(2.5), torch.tensor([[2.5]]))),
+        *((value, None) for value in (True, "2.5", None, [2.5], np.array([2.5, 2.5]), torch.ones(2))),
+        (3, 3.0),
+    ],
+)
+def test_an_own_answer_is_one_number_of_whatever_kind(value, number):
+    assert judge._number(value) == number
+
+
+def test_an_own_answer_given_as_a_tensor_passes():
+    lesson, right = lesson_of(1), right_answer(own_task(1, "nobody"), "mini")
+    cells = ["import torch", f"{lesson.items[-1].name} = torch.tensor({right})"]
+    mark = judge_cells(lesson, cells, "nobody", seed=7)[-1]
+    assert (mark.status, mark.points) == ("passed", lesson.items[-1].points)
+
+
+def test_the_chart_counts_who_solved_tried_or_left_out_each_exercise(monkeypatch):
+    lesson, bars = lesson_of(1), {}
+
+    def barh(ax, labels, counts, left, color, label):
+        bars[label] = dict(zip(labels, zip(counts, left, strict=True), strict=True))
+        return plain(ax, labels, counts, left=left, color=color, label=label)
+
+    plain = Axes.barh
+    monkeypatch.setattr(Axes, "barh", barh)
+    outcomes = {
+        "a": ["passed", "passed", "not yet"],
+        "b": ["passed", "not yet", "not yet"],
+        "c": ["passed", "not attempted", "not yet"],
+    }
+    results = []
+    for student, statuses in outcomes.items():
+        marks = [judge.Mark(i.number, 0, 1, s, "") for i, s in zip(lesson.items, statuses, strict=False)]
+        results.append(SimpleNamespace(student=student, marks=marks))
+    picture = plt.imread(BytesIO(report._bar_chart(lesson, results)))
+    names = [item.title if item.own else f"{item.number} · {item.title}" for item in lesson.items]
+    assert all(list(of) == names for of in bars.values())
+    assert [bars["solved"][name] for name in names[:3]] == [(3, 0), (1, 0), (0, 0)]
+    assert [bars["tried, not solved"][name] for name in names[:3]] == [(0, 3), (1, 1), (3, 0)]
+    assert [bars["not attempted"][name] for name in names[:3]] == [(0, 3), (1, 2), (0, 3)]
+    assert picture.shape[0] > 30 * len(names) and picture[..., :3].std() > 0.1
+
+
 @pytest.mark.parametrize("lesson", QUESTIONS)
 def test_every_question_has_an_answer_that_depends_on_the_task(lesson, mini):
     for question in QUESTIONS[lesson]:
@@ -76,6 +139,22 @@ def test_an_own_answer_by_hand(mini):
         q, k, _ = block.attn.c_attn(block.ln_1(states))[0].split(768, dim=-1)
     band = slice(64 * task.head, 64 * task.head + 64)
     assert right_answer(task, "mini") == pytest.approx((q[task.query, band] @ k[task.key, band]).item(), rel=1e-4)
+
+
+def test_the_strongest_link_by_hand(mini):
+    """To a token before, but the first; the token just before counts."""
+    model, tokenizer = mini
+    tasks = [t for t in (own_task(1, f"s{n}") for n in range(200)) if t.question == "strongest link"]
+    just_before = set()
+    for task in tasks[:8]:
+        ids = tokenizer(task.text, return_tensors="pt").input_ids[:, : task.n_tokens]
+        with torch.no_grad():
+            pattern = model(ids, output_attentions=True).attentions[task.layer][0, task.head].tolist()
+        links = {(i, j): pattern[i][j] for i in range(task.n_tokens) for j in range(1, i)}
+        query, key = max(links, key=links.get)
+        just_before.add(query - key == 1)
+        assert right_answer(task, "mini") == pytest.approx(links[query, key], rel=1e-4)
+    assert True in just_before
 
 
 def test_two_students_rarely_have_the_same_task_and_a_name_has_one():
@@ -160,6 +239,15 @@ def test_nothing_starts_programs_or_outlives_its_time():
     endless = sandbox.run_function(cells, "my_causal_mask", "1.1", 1, limits)
     assert time.monotonic() - start < 20
     assert endless == {"ended": "your notebook ran for more than 2 s; does a loop never end?"}
+
+
+def test_a_function_may_write_a_file_that_is_not_too_large():
+    write = "    import os\n    open('kept', 'wb').write(bytes({size}))\n    return os.path.getsize('kept')"
+    for size, error in ((10**6, None), (2 * 10**8, "OSError")):
+        cells = ["def my_causal_mask(n):\n" + write.format(size=size)]
+        seen = sandbox.run_function(cells, "my_causal_mask", "1.1", 1)["visible"]
+        assert (seen.error[0] if seen.error else None) == error, seen
+        assert error or seen.results[0] == size
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The verdict on one notebook: what each exercise and the student's own task earn, and why."""
 
+import math
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -114,7 +115,7 @@ def _own(lesson, item, cells, student, model, limits):
 def _number(value):
     """A number, or the one number in a tensor or an array, as a float; else None."""
     if isinstance(value, torch.Tensor | np.ndarray | np.generic):
-        value = value.item() if np.size(value) == 1 else None
+        value = value.item() if math.prod(value.shape) == 1 else None
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
