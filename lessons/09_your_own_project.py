@@ -156,7 +156,7 @@ print(f"the smallest p that this number of texts allows: {test.least_p:.4f}")
 
 # %%
 says(
-    (test.p_any <= 0.05, f"{who(model)}: the groups differ in {(test.p <= 0.05).sum()} of {len(test.p)} layers."),
+    (test.p_any <= 0.05, f"{who(model)}: the groups differ (layers: {(test.p <= 0.05).sum()} of {len(test.p)})."),
     (test.least_p > 0.05, "With so few texts no difference could have been found. Find more texts."),
     (
         True,
@@ -400,7 +400,7 @@ says(
 says(
     (
         found[1].p_any <= 0.05,
-        f"The control differs between the kinds too (p = {found[1].p_any:.3f}): losing any early key may matter more in one kind of text.",
+        f"The control differs between the kinds (p = {found[1].p_any:.3f}): losing any early key may matter more in one kind of text.",
     ),
     (True, f"The control shows no difference between the kinds (p = {found[1].p_any:.2f})."),
 )
