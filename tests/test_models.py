@@ -668,6 +668,10 @@ def test_tokens_as_labels(mini):
     labels = token_strings(tokenizer, ids)
     assert "".join(labels) == "the·old⏎man"
     assert token_strings(tokenizer, ids[0]) == labels
+    assert len(token_strings(tokenizer, [0, 1999])) == 2
+    for strange in (-1, 2000):
+        with pytest.raises(ValueError, match=r"^input_ids: expected ids from 0 to 1999 \(does the tokenizer belong"):
+            token_strings(tokenizer, [0, strange])
 
 
 def test_part_of_a_character_has_a_label(mini):
