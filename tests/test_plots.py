@@ -14,6 +14,7 @@ from headlab.plots import (
     MAPS,
     plot_bands,
     plot_density,
+    plot_head_densities,
     plot_layers,
     plot_mode_tree,
     plot_ridgelines,
@@ -96,6 +97,28 @@ def test_ridgelines_are_on_one_scale_each_over_its_own_line():
         0: "first",
         -1: "second",
     }
+
+
+def test_more_ridgelines_make_a_higher_figure():
+    few, many = (plot_ridgelines(CURVES[:1] * n, list("abcdefgh"[:n])).figure.get_size_inches() for n in (2, 8))
+    assert few[0] == many[0] and many[1] - few[1] == pytest.approx(6 * 0.4)
+
+
+@pytest.mark.parametrize(
+    ("ends", "drawn"), [((0.5, 1.5), (0, 3)), ((0.75, 1.25), (1, 3)), ((-9.0, 0.1), (0, 1)), ((2.9, 9.0), (5, 7))]
+)
+def test_of_a_fine_curve_the_part_in_sight_and_a_point_beyond_is_drawn(monkeypatch, ends, drawn):
+    grid = np.arange(8) / 2
+    assert plots._within(ends, grid, 2 * grid)[0] is grid  # few points: the whole curve
+    monkeypatch.setattr(plots, "MOST_DRAWN", 7)
+    part, density = plots._within(ends, grid, 2 * grid)
+    assert np.array_equal(part, grid[drawn[0] : drawn[1] + 1]) and np.array_equal(density, 2 * part)
+
+
+def test_every_cell_of_the_densities_has_its_place():
+    ax = plot_head_densities(np.linspace(-1, 1, 5), np.ones((2, 3, 5)), np.zeros((2, 3)))
+    assert ax.get_xlim() == (-0.6, 2.6) and ax.get_ylim() == (1.6, -0.6)
+    assert ax.get_xticks().tolist() == [0, 1, 2] and ax.get_yticks().tolist() == [0, 1]
 
 
 def test_every_head_of_every_layer_is_drawn_in_its_place():
@@ -182,6 +205,7 @@ def test_the_strip_marks_one_head_in_each_third_at_the_columns_that_split_heads_
     assert [(x, x + width - 1) for x, width, full in bands if full] == [(band[0], band[-1]) for band in owned]
     assert [x for x, *_ in bands] == list(range(0, 36, 4)) and sum(width for _, width, _ in bands) == 36
     assert [text.get_text() for text in ax.texts][::2] == ["4–7", "16–19", "28–31"]
+    assert ax.get_xticks().tolist() == [0, 12, 24, 36] and ax.get_xlim() == (0, 36)
 
 
 def test_a_shown_figure_says_what_it_shows_and_is_closed(monkeypatch):
