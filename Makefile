@@ -100,7 +100,7 @@ stress: ready-test  ## run all notebooks twenty times: hours, Linux only
 
 # Random mistakes in the committed code, and which of them the tests notice: build/mutants.csv. It has an environment of
 # its own, since cosmic-ray in .venv would make a test of the packages fail.
-mutants:  ## plant 200 random mistakes and count those that the tests notice: an hour
+mutants:  ## plant 200 random mistakes and count those that the tests notice: an hour and a half
 	$(PYTHON) -m venv .venv-mutants
 	.venv-mutants/bin/python -m pip install -q -c constraints.txt -e ".[test,cluster,teach]" cosmic-ray==8.7.0
 	.venv-mutants/bin/python tools/mutants.py $(MUTANTS)

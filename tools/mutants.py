@@ -5,7 +5,8 @@
 Draws N_MUTANTS small changes of the committed code with cosmic-ray's operators: another number, comparison or
 arithmetic sign, a `not` and the like. Each change, a mutant, is put into a copy of the repository, where the tests of
 its module run until one fails. The rows of build/mutants.csv say what was changed and which mutants no test noticed.
-With numbers, only these mutants are tried, with the tests as committed now, to see whether a new test notices them.
+With numbers, only these mutants are tried, with the tests as committed now, to see whether a new test notices them: a
+number stands for the same mutant as long as headlab/ stays as it is.
 """
 
 import ast
