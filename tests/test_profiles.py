@@ -315,6 +315,7 @@ def test_the_shares_of_variance_equal_sums_of_squares(n, layers, heads, seed):
 def test_what_varies_along_one_axis_alone_has_it_all(axis, name):
     values = np.zeros((3, 4, 5)) + np.moveaxis(np.arange(float((3, 4, 5)[axis]))[:, None, None], 0, axis)
     shares = variance_shares(values)._asdict()
+    assert variance_shares(1e-30 * values) == pytest.approx(tuple(shares.values()))  # whatever the unit
     assert shares.pop(name) == pytest.approx(1) and np.allclose(list(shares.values()), 0)
 
 

@@ -473,6 +473,11 @@ NAN_PATTERN = torch.tensor([[1.0, 0.0], [math.nan, 0.5]])
             "weight: expected (3 x 4 = 12, d_model), got (4, 12)",
         ),
         (
+            lambda: project_heads(torch.ones(3, 5, 4), torch.ones(12, 7, 2), torch.ones(7, 2)),
+            ValueError,
+            "weight: expected (3 x 4 = 12, d_model), got (12, 7, 2)",
+        ),
+        (
             lambda: project_heads(torch.ones(3, 5, 4), torch.ones(12, 7), torch.ones(12)),
             ValueError,
             "bias: expected (7,), got (12,)",
