@@ -19,6 +19,7 @@ from headlab.contrast import row_contrast
 from headlab.density import choose_bandwidth
 from headlab.exercises import EXERCISES, check, tell_syntax_error
 from headlab.exercises.engine import AGAIN, Exercise, judge
+from headlab.grading.fresh import fresh_exercise
 from headlab.masking import causal_mask
 
 PLANTED = [(number, mistake) for number, exercise in EXERCISES.items() for mistake in exercise.mistakes]
@@ -86,6 +87,15 @@ WORDS = (
 def test_a_check_finds_words_for_what_is_no_planted_mistake(number, answer, words):
     verdict = check(number, answer)
     assert verdict.status == "not yet" and re.fullmatch(words, verdict.message), verdict.message
+
+
+@pytest.mark.parametrize("ids", [[7], [1, 2, 3, 1, 2, 3], [5, 5, 5, 5, 2, 5]])
+def test_the_heads_that_exercise_3_4_hands_in_return_patterns(ids):
+    ids = torch.tensor(ids)
+    for (head,) in (*EXERCISES["3.4"].cases, *fresh_exercise("3.4", 3).cases):
+        pattern = head(ids)
+        assert pattern.shape == (len(ids), len(ids)) and (pattern.triu(1) == 0).all() and (pattern >= 0).all()
+        assert torch.allclose(pattern.sum(-1), torch.ones(len(ids))), head.__name__
 
 
 @pytest.mark.parametrize("number", EXERCISES)

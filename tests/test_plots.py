@@ -223,6 +223,7 @@ def test_a_shown_figure_says_what_it_shows_and_is_closed(monkeypatch):
     [
         (lambda: plot_bands(12, 5, 0), "n_heads: expected a divisor of d_model = 12, got 5"),
         (lambda: plot_bands(12, 3, 3), "head: expected a head from 0 to 2, got 3"),
+        (lambda: plot_bands(12, 3, 4), "head: expected a head from 0 to 2, got 4"),
         (lambda: show_figure(" "), "alt: expected what the figure shows, in words, got ' '"),
         (
             lambda: plot_vectors(SQUARE, "ab"),
