@@ -160,7 +160,7 @@ def test_the_shift_explorer_counts_by_hand(mini, truth):
         assert numbers["of_first"].sum() == n_tokens
         assert numbers["of_others"].sum() == n_tokens * (n_tokens - 1) // 2
         n_most = sum(fraction > 0.5 for fraction in negative)
-        all_heads = f"All heads together: {np.mean(negative):.0%}; {n_most} of 48 heads have a negative majority."
+        all_heads = f"All heads together: {np.mean(negative):.0%}; heads with a negative majority: {n_most} of 48."
         assert explorer.lines()[1] == all_heads
         assert explorer.lines()[2].endswith("attention by more than 0.000.")
         assert f"{n_tokens} of {n_all} tokens read" in explorer.lines()[0]
