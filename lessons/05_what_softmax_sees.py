@@ -33,7 +33,7 @@
 #
 # > **The report:** GPT-2's raw scores are shifted strongly to the negative. This is a "sparsity mechanism": most past tokens
 # > are suppressed, and a few links (an adjective and its noun) stand out. Softmax is clean and sharp because the model pushes
-# > its raw scores down to drown out the noise.
+# > its raw scores down to drown the noise.
 
 # %%
 import copy
@@ -816,7 +816,7 @@ verdicts = [
         "true, but the link that stands out is mostly the first token",
     ),
     (
-        "“pushes its raw scores down to drown out the noise”",
+        "“pushes its raw scores down to drown the noise”",
         f"without the query bias the first share falls from {share[0, 0]:.2f} to {share[:, 2].min():.2f}-{share[:, 2].max():.2f}",
         "no: only what treats keys differently counts, above all the query bias",
     ),

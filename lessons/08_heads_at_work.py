@@ -155,7 +155,7 @@ show_figure(
 # ## 2. The shift and the contrast
 #
 # > **The report:** Raw scores are shifted strongly to the negative. Softmax is clean and sharp because the model pushes
-# > its raw scores down to drown out the noise.
+# > its raw scores down to drown the noise.
 #
 # `loss_with_scores(model, ids, change)` runs the model, and in each layer `change(layer, raw)` replaces the raw scores
 # (head, query, key) before they are scaled. First we undo the shift, and more: we add 50 to every raw score.
@@ -164,7 +164,7 @@ show_figure(
 guess = predict(
     "We add 50 to every raw score of every head. What happens to the loss?",
     "nothing",
-    "it rises: scores above 0 no longer drown out the noise",
+    "it rises: scores above 0 no longer drown the noise",
     "it rises a little, since softmax gets less sharp",
 )
 
@@ -179,7 +179,7 @@ guess.reveal(
     (largest < 1e-2, "nothing", "softmax cancels a constant added to a row. What is left is rounding."),
     (True, None, f"a token has changed by {largest:.2g} nats, which is more than we expect from rounding."),
     overlooked={
-        "it rises: scores above 0 no longer drown out the noise": "a share depends on differences within the row, not on the sign.",
+        "it rises: scores above 0 no longer drown the noise": "a share depends on differences within the row, not on the sign.",
         "it rises a little, since softmax gets less sharp": "all scores of a row move together, so none of its shares changes.",
     },
 )
@@ -987,7 +987,7 @@ if indirect is not None:
 # | --- | --- | --- |
 # | the model pushes its raw scores down | section 2: any constant, and any key bias, leaves every loss as it is | describes GPT-2's numbers (lesson 4), but does not affect its predictions |
 # | this makes softmax clean and sharp | section 2: the loss depends on how far the scores lie apart | the contrast does it, not the shift |
-# | sharpness drowns out the noise | section 2: the curve of loss against contrast | *mini, 48 tokens of six texts:* on average its own contrast is the best of eight; half of it costs 0.10 nats, twice as much 0.02, none at all 4.0 |
+# | sharpness drowns the noise | section 2: the curve of loss against contrast | *mini, 48 tokens of six texts:* on average its own contrast is the best of eight; half of it costs 0.10 nats, twice as much 0.02, none at all 4.0 |
 # | most links are suppressed | *GPT-2 in short texts* (lesson 5): most attention goes to the first key; section 3 removes it | *mini, 48 tokens of six texts:* without this key the loss rises by 1.4 nats |
 #
 # **What an ablation does not tell.** A changed model meets inputs that it has never seen: part of the cost may be
