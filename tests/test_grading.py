@@ -117,6 +117,18 @@ def test_the_chart_counts_who_solved_tried_or_left_out_each_exercise(monkeypatch
     assert picture.shape[0] > 30 * len(names) and picture[..., :3].std() > 0.1
 
 
+def test_only_the_same_solved_functions_are_told_as_alike():
+    def handed_in(student, *statuses):
+        marks = [judge.Mark(f"1.{n}", 0, 1, status, "", code=f"f{n}") for n, status in enumerate(statuses, 1)]
+        return SimpleNamespace(student=student, marks=marks)
+
+    solved, tried = ("passed",) * 3, ("passed", "passed", "not yet")
+    assert report.alike([handed_in("a", *tried), handed_in("b", *tried)]) == []  # two solved functions are often alike
+    assert report.alike([handed_in("a", *solved), handed_in("b", *tried), handed_in("c", *solved)]) == [
+        "the same code in every solved exercise: a, c"
+    ]
+
+
 @pytest.mark.parametrize("lesson", QUESTIONS)
 def test_every_question_has_an_answer_that_depends_on_the_task(lesson, mini):
     for question in QUESTIONS[lesson]:

@@ -202,6 +202,7 @@ def test_a_head_without_scores():
             "layer: expected one of the counted layers [2, 5], got 3",
         ),
         (lambda: histogram_of(torch.ones(3, 2)).density(2, 3), ValueError, "head: expected a head from 0 to 2, got 3"),
+        (lambda: histogram_of(torch.ones(4, 2)).density(2, 4), ValueError, "head: expected a head from 0 to 3, got 4"),
         (
             lambda: histogram_of(torch.ones(3, 2)).update(2, torch.ones(2, 3)),
             ValueError,
