@@ -119,7 +119,7 @@ if __name__ == "__main__":
         ratio = statistics.median(one[0] / one[place] for one in rounds) / N_HEADS
         row("loss without each of 144 heads", peer, mine, N_HEADS * others, ratio, reach)
     whole, needed, unembedding = multiplications(N_TOKENS)
-    per_second = statistics.median(product() / one[3] for one in rounds)
+    per_second = product() / statistics.median(one[3] for one in rounds)
     least = N_LAYERS * N_HEADS * N_TOKENS * needed / per_second
     peers = N_HEADS * statistics.median(one[1] for one in rounds)
     print(

@@ -1,4 +1,4 @@
-"""Every lesson runs to its end on a model of one layer and one head, and speaks of it in the singular."""
+"""Lessons 1 to 8 run to their end on a model of one layer and one head, and speak of it in the singular."""
 
 import re
 
