@@ -2,7 +2,7 @@
 
 import torch
 
-from headlab.exercises.engine import Exercise
+from headlab.exercises.engine import Exercise, under_one_name
 from headlab.masking import causal_mask, mask_scores, softmax
 
 
@@ -376,7 +376,7 @@ ATTENDS = (
     (_shifted_by_the_largest, True),
     (_spares_the_first_rows, True),
 )
-LEAKS = dict(ATTENDS)
+LEAKS = under_one_name("attend", ATTENDS)
 
 
 def _leaks(attend):
@@ -489,7 +489,8 @@ def _fresh_attends(draw):
         ahead[:first] = causal_mask(len(scores))[:first]
         return scores.masked_fill(~ahead, -torch.inf).softmax(-1)
 
-    LEAKS.update({even_and_learned: False, warm: False, finite_mask: True, sees_ahead: True})
+    more = ((even_and_learned, False), (warm, False), (finite_mask, True), (sees_ahead, True))
+    LEAKS.update(under_one_name("attend", more))
     return tuple((attend,) for attend in draw.sample([*LEAKS], len(LEAKS)))
 
 
@@ -588,7 +589,7 @@ EXERCISES = {
     ),
     "1.5": Exercise(
         answer=_leaks,
-        cases=tuple((attend,) for attend, _ in ATTENDS),
+        cases=tuple((attend,) for attend in LEAKS),
         fresh=_fresh_attends,
         mistakes=(
             _only_zeros,

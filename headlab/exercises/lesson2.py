@@ -3,7 +3,7 @@
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from headlab.exercises.engine import Exercise
+from headlab.exercises.engine import Exercise, under_one_name
 from headlab.splitting import split_heads, split_qkv
 
 
@@ -328,7 +328,7 @@ CUTS = (
     (_keys_turned, False),
     (_values_turned, False),
 )
-RIGHT = dict(CUTS)
+RIGHT = under_one_name("cut", CUTS)
 
 
 def _is_right(cut):
@@ -538,7 +538,7 @@ def _fresh_cuts(draw):
     def one_third_turned(fused, n_heads):
         return tuple(heads.flip(0) if i == third else heads for i, heads in enumerate(_heads(fused, n_heads)))
 
-    RIGHT.update({by_view: True, one_third_turned: False})
+    RIGHT.update(under_one_name("cut", ((by_view, True), (one_third_turned, False))))
     return tuple((cut,) for cut in draw.sample([*RIGHT], len(RIGHT)))
 
 
@@ -604,7 +604,7 @@ EXERCISES = {
     ),
     "2.4": Exercise(
         answer=_is_right,
-        cases=tuple((cut,) for cut, _ in CUTS),
+        cases=tuple((cut,) for cut in RIGHT),
         fresh=_fresh_cuts,
         mistakes=(
             _shapes_alone,

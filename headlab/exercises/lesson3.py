@@ -2,7 +2,7 @@
 
 import torch
 
-from headlab.exercises.engine import Exercise
+from headlab.exercises.engine import Exercise, under_one_name
 from headlab.masking import causal_mask, mask_scores, softmax
 from headlab.scores import attention_pattern, mean_share, raw_scores, token_pairs
 
@@ -384,7 +384,7 @@ HEADS = (
     (_twenty_four_back, False),
     (_half_the_text_back, False),
 )
-DOES_INDUCTION = dict(HEADS)
+DOES_INDUCTION = under_one_name("pattern_of", HEADS)
 
 
 def _does_induction(pattern_of):
@@ -494,7 +494,7 @@ def _fresh_heads(draw):
     def looks_back(ids):
         return _looks(_back(back, len(ids)), share)
 
-    DOES_INDUCTION.update({induction: True, looks_back: False})
+    DOES_INDUCTION.update(under_one_name("pattern_of", ((induction, True), (looks_back, False))))
     return tuple((head,) for head in draw.sample([*DOES_INDUCTION], len(DOES_INDUCTION)))
 
 
@@ -583,7 +583,7 @@ EXERCISES = {
     ),
     "3.4": Exercise(
         answer=_does_induction,
-        cases=tuple((head,) for head, _ in HEADS),
+        cases=tuple((head,) for head in DOES_INDUCTION),
         fresh=_fresh_heads,
         mistakes=(
             _repeated_once,

@@ -266,6 +266,7 @@ WRONG = {
         lambda attend: 1,
         lambda attend: None if attend(torch.zeros(2, 2))[0, 1] == 0 else True,
         lambda attend, calls=[]: len(calls) > 4 or calls.append(attend),  # the first four are sound
+        lambda attend: attend.__name__ not in ("_pattern", "_hot", "_adds_one", "_even"),
         lambda attend: str(leaks_in_numpy(attend)),
         lambda attend: float(leaks_in_numpy(attend)),
         lambda attend: np.array([leaks_in_numpy(attend)]),

@@ -299,10 +299,7 @@ WRONG = {
         lambda cut: cut(torch.arange(36.0)[None], 3)[0][1, 0, 0] == 4,
         lambda cut: bool(cut(torch.eye(36), 3)[2][2, 35, 3] == 1),
         lambda cut: len(list(cut(torch.zeros(5, 36), 3))) == 3,
-        lambda cut: (
-            torch.equal(torch.cat(list(cut(torch.eye(36), 3)), -1), torch.cat(right_cut(torch.eye(36), 3), -1))
-            and cut.__name__ != "_heads"
-        ),
+        lambda cut: cut.__name__ in ("_heads", "_by_a_loop", "_by_columns", "_by_indices"),
         lambda cut: "right",
         lambda cut: 1,
         lambda cut: compares(cut, heads=[1]),
