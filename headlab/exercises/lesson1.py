@@ -26,12 +26,12 @@ def _scores_with_one_high():
 
 
 def _transposed(n_tokens):
-    """the mask is transposed: row i is the query, and it sees the keys j <= i, on and below the diagonal"""
+    """the mask is transposed: row i belongs to query i, which sees the keys j <= i, on and below the diagonal"""
     return causal_mask(n_tokens).T
 
 
 def _no_self(n_tokens):
-    """the diagonal is masked: a token may attend to itself"""
+    """the diagonal is masked, but a token may attend to itself: the condition is j <= i, not j < i"""
     return causal_mask(n_tokens).tril(-1)
 
 
@@ -41,42 +41,42 @@ def _swapped(n_tokens):
 
 
 def _numbers(n_tokens):
-    """the values are right but they are numbers: compare with >= or end with .bool() to get True and False"""
+    """the values are right, but they are numbers: compare with == 1 or call .bool() to get True and False"""
     return causal_mask(n_tokens).float()
 
 
 def _one_ahead(n_tokens):
-    """row i sees one token of its future: the condition is j <= i, not j <= i + 1"""
+    """row i sees one key of its future: the condition is j <= i, not j <= i + 1"""
     return torch.ones(n_tokens, n_tokens, dtype=torch.bool).tril(1)
 
 
 def _all_visible(n_tokens):
-    """every key is visible: nothing is masked"""
+    """nothing is masked, so every query sees every key: the condition is j <= i"""
     return torch.ones(n_tokens, n_tokens, dtype=torch.bool)
 
 
 def _added_to_scores(n_tokens):
-    """this is a mask to be added, 0 and -inf: return True where the query may see the key, and False elsewhere"""
+    """this is a mask of 0 and -inf, to be added: return True where the query may see the key, and False elsewhere"""
     return torch.zeros(n_tokens, n_tokens).masked_fill(~causal_mask(n_tokens), -torch.inf)
 
 
 def _only_itself(n_tokens):
-    """only the diagonal is visible: a query sees itself and all keys before it"""
+    """only the diagonal is visible, but a query also sees all keys before it: the condition is j <= i"""
     return torch.eye(n_tokens, dtype=torch.bool)
 
 
 def _only_the_one_before(n_tokens):
-    """a query sees only itself and the key before it: all earlier keys are visible"""
+    """each query sees only itself and the key just before it: let it see all earlier keys, j <= i"""
     return causal_mask(n_tokens).triu(-1)
 
 
 def _one_too_large(n_tokens):
-    """the mask has one row and one column too many: n_tokens of each"""
+    """the mask has one row and one column too many: its shape is (n_tokens, n_tokens)"""
     return causal_mask(n_tokens + 1)
 
 
 def _one_axis(n_tokens):
-    """this is one row: the mask has a row for every query, (n_tokens, n_tokens)"""
+    """this is a single row: the mask has a row for every query, so its shape is (n_tokens, n_tokens)"""
     return causal_mask(n_tokens)[-1]
 
 
@@ -85,17 +85,17 @@ def _pattern(scores):
 
 
 def _future_zero(scores):
-    """the future's scores are set to 0, and exp(0) = 1 is a share: set them to -inf"""
+    """the future's scores are set to 0, but exp(0) = 1, so the future still gets a share: set them to -inf"""
     return softmax(scores * causal_mask(scores.shape[-1]))
 
 
 def _mask_after(scores):
-    """masked after the softmax: the future is 0, but the rows no longer sum to 1. Mask the scores first"""
+    """the mask comes after the softmax: the future gets 0, but the rows no longer sum to 1. Mask the scores first"""
     return softmax(scores) * causal_mask(scores.shape[-1])
 
 
 def _unmasked(scores):
-    """nothing is masked: the future gets a share"""
+    """nothing is masked, so the future gets a share: set its scores to -inf before the softmax"""
     return softmax(scores)
 
 
@@ -120,12 +120,12 @@ def _over_axis_one(scores):
 
 
 def _finite_mask(scores):
-    """the future gets a large negative number: where the past's scores are lower, the future wins. Only -inf is safe"""
+    """the future's scores are set to a finite number: where the past's are lower, the future wins. Use -inf"""
     return scores.masked_fill(~causal_mask(scores.shape[-1]), -1e4).softmax(-1)
 
 
 def _bare_exponentials(scores):
-    """exp of a very low score is 0, and 0 / 0 is nan: subtract the row's largest score first, as .softmax(-1) does"""
+    """exp is inf for high scores and 0 for low ones: use .softmax(-1), which subtracts the row's largest score first"""
     weights = mask_scores(scores).exp()
     return weights / weights.sum(-1, keepdim=True)
 
@@ -141,7 +141,7 @@ def _scaled(scores):
 
 
 def _past_masked(scores):
-    """the mask is inverted: the past is masked and the future kept. True in a causal mask means visible"""
+    """the mask is inverted: it hides the past and keeps the future. Mask the keys j > i"""
     return scores.masked_fill(causal_mask(scores.shape[-1]), -torch.inf).softmax(-1)
 
 
@@ -151,17 +151,17 @@ def _itself_masked(scores):
 
 
 def _keys_by_queries(scores):
-    """the mask is transposed: rows are queries, and they see the keys on and below the diagonal"""
+    """the mask is transposed: row i belongs to query i, which sees the keys on and below the diagonal"""
     return scores.masked_fill(~causal_mask(scores.shape[-1]).mT, -torch.inf).softmax(-1)
 
 
 def _sees_the_next(scores):
-    """each query sees one key of its future: only the diagonal and what lies below it are visible"""
+    """each query sees one key of its future: mask everything above the diagonal"""
     return scores.masked_fill(torch.ones_like(scores).triu(2).bool(), -torch.inf).softmax(-1)
 
 
 def _repaired_afterwards(scores):
-    """masked after the softmax and divided by the row's sum: if the past's shares are 0, that is 0 / 0. Mask first"""
+    """the mask comes too late: a very high future score leaves the past only zeros, and 0 / 0 is nan. Mask first"""
     late = softmax(scores) * causal_mask(scores.shape[-1])
     return late / late.sum(-1, keepdim=True)
 
@@ -216,7 +216,7 @@ def _divided_by_all(pattern):
 
 
 def _heads_too(pattern):
-    """the heads are averaged as well: keep every axis but the last two"""
+    """the heads are averaged as well: average over the queries alone and return one number for each head"""
     return _first_wins(pattern).mean()
 
 
@@ -256,7 +256,7 @@ def _strongest_link(patterns):
 
 
 def _anything(patterns):
-    """this is the largest share of all, which some query gives to itself or to the first token: neither counts"""
+    """this is the largest share of all, which may go to the query itself or to the first token: leave both out"""
     return _place(patterns)
 
 
@@ -283,12 +283,12 @@ def _head_then_layer(patterns):
 
 
 def _from_one(patterns):
-    """these are counted from 1: layers, heads and tokens count from 0"""
+    """all four numbers count from 1: layers, heads and tokens count from 0"""
     return tuple(index + 1 for index in _strongest_link(patterns))
 
 
 def _flat_place(patterns):
-    """this is one number, the position in the flattened tensor: torch.unravel_index turns it into four"""
+    """this is one number, the position in the flattened tensor: torch.unravel_index turns it into four indices"""
     return _counted(patterns).argmax()
 
 
@@ -396,7 +396,7 @@ def _moves(attend, future, rows=slice(None)):
 
 
 def _only_zeros(attend):
-    """zeros above the diagonal, with ordinary scores, prove too little: a future score may change the past's shares"""
+    """zeros above the diagonal prove too little: try unusual scores, and compare two runs with different futures"""
     return _shows(attend)
 
 
@@ -416,28 +416,28 @@ def _no_low_past(attend):
 
 
 def _no_high_future(attend):
-    """your test misses leaks: a mask after the softmax fails where a future score is very high, as in section 6"""
+    """your test misses leaks: a very high future score (section 6) turns shares of the past into 0 or nan"""
     return _shows(attend) or _shows(attend, -1e9) or _moves(attend, 3.0)
 
 
 def _only_moves(attend):
-    """you compare rows, but with a finite mask a future key can get a share that no future score changes (section 4)"""
+    """two runs can agree although the future gets a share (a finite mask, section 4): look above the diagonal too"""
     return _moves(attend, 3.0) or _moves(attend, 200.0)
 
 
 def _first_row_only(attend):
-    """only the first row is checked: a leak may spare it, so check every row that has a future"""
+    """a leak may spare the first rows: check every row that has a future, with four tokens or more"""
     low = attend(_scores(5, 5) - 1e9)[0, 1:]
     return bool((low != 0).any()) or _moves(attend, 3.0, slice(0, 1)) or _moves(attend, 200.0, slice(0, 1))
 
 
 def _other_past(attend):
-    """the past's scores are changed too, and those are allowed to change a row: change only the future's"""
+    """you change the past's scores too, and these may change a row: change the future's scores alone"""
     return not torch.allclose(attend(_scores(5, 5)), attend(_scores(5, 5) + 2 * _scores(5, 1)[:, 0]), atol=1e-6)
 
 
 def _against_the_right_one(attend):
-    """you compare with one correct pattern, but a function with a temperature gives another one and leaks nothing"""
+    """you compare with one correct pattern, but a sound function may give another: compare it with itself"""
     scores = torch.cat([_scores(5, 4), torch.full((5, 1), 300.0)], 1)
     low = _scores(5, 5) - 1e9
     return any(not torch.allclose(attend(s), _pattern(s), atol=1e-6) for s in (scores, low))
@@ -449,7 +449,7 @@ def _right_way_round(attend):
 
 
 def _all_leak(attend):
-    """your test says that every function leaks, even the sound ones: compare two runs and let the difference decide"""
+    """your test says that every function leaks, even sound ones: change future scores only, and allow for rounding"""
     return True
 
 

@@ -44,7 +44,7 @@ def _batch_left(model, layer, input_ids):
 
 
 def _argument(model, layer, input_ids):
-    """this is what goes into c_attn, (tokens, d_model): keep the hook's third argument, the output"""
+    """this is what goes into c_attn: put the hook on c_attn itself and keep its third argument, the output"""
     return _seen_at(model.transformer.h[layer].attn.c_attn, model, input_ids, lambda arguments, _: arguments[0][0])
 
 
@@ -59,7 +59,7 @@ def _attention_with_batch(model, layer, input_ids):
 
 
 def _first_layer(model, layer, input_ids):
-    """this is layer 0 whichever layer is asked for: the hook belongs on model.transformer.h[layer]"""
+    """the result is always that of layer 0: put the hook on model.transformer.h[layer].attn.c_attn"""
     return _fused(model, 0, input_ids)
 
 
@@ -74,7 +74,7 @@ def _what_c_proj_receives(model, layer, input_ids):
 
 
 def _last_layer(model, layer, input_ids):
-    """this is the last layer whichever layer is asked for: the hook belongs on model.transformer.h[layer]"""
+    """the result is always that of the last layer: put the hook on model.transformer.h[layer].attn.c_attn"""
     return _fused(model, len(model.transformer.h) - 1, input_ids)
 
 
@@ -94,7 +94,7 @@ def _first_third(model, layer, input_ids):
 
 
 def _last_token(model, layer, input_ids):
-    """this is one token's row: output[0] takes the text out of the batch and leaves all its tokens"""
+    """this is the last token's row alone: output[0] takes the text out of the batch and keeps the rows of all tokens"""
     return _fused(model, layer, input_ids)[-1]
 
 
@@ -103,27 +103,27 @@ def _heads(fused, n_heads):
 
 
 def _no_transpose(fused, n_heads):
-    """viewed directly as (n_heads, T, d_head), which cuts up tokens: use (T, n_heads, d_head), then swap two axes"""
+    """a view as (n_heads, tokens, d_head) mixes tokens: view as (tokens, n_heads, d_head), then swap two axes"""
     return tuple(part.reshape(n_heads, len(fused), -1) for part in split_qkv(fused))
 
 
 def _heads_before_thirds(fused, n_heads):
-    """cut into heads before thirds: the columns hold all of Q, then all of K, then all of V"""
+    """you cut into heads first, but the columns hold all of Q, then all of K, then all of V: cut into thirds first"""
     return tuple(fused.unflatten(-1, (n_heads, 3, -1)).permute(2, 1, 0, 3))
 
 
 def _every_third(fused, n_heads):
-    """every third column is taken: Q is the first third, one block of d_model columns"""
+    """you take every third column: Q is the first third, one block of d_model columns"""
     return tuple(split_heads(fused[..., start::3], n_heads) for start in range(3))
 
 
 def _tokens_before_heads(fused, n_heads):
-    """the axes are (T, n_heads, d_head): heads go before tokens, so swap the first two"""
+    """the axes are (tokens, n_heads, d_head): heads come before tokens, so swap the first two"""
     return tuple(heads.transpose(0, 1) for heads in _heads(fused, n_heads))
 
 
 def _every_nth_channel(fused, n_heads):
-    """head 0 got every n_heads-th channel: each head owns d_head channels side by side"""
+    """head 0 gets every n_heads-th channel: the d_head channels of a head lie side by side"""
     return tuple(part.unflatten(-1, (-1, n_heads)).permute(2, 0, 1) for part in split_qkv(fused))
 
 
@@ -145,7 +145,7 @@ def _thirds_only(fused, n_heads):
 
 
 def _channels_before_tokens(fused, n_heads):
-    """the axes are (n_heads, d_head, tokens): tokens go before channels"""
+    """the axes are (n_heads, d_head, tokens): tokens come before channels, so swap the last two"""
     return tuple(heads.mT for heads in _heads(fused, n_heads))
 
 
@@ -165,7 +165,7 @@ def _owner(column, d_model, n_heads):
 
 
 def _heads_before_the_thirds(column, d_model, n_heads):
-    """cut as if each head's q, k and v stood side by side: all queries come first, then all keys, then all values"""
+    """a head's q, k and v do not stand side by side: all queries come first, then all keys, then all values"""
     d_head = d_model // n_heads
     head, place = divmod(column, 3 * d_head)
     return "qkv"[place // d_head], head, place % d_head
@@ -232,7 +232,7 @@ def _number_of_the_third(column, d_model, n_heads):
 
 
 def _keys_in_front(column, d_model, n_heads):
-    """the letters are in another order: queries, keys, values"""
+    """queries and keys are swapped: the first third holds the queries, the second the keys"""
     letter, head, channel = _owner(column, d_model, n_heads)
     return {"q": "k", "k": "q", "v": "v"}[letter], head, channel
 
@@ -345,17 +345,17 @@ def _agrees(cut, n_tokens=5, n_heads=3, d_head=4, parts=slice(None), heads=slice
 
 
 def _shapes_alone(cut):
-    """only shapes are compared, and most wrong cuts have the right shape: compare every entry with the right one"""
+    """your test notices only wrong shapes: let each entry show token and column, and compare every entry"""
     return all(part.shape == (3, 5, 4) for part in cut(_numbers(5, 36), 3))
 
 
 def _queries_alone(cut):
-    """only the queries are compared: look at keys and values too"""
+    """only q is compared: look at k and v too"""
     return _agrees(cut, parts=slice(1))
 
 
 def _no_values(cut):
-    """the values are not compared: look at all three"""
+    """v is not compared: look at q, k and v"""
     return _agrees(cut, parts=slice(2))
 
 
@@ -370,22 +370,22 @@ def _last_head_alone(cut):
 
 
 def _one_token(cut):
-    """a table of one token cannot show whether tokens are mixed: take several, and not as many as heads or channels"""
+    """with one token, mixed-up tokens go unnoticed: take several, but not as many as there are heads or channels"""
     return _agrees(cut, n_tokens=1)
 
 
 def _one_head(cut):
-    """with one head most wrong cuts are right: take at least three"""
+    """with one head, most wrong cuts look right: take at least three heads"""
     return _agrees(cut, n_heads=1)
 
 
 def _two_heads(cut):
-    """with two heads some of the wrong cuts are right: take at least three"""
+    """with two heads, some wrong cuts look right: take at least three"""
     return _agrees(cut, n_heads=2)
 
 
 def _one_channel(cut):
-    """with one channel a head, a wrong order of the channels goes unnoticed: take several"""
+    """with one channel per head, a wrong order of the channels goes unnoticed: take several"""
     return _agrees(cut, d_head=1)
 
 
@@ -395,7 +395,7 @@ def _rows_alike(cut):
 
 
 def _columns_alike(cut):
-    """the entries tell the column only, so tokens may be mixed up unseen: let each entry tell token and column"""
+    """the entries show only the column, so mixed-up tokens go unnoticed: let each entry show token and column"""
     return _agrees(cut, table=lambda fused: fused - 100 * torch.arange(len(fused))[:, None])
 
 
@@ -417,7 +417,7 @@ def _all_right(cut):
 
 
 def _all_wrong(cut):
-    """your test says that every cut is wrong: some of them are right"""
+    """your test says that every cut is wrong, even the right ones: check the entries that it expects"""
     return False
 
 
@@ -432,7 +432,7 @@ def _opponent(contributions):
 
 
 def _cosine_with_the_sum(contributions):
-    """the head itself is in the sum: compare it with the sum of the others"""
+    """the sum includes the head itself: subtract it, and compare the head with the sum of the others"""
     return torch.cosine_similarity(contributions, contributions.sum(0), dim=-1).mean(-1).argmin().item()
 
 
@@ -443,12 +443,12 @@ def _ally(contributions):
 
 
 def _dot_product(contributions):
-    """dot products also count lengths: a cosine divides by both"""
+    """these are dot products, which grow with the lengths: divide by both lengths to get the cosine"""
     return (contributions * (contributions.sum(0) - contributions)).sum(-1).mean(-1).argmin().item()
 
 
 def _head_by_head(contributions):
-    """the cosines with single other heads are averaged: take one cosine with the sum of the others"""
+    """you average the cosines with each other head: take the cosine with the sum of the others"""
     unit = contributions / contributions.norm(dim=-1, keepdim=True)
     return (unit * (unit.sum(0) - unit)).sum(-1).mean(-1).argmin().item()
 

@@ -32,17 +32,17 @@ def _unscaled(q, k):
 
 
 def _no_root(q, k):
-    """divided by d_head: the divisor is its square root"""
+    """the scores are divided by d_head: divide by its square root"""
     return attention_pattern(raw_scores(q, k), q.shape[-1] ** 2)
 
 
 def _root_of_64(q, k):
-    """divided by 8, which is right only for GPT-2's 64 channels: d_head is the last axis of q"""
+    """divided by 8, which is right only for GPT-2's 64 channels: use the square root of q.shape[-1]"""
     return attention_pattern(raw_scores(q, k), 64)
 
 
 def _root_of_tokens(q, k):
-    """divided by the root of the number of tokens: use the number of channels, the last axis of q"""
+    """divided by the square root of the number of tokens: use the number of channels, q.shape[-1]"""
     return attention_pattern(raw_scores(q, k), q.shape[-2])
 
 
@@ -56,7 +56,7 @@ def _scaled_last(q, k):
 
 
 def _unmasked(q, k):
-    """nothing is masked: the future gets a share"""
+    """nothing is masked, so the future gets a share: set its scores to -inf before the softmax"""
     return softmax(_scaled(q, k))
 
 
@@ -66,12 +66,12 @@ def _down_the_columns(q, k):
 
 
 def _masked_afterwards(q, k):
-    """masked after the softmax: the future is 0, but rows no longer sum to 1. Mask the scores first"""
+    """the mask comes after the softmax: the future gets 0, but the rows no longer sum to 1. Mask the scores first"""
     return softmax(_scaled(q, k)) * causal_mask(q.shape[-2])
 
 
 def _repaired_afterwards(q, k):
-    """masked after the softmax and divided by the row's sum: if the past's shares are 0, that is 0 / 0. Mask first"""
+    """the mask comes too late: a very high future score leaves the past only zeros, and 0 / 0 is nan. Mask first"""
     late = _masked_afterwards(q, k)
     return late / late.sum(-1, keepdim=True)
 
@@ -92,28 +92,28 @@ def _times_the_root(q, k):
 
 
 def _finite_mask(q, k):
-    """the future gets a large negative number: where the past's scores are lower, the future wins. Only -inf is safe"""
+    """the future's scores are set to a finite number: where the past's are lower, the future wins. Use -inf"""
     return _scaled(q, k).masked_fill(~causal_mask(q.shape[-2]), -1e9).softmax(-1)
 
 
 def _bare_exponentials(q, k):
-    """exp overflows for high scores and is 0 for low ones: subtract the row's largest first, as .softmax(-1) does"""
+    """exp is inf for high scores and 0 for low ones: use .softmax(-1), which subtracts the row's largest score first"""
     weights = mask_scores(_scaled(q, k)).exp()
     return weights / weights.sum(-1, keepdim=True)
 
 
 def _past_masked(q, k):
-    """the mask is inverted: the past is masked and the future kept"""
+    """the mask is inverted: it hides the past and keeps the future. Mask the keys j > i"""
     return _scaled(q, k).masked_fill(causal_mask(q.shape[-2]), -torch.inf).softmax(-1)
 
 
 def _future_zero(q, k):
-    """the future's scores are set to 0, and exp(0) = 1 is a share: set them to -inf"""
+    """the future's scores are set to 0, but exp(0) = 1, so the future still gets a share: set them to -inf"""
     return softmax(_scaled(q, k).tril())
 
 
 def _cosine(q, k):
-    """the vectors are scaled to length 1 first: a dot product counts their lengths too"""
+    """the vectors are scaled to length 1 first, but a dot product counts lengths too: take q and k as they are"""
     return _pattern(q / q.norm(dim=-1, keepdim=True), k / k.norm(dim=-1, keepdim=True))
 
 
@@ -127,68 +127,68 @@ def _induction_pairs(ids):
 
 
 def _same_pairs(ids):
-    """these are the earlier copies themselves: the key is the token right after one"""
+    """these keys are the earlier copies themselves: mark the token right after each copy"""
     return (ids[:, None] == ids[None, :]).tril(-1)
 
 
 def _same_pairs_without_key_0(ids):
-    """these are the earlier copies (without key 0): the key is the token right after one"""
+    """these keys are the earlier copies themselves, without key 0: mark the token right after each copy"""
     return token_pairs(ids)["same"]
 
 
 def _equal_tokens(ids):
-    """these are all pairs of equal tokens: keep the past, and take the key right after each copy"""
+    """these are all pairs of equal tokens: mark the token right after each copy, and keep only the past"""
     return ids[:, None] == ids[None, :]
 
 
 def _column_0_kept(ids):
-    """column 0 is marked: `roll` moves the last column there. Clear it, since 0 < j"""
+    """column 0 is marked, because `roll` moves the last column there: set it to False, since 0 < j"""
     return (ids[:, None] == ids[None, :]).roll(1, dims=1).tril(-1)
 
 
 def _before_the_copy(ids):
-    """these keys come right before an earlier copy: induction looks at what came after it"""
+    """these keys come right before an earlier copy: mark the token right after it"""
     return token_pairs(ids)["same"].roll(-1, dims=1) & torch.ones(len(ids), len(ids), dtype=torch.bool).tril(-1)
 
 
 def _future_too(ids):
-    """keys in the future and the token itself are marked: keep only j < i"""
+    """the token itself and keys of its future are marked: keep only j < i"""
     return (ids[:, None] == ids[None, :]).roll(1, dims=1) & (torch.arange(len(ids)) > 0)
 
 
 def _itself_too(ids):
-    """a token that repeats the one before it is marked as its own key: keep j < i, not j <= i"""
+    """a token that repeats the one before it is marked as its own key: keep only j < i, after the shift"""
     return _future_too(ids).tril()
 
 
 def _queries_across(ids):
-    """rows and columns are swapped: row i is the query"""
+    """rows and columns are swapped: row i belongs to query i, column j to key j"""
     return _induction_pairs(ids).T
 
 
 def _last_copy_only(ids):
-    """only the latest earlier copy counts here: mark what followed each of them"""
+    """only what followed the latest copy is marked: mark what followed every earlier copy"""
     pairs = _induction_pairs(ids)
     return pairs & (pairs.flip(1).cumsum(1).flip(1) == 1)
 
 
 def _rolled_left(ids):
-    """the columns are shifted to the left: these keys come before a copy. The key after it is one to the right"""
+    """the columns are shifted to the left, so these keys come before a copy: shift them to the right"""
     return (ids[:, None] == ids[None, :]).roll(-1, dims=1).tril(-1)
 
 
 def _rows_rolled(ids):
-    """the rows are shifted, not the columns: the key comes right after a copy, and keys are columns"""
+    """the rows are shifted, but rows are queries: shift the columns, which are the keys"""
     return (ids[:, None] == ids[None, :]).roll(1, dims=0).tril(-1)
 
 
 def _previous_pairs(ids):
-    """these are the tokens just before: an induction head looks at what followed an earlier copy"""
+    """these keys are the tokens just before: mark the token right after each earlier copy"""
     return token_pairs(ids)["previous"]
 
 
 def _as_numbers(ids):
-    """the pairs are right but they are numbers: end with .bool() to get True and False"""
+    """the pairs are right, but they are numbers: compare with == 1 or call .bool() to get True and False"""
     return _induction_pairs(ids).float()
 
 
@@ -218,7 +218,7 @@ def _farthest(patterns):
 
 
 def _key_0_counts(patterns):
-    """key 0 is counted, so this finds a sink head: leave column 0 out"""
+    """key 0 is counted, which favours sink heads: leave column 0 out"""
     return _head_of(_mean_distances(patterns))
 
 
@@ -235,17 +235,17 @@ def _row_by_row(patterns):
 
 
 def _itself_left_out(patterns):
-    """the query itself is left out: its share, at distance 0, counts in the sum of the shares"""
+    """the query itself is left out: its distance is 0, but its share counts in the sum, so keep the diagonal"""
     return _head_of(_mean_distances(patterns, _without_key_0(patterns) & (_distances(patterns.shape[-1]) > 0)))
 
 
 def _nearest(patterns):
-    """this head looks back least: find the largest mean distance. (Did you take key - query?)"""
+    """this head looks back the least: find the largest mean distance, and take query - key, not key - query"""
     return _head_of(-_mean_distances(patterns, _without_key_0(patterns)))
 
 
 def _last_query_only(patterns):
-    """only the last query is used: add up over all of them"""
+    """only the last query is used: add up over all queries"""
     return _head_of(
         _mean_distances(patterns[..., -1:, :].expand_as(patterns) * _last_row(patterns), _without_key_0(patterns))
     )
@@ -262,7 +262,7 @@ def _strongest_links(patterns):
 
 
 def _even_weights(patterns):
-    """shares are compared, not distances: this head gives the most to keys other than the first"""
+    """shares are compared, not distances: multiply each share by its distance, query - key"""
     return _head_of((patterns * _without_key_0(patterns)).sum((-2, -1)))
 
 
@@ -288,7 +288,7 @@ def _the_distance(patterns):
 
 
 def _all_the_distances(patterns):
-    """these are the distances of all heads: return the (layer, head) of the largest"""
+    """these are the mean distances of all heads: return the (layer, head) of the largest"""
     return _mean_distances(patterns, _without_key_0(patterns))
 
 
@@ -404,37 +404,37 @@ def _measured(pattern_of, ids, kind="induction", least=0.4):
 
 
 def _repeated_once(pattern_of):
-    """on a text repeated once, a head that looks half the text back looks the same: put something between the copies"""
+    """on a text repeated once, looking half the text back looks like induction: put something between the copies"""
     return all(_measured(pattern_of, _twice(n)) for n in (7, 15, 30))
 
 
 def _one_length(pattern_of):
-    """with one length of 25, heads that always look 24 tokens or half the text back pass: vary the copy's distance"""
+    """if all copies are 25 tokens apart, heads that look 24 tokens or half the text back pass: vary the distance"""
     return _measured(pattern_of, _twice(25, front=1))
 
 
 def _one_length_of_ten(pattern_of):
-    """with one length of 10, heads that always look 9 tokens or half the text back pass: vary the copy's distance"""
+    """if all copies are 10 tokens apart, heads that look 9 tokens or half the text back pass: vary the distance"""
     return _measured(pattern_of, _twice(10))
 
 
 def _one_length_of_twenty(pattern_of):
-    """with one length of 20, heads that always look 19 tokens or half the text back pass: vary the copy's distance"""
+    """if all copies are 20 tokens apart, heads that look 19 tokens or half the text back pass: vary the distance"""
     return _measured(pattern_of, _twice(20))
 
 
 def _at_the_copy(pattern_of):
-    """you measure the earlier copy itself: an induction head looks at the token right after it"""
+    """you measure the earlier copy itself: measure the token right after it"""
     return all(_measured(pattern_of, _twice(12, between), "same") for between in (3, 8))
 
 
 def _just_before(pattern_of):
-    """you measure the token just before, which says nothing about copies"""
+    """you measure the token just before, which says nothing about copies: measure the token right after a copy"""
     return _measured(pattern_of, _twice(12, 5), "previous")
 
 
 def _at_the_first(pattern_of):
-    """you measure the first token: that is a sink head"""
+    """you measure the first token, which finds sink heads: measure the token right after a copy"""
     return _measured(pattern_of, _twice(12, 5), "first")
 
 
@@ -470,12 +470,12 @@ def _turned_round(pattern_of):
 
 
 def _all_of_them(pattern_of):
-    """every head passes: measure how much it gives to the tokens after a copy"""
+    """your test accepts every head: measure how much a head gives to the tokens after a copy"""
     return True
 
 
 def _none_of_them(pattern_of):
-    """no head passes, not even a real induction head"""
+    """your test rejects every head, even the real ones: check on a short text which pairs it measures"""
     return False
 
 

@@ -30,7 +30,7 @@ def _future_too(raw):
 
 
 def _future_as_zero(raw):
-    """the future is set to 0 and still counted: divide by the number of causal pairs, T(T+1)/2, not by T * T"""
+    """the future is left out of the count but not of the total: divide by T(T+1)/2, not by T * T"""
     return (raw * causal_mask(raw.shape[-1]) < 0).double().mean((-2, -1))
 
 
@@ -56,7 +56,7 @@ def _mean_of_rows(raw):
 
 
 def _heads_too(raw):
-    """the heads are counted together: keep every axis but the last two"""
+    """the heads are counted together: return one number for each head, so keep every axis but the last two"""
     return (raw[..., causal_mask(raw.shape[-1])] < 0).double().mean()
 
 
@@ -82,12 +82,12 @@ def _by_key(raw):
 
 
 def _by_query_with_future(raw):
-    """the future is counted too: row i has i + 1 visible keys"""
+    """the future is counted too: count only the i + 1 visible keys of row i"""
     return (raw < 0).double().mean(-1).mean(tuple(range(raw.ndim - 2)))
 
 
 def _by_query_over_all(raw):
-    """the number of negative scores is divided by T: row i has i + 1 visible keys"""
+    """every row is divided by T: divide row i by i + 1, the number of its visible keys"""
     return ((raw < 0) & causal_mask(raw.shape[-1])).double().mean(-1).mean(tuple(range(raw.ndim - 2)))
 
 
@@ -108,18 +108,18 @@ def _by_query_positive(raw):
 
 
 def _by_query_no_self(raw):
-    """the diagonal is left out: a query sees itself"""
+    """the diagonal is left out: a query sees itself, so row i has i + 1 scores"""
     visible = causal_mask(raw.shape[-1]).tril(-1)
     return ((raw < 0) & visible).sum(-1).double().mean(tuple(range(raw.ndim - 2))) / visible.sum(-1).clamp(min=1)
 
 
 def _by_query_one_layer(raw):
-    """only the first head is counted: average over all of them"""
+    """only the first head is counted: average over all heads of all layers"""
     return _by_query(raw[(0,) * (raw.ndim - 2)])
 
 
 def _by_query_running(raw):
-    """this is the fraction up to each query: count each row alone"""
+    """this is the fraction over all rows up to each query: take each row alone"""
     visible = causal_mask(raw.shape[-1])
     counts = ((raw < 0) & visible).sum(-1).double().mean(tuple(range(raw.ndim - 2)))
     return counts.cumsum(-1) / visible.sum(-1).cumsum(-1)
@@ -145,7 +145,7 @@ def _mean_of_fractions(n_negative, n_scores, rows):
 
 
 def _same_denominator(n_negative, n_scores, rows):
-    """divided by the scores of the original rows: a resample has other rows, so it has another number of scores"""
+    """divided by the number of scores in the original rows: a resample has other rows, so add up its own n_scores"""
     return n_negative[rows].sum(-1) / n_scores.sum()
 
 
@@ -199,17 +199,17 @@ def _answers(resampled, question):
 
 
 def _always_yes(resampled, question):
-    """always True: an interval over rows, say, cannot tell what other texts would give"""
+    """your answer is always True: an interval over rows, for example, cannot tell what other texts would give"""
     return True
 
 
 def _always_no(resampled, question):
-    """always False: some of these intervals do answer the question"""
+    """your answer is always False: some of these intervals do answer the question"""
     return False
 
 
 def _larger_answers_smaller(resampled, question):
-    """a larger unit does not answer for a smaller one: resampled runs leave the texts as they are"""
+    """a larger unit does not answer for a smaller one: resampling runs leaves the texts as they are"""
     return UNITS.index(resampled) >= UNITS.index(question)
 
 
@@ -219,17 +219,17 @@ def _smaller_answers_larger(resampled, question):
 
 
 def _rows_answer_all(resampled, question):
-    """rows answer only for other rows of the same texts and heads, which were not drawn again"""
+    """rows answer only for other rows: the texts and the heads were not drawn again"""
     return resampled == "rows" or resampled == question
 
 
 def _heads_answer_runs(resampled, question):
-    """144 heads of one model are one training run: they say nothing about another one"""
+    """144 heads of one model come from one training run: they say nothing about another run"""
     return resampled == question or (resampled, question) == ("heads", "runs")
 
 
 def _texts_answer_runs(resampled, question):
-    """other texts for the same weights are not other weights: only runs answer for runs"""
+    """other texts are read by the same weights: only other runs have other weights"""
     return resampled == question or (resampled, question) == ("texts", "runs")
 
 
@@ -259,12 +259,12 @@ def _alike(counts):
 
 
 def _whole_texts(counts):
-    """whole texts are compared: the longer ones have more late rows. Cut all to the rows of the shortest"""
+    """whole texts are compared, and longer ones have more late rows: cut all of them to the shortest one's length"""
     return np.array([rows.sum() / (len(rows) * (len(rows) + 1) / 2) for rows in counts])
 
 
 def _last_rows(counts):
-    """these are the last rows of each text, which differ in length: take the first ones, which all texts have"""
+    """these are the last rows of each text, which have more scores in a longer text: take the first rows"""
     common = min(len(rows) for rows in counts)
     return np.array([rows[-common:].sum() / (np.arange(1, len(rows) + 1)[-common:].sum()) for rows in counts])
 
@@ -282,19 +282,19 @@ def _rows_alike(counts):
 
 
 def _square(counts):
-    """divided by T * T: the visible scores are T(T + 1)/2"""
+    """divided by T * T: the first T rows have T(T + 1)/2 visible scores"""
     common = min(len(rows) for rows in counts)
     return np.array([rows[:common].sum() for rows in counts]) / common**2
 
 
 def _own_denominator(counts):
-    """the counts are cut but divided by the scores of the whole text: cut both"""
+    """the counts are cut, but the divisor is that of the whole text: count the scores of the same rows"""
     common = min(len(rows) for rows in counts)
     return np.array([rows[:common].sum() / (len(rows) * (len(rows) + 1) / 2) for rows in counts])
 
 
 def _first_text_rules(counts):
-    """all texts are cut to the first one's length: the shortest may be another one"""
+    """all texts are cut to the first one's length: cut them to the shortest one's"""
     common = len(counts[0])
     return np.array([rows[:common].sum() / (len(rows[:common]) * (len(rows[:common]) + 1) / 2) for rows in counts])
 
