@@ -48,7 +48,7 @@ READ = """(explorer) => {
   return {
     numbers: Object.fromEntries(Object.entries(explorer.numbers).map(([name, values]) => [name, asText(values)])),
     facts: explorer.facts ?? {},
-    lines: explorer.lines(),
+    lines: [...explorer.summary.children].map((line) => line.textContent),
   };
 }"""
 SET_AND_READ = f"async (explorer, settings) => {{ explorer.set(settings); {FRAMES} return ({READ})(explorer); }}"
@@ -223,16 +223,21 @@ def test_for_random_settings_the_page_shows_the_numbers_and_words_of_headlab(min
 
 DRAG = """async (explorer, name, n) => {
   const { input } = explorer.inputs[name];
+  const pictures = () => explorer.panels.map(({ canvas }) => canvas.toDataURL()).join();
   const seen = [];
   for (let frame = 0; frame < n; frame++) {
     const [low, high] = [Number(input.min), Number(input.max)];
     input.value = low + (high - low) * Math.abs(((2 * frame) / 40) % 2 - 1);
+    const last = explorer.get(name);
     input.dispatchEvent(new Event("input", { bubbles: true }));
-    FRAMES
-    if (frame % 20 === 7) seen.push([explorer.get(name), (READ)(explorer)]);
+    await new Promise(requestAnimationFrame);  // one frame, in which the explorer's turn comes first
+    if (explorer.get(name) === last || frame < 20 * seen.length) continue;
+    const before = pictures();
+    explorer.draw();
+    seen.push([explorer.get(name), (READ)(explorer), pictures() === before]);
   }
   return seen;
-}""".replace("FRAMES", FRAMES).replace("READ", READ)
+}""".replace("READ", READ)
 
 
 @every
@@ -242,8 +247,9 @@ def test_while_a_slider_is_dragged_a_frame_shows_what_the_slider_says(mini, open
         sliders = [name for name, control in explorer.controls.items() if "min" in control or "values" in control]
         for name in sliders[-2:]:
             seen = call(page, DRAG, name, 60)
-            assert len({setting for setting, _ in seen}) > 1
-            for setting, found in seen:
+            assert len({setting for setting, _, _ in seen}) > 1
+            for setting, found, is_drawn in seen:
+                assert is_drawn
                 before = getattr(explorer, name)
                 setattr(explorer, name, setting)
                 assert_same(found, explorer)
@@ -381,6 +387,7 @@ def test_it_fits_a_narrow_page_in_the_dark_and_at_twice_the_size(mini, opened, m
             page.set_viewport_size({"width": width, "height": 900})
             page.wait_for_timeout(120)
             assert page.evaluate("document.documentElement.scrollWidth") == width
+            assert page.locator(".headlab-page").evaluate("(root) => root.scrollWidth === root.clientWidth")
         page.screenshot(path=SCREENSHOTS / f"{make.__name__}_narrow_dark.png", full_page=True)
         ink = page.locator(".headlab-page").evaluate("(root) => getComputedStyle(root).color")
         assert min(int(part) for part in re.findall(r"\d+", ink)[:3]) > 200, ink
