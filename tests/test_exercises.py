@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -158,7 +159,7 @@ def sometimes(x):
         (lambda x: x > 0, "expected numbers of shape (2, 3), got True and False of shape (2, 3)"),
         (lambda x: "two", "expected numbers of shape (2, 3), got str"),
         (lambda x: x * float("nan"), "got nan"),
-        (torch.ones(2), "give the function itself, without brackets; this is a Tensor"),
+        (torch.ones(2), "give the function itself, without brackets after its name; got Tensor"),
     ],
 )
 def test_what_else_goes_wrong_is_said(function, said):
@@ -265,7 +266,37 @@ def test_which_of_several_results_is_wrong_is_told():
     )
     leaky = EXERCISES["1.5"].cases[4][0]
     message = check("1.5", lambda attend: torch.tensor(EXERCISES["1.5"].answer(attend) and attend is not leaky)).message
-    assert message == "expected True, got False"
+    assert message == "your function is wrong in 1 of the 8 cases where True is right"
+
+
+@pytest.mark.parametrize(
+    ("function", "told"),
+    [
+        (lambda n: n > 1, "2 of the 3 cases where False is right"),
+        (lambda n: np.bool_(n > 4), "1 of the 2 cases where True is right"),
+        (lambda n: n == 3, "2 of the 2 cases where True is right and in 1 of the 3 cases where False is right"),
+        (
+            lambda n: n > 2 if n < 5 else "yes",
+            "1 of the 2 cases where True is right and in 1 of the 3 cases where False is right",
+        ),
+    ],
+)
+def test_wrong_answers_of_yes_and_no_are_counted_apart(function, told):
+    above = Exercise(answer=lambda n: n > 3, cases=((1,), (2,), (3,), (4,), (5,)), mistakes=())
+    assert judge(above, function) == ("not yet", f"your function is wrong in {told}")
+    pair = replace(above, answer=lambda n: (n, n > 3))
+    said = "result 2 of 2: expected False, got True (arguments: 3)"
+    assert judge(pair, lambda n: (n, n > 2)) == ("not yet", said)
+
+
+def test_whole_numbers_and_words_are_told_with_what_is_wrong():
+    for case, shown in (((7,), "7"), ((37, "k"), "37, 'k'")):
+        exercise = Exercise(answer=lambda *case: (1, "q"), cases=(case,), mistakes=())
+        assert judge(exercise, lambda *case: (2, "q"))[1] == f"result 1 of 2: expected 1, got 2 (arguments: {shown})"
+        assert judge(exercise, lambda *case: (1, "v"))[1] == f"result 2 of 2: 'v' is not right (arguments: {shown})"
+    mixed = Exercise(answer=lambda x, n: 1, cases=((torch.ones(2), 3),), mistakes=())
+    nothing = Exercise(answer=lambda: 1, cases=((),), mistakes=())
+    assert judge(mixed, lambda x, n: 2)[1] == judge(nothing, lambda: 2)[1] == "expected 1, got 2"
 
 
 GENERATOR = torch.Generator().manual_seed(0)
@@ -498,7 +529,7 @@ def test_where_many_answers_are_right_a_rule_decides():
 
 
 def test_a_wrong_name_does_not_give_the_right_one_away():
-    assert check("5.5", lambda *terms: "constant").message == "'constant' is not the right name in one of the cases"
+    assert check("5.5", lambda *terms: "constant").message == "'constant' is not right in one of the cases"
 
 
 def test_an_exercise_that_is_not_there():

@@ -20,10 +20,11 @@ SECONDS = 1.5  # the longest that a reader's function may run on all cases toget
 AGAIN = 0.2  # seconds after which a function that caught the first stop is stopped again
 NOTHING = {"RESUME", "NOP", "LOAD_CONST", "RETURN_CONST", "RETURN_VALUE"}  # all that a stub's code holds
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-CHANGED = "your function changed its input; work on a copy (clone) or without in-place operations"
+CHANGED = "your function changed its input: work on a copy, which x.clone() makes in torch and x.copy() in numpy"
 CHANGED_MODEL = (
     "your function changed the model: leave its weights, its mode (train or eval) and its methods as they were"
 )
+HOOK_LEFT = "your hook is still on the model: keep the handle that you get when you register it, and call its remove()"
 LONG_NUMBER = re.compile(r"\d+\.\d{4,}(e[-+]?\d+)?")
 
 
@@ -99,7 +100,7 @@ def observe(function, cases, seconds):
     """Call a reader's function on the cases, each time on copies, for so many seconds in all."""
     deadline = time.monotonic() + seconds
     if not callable(function):
-        return Observed([], f"give the function itself, without brackets; this is a {type(function).__name__}")
+        return Observed([], f"give the function itself, without brackets after its name; got {type(function).__name__}")
     results = []
     for case in cases:
         arguments = _copy(case)
@@ -115,9 +116,7 @@ def observe(function, cases, seconds):
         if result is None:
             break
         if _hooks(arguments) - hooks:
-            return Observed(
-                results, "your hook is still on the model: keep the handle that you get and call its remove()"
-            )
+            return Observed(results, HOOK_LEFT)
         if not _same(arguments, case, 0.0):
             a_model = any(isinstance(argument, torch.nn.Module) for argument in case)
             return Observed(results, CHANGED_MODEL if a_model else CHANGED)
@@ -322,16 +321,34 @@ def _difference(results, exercise):
         if _describe(result) != _describe(expected):
             return f"{which}expected {_describe(expected)}, got {_describe(result)}"
         if isinstance(expected, str):  # The right name would be the whole answer.
-            return f"{which}{result!r:.60} is not the right name in one of the cases"
+            return f"{which}{result!r:.60} is not right{_arguments(case) or ' in one of the cases'}"
+        if isinstance(expected, bool) and not which:
+            return _yes_or_no(results, exercise)
         x, y = _array(result), _array(expected)
         wrong = ~np.isclose(x, y, rtol=exercise.tolerance, atol=exercise.tolerance, equal_nan=True)
         place = tuple(int(i) for i in np.argwhere(wrong)[0])
         where = f" at index {place}" if place else ""
-        told = "the shape is right, a value is not: " if isinstance(expected, torch.Tensor | np.ndarray) else ""
-        told = which + told + f"expected {_number(y[place])}{where}, got {_number(x[place])}"
+        told = which + ("the shape is right, a value is not: " if where else "")
+        told += f"expected {_number(y[place])}{where}, got {_number(x[place])}"
         same = _number(y[place]) == _number(x[place])
-        return f"{told} (they differ by {abs(y[place] - x[place]):.1g})" if same else told
+        differ = f" (they differ by {abs(y[place] - x[place]):.1g})" if same else ""
+        return told + differ + _arguments(case)
     raise AssertionError("judge calls this only where a result differs")
+
+
+def _yes_or_no(results, exercise):
+    """How often a function that says True or False is wrong, counted apart for the two right answers."""
+    rights = [exercise.answer(*_copy(case)) for case in exercise.cases]
+    missed = [right for result, right in zip(results, rights, strict=True) if not _same(result, right, 0.0)]
+    kinds = [right for right in (True, False) if right in missed]
+    told = (f"{missed.count(kind)} of the {rights.count(kind)} cases where {kind} is right" for kind in kinds)
+    return f"your function is wrong in {' and in '.join(told)}"
+
+
+def _arguments(case):
+    """A case's arguments in brackets, if they are words or whole numbers."""
+    shown = case and all(isinstance(argument, int | str) for argument in case)
+    return f" (arguments: {', '.join(map(repr, case))})" if shown else ""
 
 
 def _number(value):
