@@ -459,6 +459,11 @@ GRID = [0.0, 1.0]
             "samples: expected numbers within the bounds (0.0, 1.0), got 0.5 to 1.5",
         ),
         (
+            lambda: kde([-0.5, 0.5], GRID, bounds=(0, 1)),
+            ValueError,
+            "samples: expected numbers within the bounds (0.0, 1.0), got -0.5 to 0.5",
+        ),
+        (
             lambda: kde([0.5, 0.6], GRID, bounds=(1, 0)),
             ValueError,
             "bounds: expected two numbers (low, high), low < high, got (1, 0)",

@@ -133,6 +133,12 @@ def test_arrows_lead_from_step_to_step_and_cross_no_box():
         if path.get("marker-end"):
             points = corners(path.get("d"))
             ways.append((holder(points[0], places), holder(points[-1], places)))
+            for (x, y), (other_x, _), name in (
+                (points[0], points[1], ways[-1][0]),
+                (points[-1], points[-2], ways[-1][1]),
+            ):
+                left, top, right, bottom = places[name]
+                assert left + 8 < x < right - 8 if x == other_x else top + 8 < y < bottom - 8
             lines += itertools.pairwise(points)
     first, second = (list(itertools.pairwise(name for name in STEPS if STEPS[name][0] == row)) for row in (0, 1))
     assert ways == [*first, *second, ("thirds", "heads"), ("heads", "outputs"), ("residual", "sum")]

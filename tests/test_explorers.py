@@ -340,7 +340,9 @@ def test_the_summary_names_the_strongest_links(mini, truth):
         for line, (share, i, j) in zip(lines[2:], links, strict=False):
             assert f"gives {share:.0%} of its attention" in line
             if share - links[3][0] > 1e-3:
-                assert any(f"“{labels[i]}”" in line and f"“{labels[j]}”" in line for line in lines[2:])
+                where = "just before it" if i - j == 1 else f"{i - j} tokens before it"
+                ends = f"“{labels[i]}” gives {share:.0%} of its attention to “{labels[j]}”, {where}."
+                assert ends in lines[2:]
 
 
 @pytest.mark.parametrize(("text", "n_lines"), [("a", 1), ("hi", 2), ("his", 2)])

@@ -89,6 +89,8 @@ def test_any_choice_is_measured_and_told(mini, explorer):
 
 def test_the_words_of_a_choice(explorer):
     assert explorer.lines()[0] == "Nothing is changed."
+    explorer.heads = [(1, 3)]
+    assert explorer.lines()[0] == "Changed: without L1H3." and len(explorer.lines()) == 3
     explorer.heads, explorer.first_key = [(1, 3), (0, 5)], False
     lines = explorer.lines()
     assert lines[0] == "Changed: without L0H5, L1H3; without the first key."
