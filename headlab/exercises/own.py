@@ -12,7 +12,7 @@ N_LAYERS, N_HEADS = 4, 12  # of the smallest model of the course, so that every 
 QUESTIONS = {
     1: {
         "first share": "the mean share that the head gives the first token, over all queries but the first",
-        "strongest link": "the largest share that a query gives to a key that is neither the first token nor itself",
+        "strongest link": "the largest share that a query gives a key other than the first token and the query itself",
         "one share": "the share that query {query} gives to key {key}",
     },
     2: {
@@ -23,17 +23,17 @@ QUESTIONS = {
     3: {
         "raw score": "the raw score of query {query} and key {key}",
         "scaled score": "the scaled score (attn_scores) of query {query} and key {key}",
-        "looks back": "how far back query {query} looks, in tokens: the mean distance, weighted by its shares",
+        "looks back": "how far back query {query} looks, in tokens: the mean distance of all keys, weighted by share",
     },
     4: {
-        "negative": "the fraction of causal raw scores below zero",
-        "median": "the median of the causal raw scores",
+        "negative": "the fraction of the head's causal raw scores that are below zero",
+        "median": "the median of the head's causal raw scores",
         "row mean": "the mean of the visible raw scores of query {query}",
     },
     5: {
-        "gap": "for query {query}, the first key's raw score minus the mean of the row's other visible scores",
+        "gap": "in the row of query {query}, the first raw score minus the mean of the other visible ones",
         "effective tokens": "the number of effective tokens of query {query}",
-        "centred": "the centred score of query {query} and key {key}: raw, minus the mean of its visible row",
+        "centred": "the centred score of query {query} and key {key}: raw, minus the mean of the row's visible scores",
     },
     6: {
         "density": "the density of the head's causal raw scores at 0, with Scott's bandwidth",
@@ -41,13 +41,13 @@ QUESTIONS = {
         "density at its mean": "the density of the head's causal raw scores at their mean, with Scott's bandwidth",
     },
     7: {
-        "step back": "how many tokens the head looks back on average, from the third query on",
-        "share high": "the fraction of visible shares of 0.1 or more, from the third query on",
-        "without first": "the share of key {key} for query {query}, once key 0 is left out and the row sums to 1 again",
+        "step back": "the head's mean step back, in tokens, over the queries from the third on",
+        "share high": "the fraction of the visible shares that are 0.1 or more, from the third query on",
+        "without first": "the share that query {query} gives key {key}, key 0 left out and the row summing to 1 again",
     },
     8: {
-        "mean": "how much the mean loss rises (nats a token) when the head's mean over the text replaces its output",
-        "zero": "how much the mean loss rises (nats a token) when the head's output is set to zero",
+        "mean": "the rise of the mean loss (nats a token) when the head's output is replaced by its mean over the text",
+        "zero": "the rise of the mean loss (nats a token) when the head's output is set to zero",
         "token": "the loss (nats) of token {query} when the head's output is replaced by its mean over the text",
     },
 }
@@ -55,9 +55,9 @@ QUESTIONS = {
 
 @dataclass(frozen=True)
 class OwnTask:
-    """A task that is one student's own: its text, cut to `n_tokens`, the head, and what to find there.
+    """A task that is one student's own: a text, how many of its tokens to read, a head, and what to find there.
 
-    question names the kind of task; its words are those of str(task). query and key count tokens from 0.
+    question names the kind of task; print(task) says it in words. query and key count tokens from 0.
     """
 
     lesson: int
@@ -73,20 +73,20 @@ class OwnTask:
     def __str__(self):
         asked = QUESTIONS[self.lesson][self.question].format(query=self.query, key=self.key)
         return (
-            f"Take the first {self.n_tokens} tokens of task.text, and layer {self.layer}, head {self.head}, of the "
-            f"class's model. Find {asked}. Give the number to three significant digits or more."
+            f"Run the class's model on the first {self.n_tokens} tokens of task.text, and look at layer {self.layer}, "
+            f"head {self.head}. Find {asked}. Give at least three significant digits."
         )
 
 
 def own_task(lesson, student):
     """The task of one student in one lesson: always the same for one name, and rarely the same for two.
 
-    lesson: 1 to 8; student: the name under which they hand in. Capitals, spaces around it and the way Unicode encodes
+    lesson: 1 to 8; student: the name under which you hand in. Capitals, spaces around it and the way Unicode encodes
     an accent do not matter. Returns an OwnTask. Raises ValueError where there is no such lesson or name.
 
     >>> task = own_task(3, "Ada")
     >>> print(task)  # doctest: +ELLIPSIS
-    Take the first ... tokens of task.text, and layer ..., head ..., of the class's model. Find ...
+    Run the class's model on the first ... tokens of task.text, and look at layer ..., head .... Find ...
     """
     known = isinstance(lesson, int) and lesson in QUESTIONS
     expect(known, "lesson", f"one of {', '.join(map(str, QUESTIONS))}", repr(lesson))
