@@ -1,23 +1,28 @@
 """Every branch of every sentence that a lesson may say is taken: by a model, or here by values made up for it.
 
 The calls of `says` and `reveal` are cut out of the masters, so that what is tested is what stands there. A call is
-known by its first condition, a branch by its place; the wording is free.
+known by its first condition, a branch by its place. TOLD is the committed table of what the made-up values are told;
+with HEADLAB_UPDATE=1 it is rewritten before it is compared.
 """
 
 import ast
+import csv
 import re
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from lesson_runs import MASTERS, MODELS, said
+from lesson_runs import MASTERS, MODELS, UPDATE, said
 
 from headlab.predict import Prediction
 from headlab.profiles import Comparison, VarianceShares
 from headlab.says import first_true
+
+TOLD = Path(__file__).with_name("made_up.csv")
 
 
 @dataclass(frozen=True)
@@ -35,9 +40,9 @@ class Call:
     def key(self):
         return ("reveal: " if self.choices else "says: ") + ast.unparse(self.branches[0][0])
 
-    def place(self, **values):
-        """The place of the branch that is taken where the call's names have these values; every sentence is written."""
-        names = {"says": lambda *branches: first_true(branches), "who": lambda model: "the model", "torch": torch}
+    def takes(self, **values):
+        """The place and the words of the branch that is taken where the call's names have these values."""
+        names = {"says": taken, "who": lambda model: "the model", "torch": torch}
         if self.choices:
             names["guess"] = Guess("?", self.choices)
         return eval(compile(ast.Expression(self.node), self.key, "eval"), names | values)
@@ -57,12 +62,18 @@ class Call:
         return branch == label and re.fullmatch(re.escape(start) + pattern, sentence) is not None
 
 
+def taken(*branches):
+    """The place of the first branch whose condition holds, and its words."""
+    place = first_true(branches)
+    return place, ": ".join(map(str, branches[place][1:]))
+
+
 class Guess(Prediction):
-    """A prediction whose reveal also tells the place of the branch it took."""
+    """A prediction whose reveal also tells which branch it took."""
 
     def reveal(self, *branches, overlooked):
         super().reveal(*branches, overlooked=overlooked)
-        return first_true(branches)
+        return taken(*branches)
 
 
 @cache
@@ -374,9 +385,16 @@ def test_every_branch_is_taken_by_a_model_or_by_made_up_values(name):
         assert not missing, f"{key}: no model takes branches {missing}; put values in MADE_UP that do"
 
 
-@pytest.mark.parametrize(
-    ("name", "key", "place"),
-    [(name, key, place) for name, cases in MADE_UP.items() for key, places in cases.items() for place in places],
-)
-def test_made_up_values_take_their_branch(name, key, place):
-    assert calls(name)[key].place(**MADE_UP[name][key][place]) == place
+def test_made_up_values_take_their_branch_and_are_told_what_they_were_told():
+    heard = []
+    for name, cases in MADE_UP.items():
+        for key, places in cases.items():
+            for place, values in places.items():
+                took, words = calls(name)[key].takes(**values)
+                assert took == place, (name, key)
+                heard.append([name, key, str(place), words])
+    if UPDATE:
+        with open(TOLD, "w", newline="", encoding="utf-8") as file:
+            csv.writer(file, lineterminator="\n").writerows([["lesson", "call", "place", "words"], *heard])
+    with open(TOLD, newline="", encoding="utf-8") as file:
+        assert list(csv.reader(file))[1:] == heard, "HEADLAB_UPDATE=1 takes the new words over"
