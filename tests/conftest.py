@@ -89,3 +89,6 @@ def _lock_is_free():
         one_at_a_time.release()
         left += 1
     assert not left, f"the model's lock is still held {left} times after the test"
+    if not one_at_a_time.acquire(timeout=10):
+        pytest.exit("a thread of the last test still holds the model's lock, and later tests would wait for it", 1)
+    one_at_a_time.release()

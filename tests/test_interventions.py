@@ -10,7 +10,8 @@ from test_capture import ODD_SETTINGS, hooks_left, ids_of
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from headlab import interventions
-from headlab.capture import capture_heads
+from headlab.capture import capture_heads, one_at_a_time
+from headlab.exercises.engine import observe
 from headlab.interventions import (
     logit_attribution,
     logit_terms,
@@ -416,6 +417,25 @@ def test_threads_that_share_a_model_do_not_get_each_others_changes(odd_gpt2):
         for _ in range(10):
             assert all(map(torch.equal, alone, pool.map(lambda work: work(), works)))
     assert state_of(model) == before
+
+
+def test_a_thread_that_fails_or_is_stopped_leaves_the_model_to_others(odd_gpt2):
+    model = odd_gpt2()
+    ids, before = ids_of_length(model, 9), state_of(model)
+
+    def fails(layer, raw):
+        raise RuntimeError
+
+    def never_ends(layer, raw):
+        while True:
+            pass
+
+    for change, told in ((fails, "RuntimeError"), (never_ends, "does a loop never end?")):
+        seen = observe(lambda ids, change=change: loss_with_scores(model, ids, change), ((ids,),), 0.5)
+        assert told in seen.fault  # in a thread of its own, as a reader's function in a check
+        assert one_at_a_time.acquire(timeout=5)
+        one_at_a_time.release()
+        assert state_of(model) == before
 
 
 def test_other_kinds_of_numbers(odd_gpt2):
