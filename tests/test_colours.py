@@ -174,6 +174,15 @@ def test_panels_that_are_compared_share_a_scale():
     assert plot_layer_densities(grid, densities, vmax=0.8).collections[0].get_clim() == (0, 0.8)
 
 
+def test_four_samples_have_colours_of_their_own_and_a_fifth_is_refused():
+    ax = None
+    for n in range(4):
+        ax = plot_by_layer(np.ones((2, 2)), ax, label=f"text {n}")
+    assert len({line.get_color() for line in ax.lines}) == 4
+    with pytest.raises(ValueError, match="^ax: expected at most 4 samples, got 5$"):
+        plot_by_layer(np.ones((2, 2)), ax, label="text 4")
+
+
 def test_what_a_line_stands_for_decides_its_colour_whatever_comes_first():
     curve = np.arange(3.0), np.array([0, 0.5, 0])
     for names in (["loaded model", "real GPT-2"], ["real GPT-2", "loaded model"]):

@@ -299,6 +299,16 @@ def test_the_profile_explorer_computes_every_head_and_statistic(mini, truth):
     grid, step = np.linspace(low, high, densities.shape[1], retstep=True)
     assert np.allclose(densities.sum(1) * step, 1, atol=0.01)
     assert np.allclose((densities * grid).sum(1) * step, raw.mean((1, 2)), atol=0.05)
+    figure = HouseFigure()
+    explorer.draw(figure, *explorer.compute())
+    (picture,) = figure.axes[0].images  # a column for each point of the grid, in its middle; a row for each layer
+    assert picture.get_extent() == pytest.approx((low - step / 2, high + step / 2, N_LAYERS - 0.5, -0.5))
+
+
+def test_the_profile_explorer_takes_three_tokens_and_not_two(mini):
+    assert len(ProfileExplorer(*mini, "old white house").shown["tokens"]) == 3
+    with pytest.raises(ValueError, match="^text: expected 3 to 64 tokens, got 2 tokens$"):
+        ProfileExplorer(*mini, "old white")
 
 
 @pytest.mark.parametrize(("first", "last"), [(0, 3), (1, 2), (3, 3), (2, 0)])

@@ -16,6 +16,7 @@ import pytest
 import torch
 from matplotlib.axes import Axes
 
+from headlab.capture import capture_heads
 from headlab.cli import main
 from headlab.exercises import EXERCISES, LESSONS, own_task
 from headlab.exercises.engine import assess, observe
@@ -88,6 +89,23 @@ def test_an_own_answer_given_as_a_tensor_passes():
     cells = ["import torch", f"{lesson.items[-1].name} = torch.tensor({right})"]
     mark = judge_cells(lesson, cells, "nobody", seed=7)[-1]
     assert (mark.status, mark.points) == ("passed", lesson.items[-1].points)
+
+
+def test_a_wrong_own_answer_is_traced_to_another_name_or_model():
+    lesson, task = lesson_of(1), own_task(1, "nobody")
+    elsewhere = right_answer(own_task(1, "somebody"), "mini")
+
+    def line(answer, name):
+        cells = [f'student = "{name}"', f"{lesson.items[-1].name} = {answer}"]
+        mark = judge_cells(lesson, cells, "nobody", seed=7)[-1]
+        assert (mark.status, mark.points) == ("not yet", 0)
+        return mark.message
+
+    assert line(elsewhere, "somebody") == "this is the answer to another name's task: set student to your own name"
+    wrong = f"this is {elsewhere:.4g}, which is not the answer to the task that your name draws"
+    assert line(elsewhere, "nobody") == line(elsewhere, "anybody") == wrong
+    on_random = right_answer(task, "random")
+    assert line(on_random, "nobody") == "this is the answer on random: the class works on mini"
 
 
 def test_the_chart_counts_who_solved_tried_or_left_out_each_exercise(monkeypatch):
@@ -169,6 +187,17 @@ def test_the_strongest_link_by_hand(mini):
     assert True in just_before
 
 
+def test_the_share_of_high_weights_by_hand(mini):
+    """Of the keys that a query sees, from the third query on."""
+    model, tokenizer = mini
+    task = next(t for t in (own_task(7, f"s{n}") for n in range(100)) if t.question == "share high")
+    ids = tokenizer(task.text, return_tensors="pt").input_ids[:, : task.n_tokens]
+    rows = capture_heads(model, ids).pattern(task.layer, task.head).tolist()
+    seen = [share for query in range(2, len(rows)) for share in rows[query][: query + 1]]
+    high = sum(share >= 0.1 for share in seen) / len(seen)
+    assert right_answer(task, "mini") == pytest.approx(high)
+
+
 def test_two_students_rarely_have_the_same_task_and_a_name_has_one():
     tasks = {str(own_task(5, f"student {n}")) + own_task(5, f"student {n}").text for n in range(300)}
     assert len(tasks) >= 297
@@ -235,6 +264,8 @@ def test_what_is_no_result_comes_back_as_its_type_alone():
 
     assert type(sandbox.decode(sandbox.encode({"a": Odd()}))).__name__ == "dict"
     assert type(sandbox.decode(sandbox.encode([Odd()]))[0]).__name__ == "Odd"
+    lazy = torch.ones(2, dtype=torch.complex64).conj()  # numpy cannot take it as it is
+    assert type(sandbox.decode(sandbox.encode(lazy))).__name__ == "Tensor"
     for forged in ({"array": {"dtype": "O", "shape": [1], "content": ""}}, {"pickle": "x"}, 5, {"plain": [1]}):
         with pytest.raises(ValueError, match="^result: expected"):
             sandbox.decode(forged)

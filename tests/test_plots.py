@@ -15,6 +15,7 @@ from headlab.plots import (
     plot_bands,
     plot_density,
     plot_head_densities,
+    plot_layer_densities,
     plot_layers,
     plot_mode_tree,
     plot_ridgelines,
@@ -119,6 +120,8 @@ def test_every_cell_of_the_densities_has_its_place():
     ax = plot_head_densities(np.linspace(-1, 1, 5), np.ones((2, 3, 5)), np.zeros((2, 3)))
     assert ax.get_xlim() == (-0.6, 2.6) and ax.get_ylim() == (1.6, -0.6)
     assert ax.get_xticks().tolist() == [0, 1, 2] and ax.get_yticks().tolist() == [0, 1]
+    ax = plot_layer_densities(np.linspace(-1, 1, 5), np.ones((2, 5)))
+    assert not any(line.get_visible() for line in [*ax.get_xgridlines(), *ax.get_ygridlines()])
 
 
 def test_every_head_of_every_layer_is_drawn_in_its_place():
@@ -243,6 +246,10 @@ def test_a_shown_figure_says_what_it_shows_and_is_closed(monkeypatch):
         (
             lambda: plot_density(np.arange(3), kde(np.arange(3), np.arange(4))),
             "density: expected one value for each of 3 points, got shape (4,)",
+        ),
+        (
+            lambda: plot_layer_densities(np.arange(3), np.arange(3.0)),
+            "densities: expected rows of 3, one value for each point of the grid, got shape (3,)",
         ),
         (
             lambda: plot_layers(ScoreHistogram((0,), 1)),

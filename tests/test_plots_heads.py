@@ -28,11 +28,13 @@ def test_the_fused_matrix_shows_a_heads_bands_and_nothing_else_in_full_colour():
 
 @pytest.mark.parametrize("head", [0, 2])
 def test_the_first_and_the_last_heads_bands(head):
-    ax = plot_fused(torch.ones(2, 18), 3, head, ylabel="token", label="output")
-    free = set(range(18))
+    ax = plot_fused(torch.ones(2, 27), 3, head, ylabel="token", label="output")
+    free = set(range(27))
     for patch in ax.patches:
         free -= set(range(int(patch.get_x()), int(patch.get_x() + patch.get_width())))
-    assert sorted(free) == [6 * third + 2 * head + channel for third in range(3) for channel in range(2)]
+    starts = [9 * third + 3 * head for third in range(3)]
+    assert sorted(free) == [start + channel for start in starts for channel in range(3)]
+    assert ", ".join(f"{start}–{start + 2}" for start in starts) in ax.get_xlabel()
 
 
 def test_distances_are_drawn_head_by_head():

@@ -503,6 +503,11 @@ NAN_PATTERN = torch.tensor([[1.0, 0.0], [math.nan, 0.5]])
             "input_ids: expected token ids (T,) or (1, T) with T >= 1, got (2, 3)",
         ),
         (
+            lambda: token_pairs(torch.ones(1, 0, dtype=torch.int64)),
+            ValueError,
+            "input_ids: expected token ids (T,) or (1, T) with T >= 1, got (1, 0)",
+        ),
+        (
             lambda: mean_share(even_pattern(3), torch.ones(3, 3)),
             TypeError,
             "pairs: expected True and False (T, T), got torch.float32",

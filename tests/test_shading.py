@@ -75,6 +75,7 @@ def test_of_many_tokens_five_are_named_and_the_rest_added_up_and_none_without_a_
         ((PATTERN * 3, TOKENS, 0), "pattern: expected shares from 0 to 1, got 0 to 3"),
         ((PATTERN, TOKENS[:3], 0), "tokens: expected 4 labels, one for each token, got 3"),
         ((PATTERN, TOKENS, 4), "query: expected a token from 0 to 3, got 4"),
+        ((PATTERN, TOKENS, -1), "query: expected a token from 0 to 3, got -1"),
     ],
 )
 def test_what_does_not_fit_is_told_in_one_line(arguments, line):
