@@ -445,7 +445,7 @@ says(
 guess = predict(
     "We mean-ablate each head separately. How many heads cost more than 0.05 nats in each of the three sentences?",
     "more than half of them",
-    "some, but less than half",
+    "some, but not more than half",
     "none",
 )
 
@@ -465,11 +465,11 @@ show_figure(
 # %%
 guess.reveal(
     (dear > mean_cost.numel() / 2, "more than half of them", f"{dear} of {mean_cost.numel()} heads, in each sentence."),
-    (dear > 0, "some, but less than half", f"{dear} of {mean_cost.numel()} heads, in each sentence."),
+    (dear > 0, "some, but not more than half", f"{dear} of {mean_cost.numel()} heads, in each sentence."),
     (True, "none", "no head does so in each of the three sentences."),
     overlooked={
         "more than half of them": "most heads seem dispensable. Wait for the next experiment before you call them useless.",
-        "some, but less than half": "count the cells above 0.05; a head counts if it does so in all three sentences.",
+        "some, but not more than half": "count the cells above 0.05; a head counts if it does so in all three sentences.",
         "none": "look at the darkest blue cells.",
     },
 )

@@ -1,5 +1,7 @@
 """Lesson 4: the size of the shift, query by query and text by text, and what an interval answers."""
 
+from itertools import product
+
 import numpy as np
 import torch
 
@@ -180,18 +182,7 @@ def _drawn_once(n_negative, n_scores, rows):
 
 
 UNITS = ("rows", "heads", "texts", "runs")
-QUESTIONS = (  # what was resampled, what one wants to know, and whether the interval answers it
-    ("rows", "rows", True),
-    ("rows", "texts", False),
-    ("rows", "heads", False),
-    ("heads", "heads", True),
-    ("heads", "texts", False),
-    ("heads", "runs", False),
-    ("texts", "texts", True),
-    ("texts", "runs", False),
-    ("runs", "runs", True),
-    ("runs", "texts", False),
-)
+QUESTIONS = tuple(product(UNITS, UNITS))  # what was resampled, and what one wants to know
 
 
 def _answers(resampled, question):
@@ -362,8 +353,8 @@ EXERCISES = {
     ),
     "4.4": Exercise(
         answer=_answers,
-        cases=tuple((resampled, question) for resampled, question, _ in QUESTIONS),
-        fresh=lambda draw: tuple(draw.sample([(one, other) for one in UNITS for other in UNITS], 16)),
+        cases=QUESTIONS,
+        fresh=lambda draw: tuple(draw.sample(QUESTIONS, len(QUESTIONS))),
         mistakes=(
             _always_yes,
             _always_no,
