@@ -1,0 +1,93 @@
+"""What every figure draws, and where: DRAWN is the committed table, so that a changed figure shows in review.
+
+With HEADLAB_UPDATE=1 the table is rewritten before it is compared. Look at the figure before you commit the table.
+"""
+
+import csv
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import settings_sample as sample
+from lesson_runs import NUMBER, UPDATE
+from matplotlib.colors import to_hex
+
+from headlab.plots import HouseFigure
+
+DRAWN = Path(__file__).with_name("drawn.csv")
+
+
+def artists(ax):
+    """What is drawn on axes, a line for each artist: its kind, its points in short, its look."""
+    for image in ax.images:
+        yield f"image {image.get_array().shape} at {numbers(image.get_extent())}, from {numbers(image.get_clim())}"
+    for line in ax.lines:
+        look = f"{to_hex(line.get_color())} {line.get_linestyle()} {line.get_marker()}"
+        yield f"line {places(line.get_xydata())}, {look} {numbers([line.get_linewidth(), line.get_markersize()])}"
+    for some in ax.collections:
+        corners = np.concatenate([path.vertices for path in some.get_paths()] or [np.zeros((0, 2))])
+        yield f"collection {places(corners)}, {places(some.get_offsets())}, {numbers(some.get_linewidths()[:1])}"
+    for patch in ax.patches:
+        corners = patch.get_path().vertices @ patch.get_patch_transform().get_matrix()[:2, :2].T
+        corners = corners + patch.get_patch_transform().get_matrix()[:2, 2]
+        yield f"patch {places(corners)}, {to_hex(patch.get_facecolor(), keep_alpha=True)}"
+    for text in ax.texts:
+        yield f"text {text.get_text()} at {numbers(text.get_position())}, {text.get_ha()} {numbers([text.get_size()])}"
+
+
+def places(points):
+    """Points (n, 2) in short: how many, the least and the largest of both axes, and their means."""
+    points = np.asarray(np.ma.filled(points, np.nan), dtype=float).reshape(-1, 2)
+    if not np.isfinite(points).any():
+        return f"{len(points)} points"
+    short = [summary(points, 0) for summary in (np.nanmin, np.nanmax, np.nanmean)]
+    return f"{len(points)} points, {numbers(np.concatenate(short))}"
+
+
+def numbers(values):
+    return " ".join(f"{value + 0.0:.4g}" for value in np.ravel(values).astype(float))
+
+
+def described(figure):
+    """The figure's size, and of each of its axes what it says, where it ends and what is drawn."""
+    yield f"figure {numbers(figure.get_size_inches())}"
+    for ax in figure.axes:
+        ends = numbers([*ax.get_xlim(), *ax.get_ylim()])
+        yield f"axes {ax.get_title()} | {ax.get_xlabel()} | {ax.get_ylabel()}: {ends}"
+        grid = [line.get_visible() for line in [*ax.get_xgridlines()[:1], *ax.get_ygridlines()[:1]]]
+        yield f"grid {grid}, ticks {numbers(ax.get_xticks())}, {numbers(ax.get_yticks())}"
+        yield from artists(ax)
+
+
+@pytest.fixture(scope="module")
+def drawn(mini):
+    """{figure: what it draws}, of each of headlab's plots and each explorer's still picture."""
+    found = {}
+    for name, call in sample.plot_calls(mini).items():
+        figure = call(None).figure
+        found[name] = list(described(figure))
+        plt.close(figure)
+    for name, made in sample.explorers().items():
+        explorer = made(*mini, f"{sample.TEXT} {sample.OTHER}")
+        figure = HouseFigure(figsize=explorer.size, layout="constrained")
+        explorer.draw(figure, *explorer.compute())
+        found[name] = list(described(figure))
+    return found
+
+
+def test_every_figure_draws_what_the_table_says(drawn):
+    if UPDATE:
+        with open(DRAWN, "w", newline="", encoding="utf-8") as file:
+            rows = ((name, line) for name, lines in drawn.items() for line in lines)
+            csv.writer(file, lineterminator="\n").writerows([("figure", "what is drawn"), *rows])
+    with open(DRAWN, newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))[1:]
+    assert {name for name, _ in rows} == set(drawn)
+    for name, lines in drawn.items():
+        expected = [line for figure, line in rows if figure == name]
+        assert len(lines) == len(expected), name
+        for line, other in zip(lines, expected, strict=True):
+            assert NUMBER.sub("#", line) == NUMBER.sub("#", other), name
+            values, others = ([float(n.replace(",", "")) for n in NUMBER.findall(text)] for text in (line, other))
+            assert np.allclose(values, others, rtol=1e-2, atol=2e-3), (name, line, other)
