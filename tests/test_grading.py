@@ -284,6 +284,14 @@ def test_nothing_starts_programs_or_outlives_its_time():
     assert endless == {"ended": "your notebook ran for more than 2 s; does a loop never end?"}
 
 
+def test_nothing_that_a_function_prints_reaches_the_teacher(capfd):
+    printing = (
+        "    import os, sys\n    print('one'), print('two', file=sys.stderr)\n    os.write(1, b'3'), os.write(2, b'4')"
+    )
+    sandbox.run_function([f"def my_causal_mask(n):\n{printing}\n    return n"], "my_causal_mask", "1.1", 1)
+    assert capfd.readouterr() == ("", "")
+
+
 def test_a_function_may_write_a_file_that_is_not_too_large():
     write = "    import os\n    open('kept', 'wb').write(bytes({size}))\n    return os.path.getsize('kept')"
     for size, error in ((10**6, None), (2 * 10**8, "OSError")):

@@ -76,9 +76,10 @@ def test_of_many_tokens_five_are_named_and_the_rest_added_up_and_none_without_a_
         ((PATTERN, TOKENS[:3], 0), "tokens: expected 4 labels, one for each token, got 3"),
         ((PATTERN, TOKENS, 4), "query: expected a token from 0 to 3, got 4"),
         ((PATTERN, TOKENS, -1), "query: expected a token from 0 to 3, got -1"),
+        ((PATTERN, TOKENS, 0.5), "query: expected a token from 0 to 3, got 0.5"),
     ],
 )
 def test_what_does_not_fit_is_told_in_one_line(arguments, line):
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises((ValueError, TypeError)) as caught:
         shade_text(*arguments)
     assert str(caught.value) == line
