@@ -28,6 +28,7 @@ from headlab.grading.lesson import lesson_of
 from headlab.grading.own_answers import is_right, right_answer
 from headlab.grading.report import as_csv
 from headlab.grading.slices import program_of
+from headlab.interventions import loss_without_heads
 
 GRADED = range(1, len(LESSONS) + 1)
 
@@ -185,6 +186,14 @@ def test_the_strongest_link_by_hand(mini):
         just_before.add(query - key == 1)
         assert right_answer(task, "mini") == pytest.approx(links[query, key], rel=1e-4)
     assert True in just_before
+
+
+def test_the_loss_of_one_token_by_hand(mini):
+    model, tokenizer = mini
+    task = next(t for t in (own_task(8, f"s{n}") for n in range(100)) if t.question == "token" and t.query > 1)
+    ids = tokenizer(task.text, return_tensors="pt").input_ids[:, : task.n_tokens]
+    losses = loss_without_heads(model, ids, [(task.layer, task.head)])  # of the second token, the third, ...
+    assert right_answer(task, "mini") == pytest.approx(losses[task.query - 1].item())
 
 
 def test_the_share_of_high_weights_by_hand(mini):

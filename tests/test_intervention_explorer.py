@@ -83,6 +83,10 @@ def test_any_choice_is_measured_and_told(mini, explorer):
         line = next(line for line in explorer.lines() if line.startswith("Mean loss"))
         told = [float(number) for number in re.findall(r"-?\d+\.\d+", line)]
         plain = measured(mini, TEXT, [], 1.0, True).mean().item()
+        if explorer.heads or explorer.scale != 1 or not explorer.first_key:
+            cost = (expected - measured(mini, TEXT, [], 1.0, True)).tolist()
+            extremes = [explorer.shown["tokens"][cost.index(end(cost)) + 1] for end in (min, max)]
+            assert re.findall("“(.*?)”", explorer.lines()[2]) == extremes
         both = [plain, expected.mean().item(), expected.mean().item() - plain]
         assert np.allclose(told, both[: len(told)], atol=6e-4) and explorer.error == ""
 
