@@ -237,6 +237,10 @@ def test_a_shown_figure_says_what_it_shows_and_is_closed(monkeypatch):
             lambda: write_numbers(SQUARE, plot_scores(torch.eye(3), "abc")),
             "ax: expected axes with one heatmap of shape (2, 2), got [(3, 3)]",
         ),
+        (
+            lambda: plot_mode_tree([[1.0]], [[0.0]]),
+            "bandwidths: expected (n,), all above 0, got [[1.]] of shape (1, 1)",
+        ),
         (lambda: plot_tokens("abc", torch.ones(2)), "tokens: expected 2 labels, one for each value, got 3"),
         (lambda: plot_tokens("ab", torch.eye(2)), "values: expected one number for each token (T,), got shape (2, 2)"),
         (lambda: plot_tokens("ab", torch.ones(2), limit=0), "limit: expected a number above 0, got 0"),
