@@ -188,7 +188,7 @@ def test_the_strongest_link_by_hand(mini):
     assert True in just_before
 
 
-def test_the_loss_of_one_token_by_hand(mini):
+def test_the_loss_of_one_token_is_that_of_its_own_place(mini):
     model, tokenizer = mini
     task = next(t for t in (own_task(8, f"s{n}") for n in range(100)) if t.question == "token" and t.query > 1)
     ids = tokenizer(task.text, return_tensors="pt").input_ids[:, : task.n_tokens]
