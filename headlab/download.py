@@ -244,7 +244,7 @@ def _alone(path, repo):
 def _fill(file, metadata, token, title):
     """Append to a file what it lacks, in several attempts, as long as each of them brings something."""
     if file.tell() > metadata.size:
-        file.truncate(0)
+        file.truncate(file.seek(0))  # truncate alone does not move tell()
     attempts = 0
     with tqdm(desc=title[-40:], total=metadata.size, initial=file.tell(), unit="B", unit_scale=True) as bar:
         while file.tell() < metadata.size:
@@ -268,7 +268,7 @@ def _append(file, metadata, token, bar):
         if answer.status_code != 206:  # everything from its start, or a page in its place
             if answer.headers.get("Content-Length") != str(metadata.size):
                 raise NotTheModel(*PAGE)
-            file.truncate(0)
+            file.truncate(file.seek(0))
             bar.reset()
         since, came = time.monotonic(), 0
         for block in answer.iter_raw():

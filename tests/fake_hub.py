@@ -18,6 +18,7 @@ class Hub(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.files = files
         self.drop_after = None  # bytes of the weights after which the connection breaks
+        self.whole = False  # sends the whole file, whatever part of it is asked for
         self.flip = False  # sends one wrong bit in the weights
         self.html = False  # answers every request for a file with a page, as a hotel's network does
         self.redirect = False  # sends every request for a file to such a page
@@ -70,7 +71,8 @@ class Handler(BaseHTTPRequestHandler):
         content = hub.files[name]
         digest = hashlib.sha256(content).hexdigest()
         headers = {"X-Repo-Commit": COMMIT, "ETag": f'"{digest}"', "Accept-Ranges": "bytes"}
-        start = int((self.headers.get("Range") or "bytes=0-").removeprefix("bytes=").split("-")[0])
+        wanted = "" if hub.whole else self.headers.get("Range")
+        start = int((wanted or "bytes=0-").removeprefix("bytes=").split("-")[0])
         body, status = content[start:], 206 if start else 200
         if start:
             headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"

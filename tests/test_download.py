@@ -87,6 +87,25 @@ def test_an_interrupted_download_loads_nothing_and_is_resumed(hub, files, share,
     assert (download.find(REPO) / download.WEIGHTS).read_bytes() == files[download.WEIGHTS]
 
 
+@pytest.fixture
+def part(hub):
+    """What an interrupted download left."""
+    hub.drop_after = 1000
+    with pytest.raises(ConnectionError):
+        download.download(REPO)
+    hub.drop_after = None
+    (part,) = cache().rglob("*.headlab-part")
+    return part
+
+
+@pytest.mark.parametrize(("more", "whole"), [(1, False), (-1, True)], ids=["too long", "a hub without ranges"])
+def test_wrong_bytes_are_replaced_where_the_weights_come_anew(hub, files, part, more, whole):
+    hub.whole = whole
+    part.write_bytes(bytes(len(files[download.WEIGHTS]) + more))
+    download.download(REPO)
+    assert (download.find(REPO) / download.WEIGHTS).read_bytes() == files[download.WEIGHTS]
+
+
 def test_a_flipped_bit_never_arrives(hub, files):
     hub.flip = True
     with pytest.raises(ConnectionError, match="got: a damaged file, which is deleted; run again$"):
