@@ -141,7 +141,7 @@ def tests_of(mutant):
     )
     lesson = re.search(r"exercises/lesson(\d)", mutant.path)
     if lesson:
-        return ["tests/test_exercises.py", "tests/test_answers.py", "-k", f"[{lesson[1]}."]
+        return ["tests/test_asked.py", "tests/test_exercises.py", "tests/test_answers.py", "-k", f"[{lesson[1]}."]
     return sorted(files, key=lambda file: bool(LAST.search(file)))
 
 

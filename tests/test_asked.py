@@ -1,0 +1,67 @@
+"""What the exercises ask: the table holds a line about each case, so that a changed case shows in review.
+
+Every reader has the same cases, on every machine, and so has every student of a grading with the same seed. With
+HEADLAB_UPDATE=1 the table is rewritten before it is compared.
+"""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from lesson_runs import NUMBER, UPDATE
+
+from headlab.exercises import EXERCISES
+from headlab.grading.fresh import fresh_exercise
+
+ASKED = Path(__file__).with_name("asked.csv")
+SEEDS = ("", "0", "1")  # of a grading; "" stands for the cases of the check itself
+
+
+def in_short(argument):
+    """An argument in a line: of an array its type, its shape and a sum in which every place has its own weight."""
+    if isinstance(argument, torch.nn.Module):
+        return f"{type(argument).__name__} {in_short(torch.cat([p.detach().flatten() for p in argument.parameters()]))}"
+    if isinstance(argument, list | tuple):
+        return f"[{', '.join(map(in_short, argument))}]"
+    if callable(argument):
+        return "function"
+    if not isinstance(argument, np.ndarray | torch.Tensor):
+        return repr(argument)
+    values = np.asarray(argument, dtype=float).ravel()
+    return f"{argument.dtype} {tuple(argument.shape)} {values @ np.cos(np.arange(values.size)):.6g}"
+
+
+def asked(number):
+    """Lines for one exercise: (number, seed, the arguments of a case in short)."""
+    for seed in SEEDS:
+        cases = fresh_exercise(number, int(seed)).cases if seed else EXERCISES[number].cases
+        yield from ([number, seed, in_short(case)] for case in cases)
+
+
+@pytest.fixture(scope="module")
+def table():
+    """The table's lines; with HEADLAB_UPDATE=1 after it is rewritten."""
+    if UPDATE:
+        with open(ASKED, "w", newline="", encoding="utf-8") as file:
+            rows = [row for number in EXERCISES for row in asked(number)]
+            csv.writer(file, lineterminator="\n").writerows([("exercise", "seed", "arguments"), *rows])
+    with open(ASKED, newline="", encoding="utf-8") as file:
+        return list(csv.reader(file))[1:]
+
+
+def test_the_table_holds_every_exercise(table):
+    assert list(dict.fromkeys(row[0] for row in table)) == list(EXERCISES)
+
+
+@pytest.mark.parametrize("number", EXERCISES)
+def test_an_exercise_asks_what_the_table_says(number, table):
+    rows, expected = list(asked(number)), [row for row in table if row[0] == number]
+    take_over = "HEADLAB_UPDATE=1 takes the new cases over"
+    assert [[NUMBER.sub("#", cell) for cell in row] for row in rows] == [
+        [NUMBER.sub("#", cell) for cell in row] for row in expected
+    ], take_over
+    for row, other in zip(rows, expected, strict=True):
+        values, others = ([float(n.replace(",", "")) for n in NUMBER.findall(cells[-1])] for cells in (row, other))
+        assert np.allclose(values, others, rtol=1e-4, atol=1e-5), f"{row}, not {other}; {take_over}"
