@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from threading import RLock
 
 import torch
-from transformers import GPT2LMHeadModel
+from transformers import GPT2Config, GPT2LMHeadModel
 
 from headlab._expect import expect, expect_full_precision, expect_tensor, expect_whole, shown
 from headlab.contrast import decompose_scores
@@ -133,12 +133,17 @@ def score_terms(model, input_ids, fold=None):
 def score_divisor(config, layer):
     """What a layer of a model with this GPT2Config divides its raw scores by: the root of d_head by default.
 
+    Raises on a layer that the model does not have.
     Introduced in lesson 3. Source: transformers' GPT2Config.
 
     >>> from transformers import GPT2Config
     >>> score_divisor(GPT2Config(), layer=0)
     8.0
     """
+    if not isinstance(config, GPT2Config):
+        raise TypeError(f"config: expected a GPT2Config, as model.config is, got {type(config).__name__}")
+    layer = expect_whole(layer, "layer", "a whole number")
+    expect(0 <= layer < config.n_layer, "layer", f"a layer from 0 to {config.n_layer - 1}", layer)
     scale = (config.n_embd // config.n_head) ** 0.5 if config.scale_attn_weights else 1.0
     return scale * (layer + 1) if config.scale_attn_by_inverse_layer_idx else scale
 
@@ -197,10 +202,15 @@ def _hooks(model, layers, take):
             handle.remove()
 
 
-def checked_ids(model, input_ids, argument="input_ids"):
-    """The token ids as (1, T) on the model's device, or one line on what is wrong with them or the model."""
+def expect_model(model):
+    """Raise unless the model is a GPT-2."""
     if not isinstance(model, GPT2LMHeadModel):
         raise TypeError(f"model: expected a GPT2LMHeadModel, as load_model gives, got {type(model).__name__}")
+
+
+def checked_ids(model, input_ids, argument="input_ids"):
+    """The token ids as (1, T) on the model's device, or one line on what is wrong with them or the model."""
+    expect_model(model)
     expect_full_precision(model.device.type)
     expect_tensor(input_ids, argument, "of token ids (T,) or (1, T)")
     shape = tuple(input_ids.shape)

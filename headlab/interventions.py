@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from headlab._expect import expect, expect_tensor, expect_whole, shown
-from headlab.capture import attention, checked_ids, one_at_a_time
+from headlab.capture import attention, checked_ids, expect_model, one_at_a_time
 from headlab.masking import mask_scores, softmax
 from headlab.scores import head_outputs, project_heads, raw_scores
 
@@ -421,6 +421,7 @@ def _checked_texts(model, input_ids):
 
 def expect_heads(model, heads):
     """The heads to remove, as one list for each layer."""
+    expect_model(model)
     n_layers, n_heads = model.config.n_layer, model.config.n_head
     expected = f"a list of (layer, head), layers from 0 to {n_layers - 1}, heads from 0 to {n_heads - 1}"
     try:

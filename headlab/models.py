@@ -70,6 +70,8 @@ def token_strings(tokenizer, input_ids):
     >>> token_strings(tokenizer, tokenizer("the old man").input_ids)
     ['the', '·old', '·man']
     """
+    if not hasattr(tokenizer, "decode"):
+        raise TypeError(f"tokenizer: expected a tokenizer, as load_model gives, got {type(tokenizer).__name__}")
     ids = real_array(input_ids, "input_ids")
     if ids.size and ids.dtype.kind not in "iu":
         raise TypeError(f"input_ids: expected whole numbers, got {ids.dtype}")

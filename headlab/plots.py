@@ -805,9 +805,12 @@ def plot_head_clusters(values, names):
     names = _checked_labels(names, "names", len(values), "statistic")
     rows = values.reshape(len(values), -1).T  # (head of all, statistic)
     expect((np.ptp(rows, 0) > 0).all(), "values", "statistics that differ between heads", "one that does not")
+    rows = (rows - rows.mean(0)) / rows.std(0)
+    differ = np.ptp(rows, 1).max() > 1e-9
+    expect(differ, "values", "statistics that differ from one another", "the same one in other units")
     n_layers, n_heads = values.shape[1:]
     grid = sns.clustermap(
-        (rows - rows.mean(0)) / rows.std(0),
+        rows,
         method="ward",
         row_colors=MAPS["layer"](np.repeat(np.arange(n_layers) / max(1, n_layers - 1), n_heads)),
         cmap=MAPS["score"],

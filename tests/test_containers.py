@@ -26,7 +26,7 @@ from public import public, with_methods
 from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from headlab.capture import capture_heads, count_scores, score_terms
+from headlab.capture import capture_heads, count_scores, score_divisor, score_terms
 from headlab.density import choose_bandwidth, fast_kde, kde
 from headlab.histogram import ScoreHistogram
 from headlab.interventions import (
@@ -202,6 +202,7 @@ CALLS = {
         lambda input_ids, layers: capture_heads(model(), input_ids, layers).q,
         {"input_ids": IDS, "layers": [1]},
     ),
+    "score_divisor": (lambda layer: score_divisor(model().config, layer), {"layer": 1}),
     "count_scores": (lambda input_ids: count_scores(model(), input_ids).counts, {"input_ids": IDS}),
     "score_terms": (lambda input_ids: score_terms(model(), input_ids)[1], {"input_ids": IDS}),
     "loss": (lambda input_ids: loss(model(), input_ids), {"input_ids": IDS}),
@@ -241,7 +242,7 @@ CALLS = {
 # Without numbers from a user: they take a model, a text, a path, or what another function of headlab made.
 WITHOUT_NUMBERS = {
     *("ScoreHistogram.fraction_negative", "ScoreHistogram.load", "ScoreHistogram.save", "as_label", "gpt2_reference"),
-    *("laminar_profile", "load_model", "model_name", "score_divisor", "show_figure", "house_style", "LogitTerms.total"),
+    *("laminar_profile", "load_model", "model_name", "show_figure", "house_style", "LogitTerms.total"),
 }
 MODULES_WITHOUT_NUMBERS = {
     *("diagram", "exercises", "explorers", "predict", "says", "streaming", "texts"),
@@ -260,7 +261,7 @@ NOT_FUZZED = {
         *("logit_attribution", "logit_terms", "score_terms"),
     },
     "seaborn draws it, in half a second: tests/test_plots_heads.py": {"plot_head_clusters"},
-    "it takes three whole numbers and no array: tests/test_plots.py": {"plot_bands"},
+    "it takes whole numbers and no array: tests/test_plots.py, test_scores.py": {"plot_bands", "score_divisor"},
 }
 
 
