@@ -4,6 +4,7 @@ With HEADLAB_UPDATE=1 the table is rewritten before it is compared. Look at the 
 """
 
 import csv
+import re
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -13,6 +14,7 @@ import settings_sample as sample
 from lesson_runs import NUMBER, UPDATE
 from matplotlib.colors import to_hex
 
+from headlab.diagram import data_flow
 from headlab.plots import HouseFigure
 
 DRAWN = Path(__file__).with_name("drawn.csv")
@@ -63,7 +65,7 @@ def described(figure):
 
 @pytest.fixture(scope="module")
 def drawn(mini):
-    """{figure: what it draws}, of each of headlab's plots and each explorer's still picture."""
+    """{figure: what it draws}, of each of headlab's plots, each explorer's still picture and the data-flow drawing."""
     found = {}
     for name, call in sample.plot_calls(mini).items():
         figure = call(None).figure
@@ -74,6 +76,7 @@ def drawn(mini):
         figure = HouseFigure(figsize=explorer.size, layout="constrained")
         explorer.draw(figure, *explorer.compute())
         found[name] = list(described(figure))
+    found["data_flow"] = re.findall(r"<[^>]+>[^<]*", data_flow("heads", model=mini[0]).svg)
     return found
 
 

@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import shutil
 import sys
 import time
 import unicodedata
+from html import unescape
 from io import BytesIO
 from types import SimpleNamespace
 
@@ -24,7 +26,7 @@ from headlab.exercises.own import QUESTIONS
 from headlab.grading import grade, judge, report, sandbox
 from headlab.grading.fresh import fresh_exercise
 from headlab.grading.judge import judge_cells
-from headlab.grading.lesson import lesson_of
+from headlab.grading.lesson import Item, lesson_of
 from headlab.grading.own_answers import is_right, right_answer
 from headlab.grading.report import as_csv
 from headlab.grading.slices import program_of
@@ -134,6 +136,94 @@ def test_the_chart_counts_who_solved_tried_or_left_out_each_exercise(monkeypatch
     assert [bars["tried, not solved"][name] for name in names[:3]] == [(0, 3), (1, 1), (3, 0)]
     assert [bars["not attempted"][name] for name in names[:3]] == [(0, 3), (1, 2), (0, 3)]
     assert picture.shape[0] > 30 * len(names) and picture[..., :3].std() > 0.1
+
+
+def page_text(page):
+    """What a page says, a line for each row or paragraph."""
+    page = re.sub(r"<(?:tr|p|h1|h2|li|br)\b[^>]*>", "\n", page.partition("<body>")[2])
+    lines = (re.sub(r"<[^>]+>", "", re.sub(r"<t[dh]>", " | ", line)).strip(" |") for line in page.splitlines())
+    return [unescape(line) for line in lines if line]
+
+
+@pytest.fixture
+def class_of_four():
+    """A lesson of two exercises and an own task, and what four students got for it."""
+    items = (
+        Item("1.1", "Mask <one>", "mask", 1, ("2. Masks", "3. Rows")),
+        Item("1.2", "Softmax", "softmax", 2),
+        Item("1.own", "Your own task", "own_answer", 3),
+    )
+    lesson = SimpleNamespace(number=1, title="Causal masking", items=items)
+    mark, future = judge.Mark, "the future is visible"
+    rows = mark("1.2", 0, 2, "not yet", "rows")
+    columns = mark("1.2", 0, 2, "not yet", "columns")
+    ann = (mark("1.1", 1, 1, "passed", "right"), columns, mark("1.own", 3, 3, "passed", ""))
+    left_out = mark("1.own", 0, 3, "not attempted", "not attempted")
+    ben = (mark("1.1", 0, 1, "not yet", future, notes=("it imports os",)), rows, left_out)
+    return lesson, [
+        grade.Graded("ann", ann, "", (), ""),
+        grade.Graded("=ben", ben, "", ("an older version",), ""),
+        grade.Graded("cem", (), "two notebooks differ", (), ""),
+        grade.Graded("dan", (rows,), "", (), ""),
+    ]
+
+
+def test_the_summary_counts_each_mistake_and_names_what_to_look_at(class_of_four):
+    assert page_text(report.summary(*class_of_four)) == [
+        "Causal masking",
+        "4 handed in, 3 graded.",
+        "Mistakes",
+        "exercise | students | mistake",
+        "1.1 | 1 | the future is visible",
+        "1.2 | 2 | rows",
+        "1.2 | 1 | columns",
+        "To look at",
+        "=ben: an older version; 1.1: it imports os",
+        "cem: two notebooks differ",
+    ]
+
+
+def test_a_students_page_has_points_mistakes_and_where_to_read_on(class_of_four):
+    lesson, (ann, ben, cem, _) = class_of_four
+    assert page_text(report.feedback(lesson, ann)) == [
+        "Causal masking",
+        "ann",
+        "4 of 6 points",
+        "exercise | points | what the grader found",
+        "1.1 · Mask <one> | 1 of 1 | ✓ right",
+        "1.2 · Softmax | 0 of 2 | ✗ columns",
+        "Read on: the hints of exercise 1.2.",
+        "Your own task | 3 of 3 | ✓",
+    ]
+    assert page_text(report.feedback(lesson, ben))[2:] == [
+        "0 of 6 points",
+        "Note: an older version.",
+        "exercise | points | what the grader found",
+        "1.1 · Mask <one> | 0 of 1 | ✗ the future is visible",
+        "Read on: 2. Masks, 3. Rows; the hints of exercise 1.1.",
+        "Note: it imports os.",
+        "1.2 · Softmax | 0 of 2 | ✗ rows",
+        "Read on: the hints of exercise 1.2.",
+        "Your own task | 0 of 3 | … not attempted",
+        "Read on: what print(own_task(...)) says; work on the class's model, with your own name.",
+    ]
+    assert page_text(report.feedback(lesson, cem))[2:] == ["Not graded: two notebooks differ."]
+
+
+def test_the_tables_of_a_class(class_of_four):
+    tables = report.tables(*class_of_four)
+    assert tables["grades.csv"] == [
+        ["student", "points", "possible", "1.1", "1.2", "1.own", "remarks"],
+        ["ann", 4, 6, 1, 0, 3, ""],
+        ["=ben", 0, 6, 0, 0, 0, "an older version; 1.1: it imports os"],
+        ["cem", "", 6, "", "", "", "two notebooks differ"],
+        ["dan", 0, 6, "", 0, "", ""],
+    ]
+    name = "headlab lesson 1"
+    assert tables["moodle.csv"] == [["Username", name], ("ann", 4), ("=ben", 0), ("cem", ""), ("dan", 0)]
+    assert tables["canvas.csv"][0] == ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", name]
+    assert tables["canvas.csv"][1:3] == [["    Points Possible", "", "", "", "", 6], ["ann", "", "", "ann", "", 4]]
+    assert tables["blackboard.csv"][:2] == [["Username", f"{name} [Total Pts: 6 Score]"], ("ann", 4)]
 
 
 def test_only_the_same_solved_functions_are_told_as_alike():
