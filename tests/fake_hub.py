@@ -19,7 +19,7 @@ class Hub(ThreadingHTTPServer):
         self.files = files
         self.drop_after = None  # bytes of the weights after which the connection breaks
         self.whole = False  # sends the whole file, whatever part of it is asked for
-        self.flip = False  # sends one wrong bit in the weights
+        self.flip = 0  # in the weights' first byte, the bits that it sends wrong
         self.html = False  # answers every request for a file with a page, as a hotel's network does
         self.redirect = False  # sends every request for a file to such a page
         self.status = None  # refuses everything with this status
@@ -77,7 +77,7 @@ class Handler(BaseHTTPRequestHandler):
         if start:
             headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
         if hub.flip and name.endswith(".safetensors"):
-            body = bytes([body[0] ^ 1]) + body[1:]
+            body = bytes([body[0] ^ hub.flip]) + body[1:]
         if with_body and hub.hang_after is not None and name.endswith(".safetensors"):
             self.send(status, body, headers, with_body, max(0, hub.hang_after - start))
             return hub.hang.wait(60)

@@ -106,14 +106,44 @@ def test_wrong_bytes_are_replaced_where_the_weights_come_anew(hub, files, part, 
     assert (download.find(REPO) / download.WEIGHTS).read_bytes() == files[download.WEIGHTS]
 
 
-def test_a_flipped_bit_never_arrives(hub, files):
-    hub.flip = True
+@pytest.mark.parametrize("wrong", [1, 2, 4, 8])
+def test_a_flipped_bit_never_arrives(hub, files, wrong):
+    hub.flip = wrong
     with pytest.raises(ConnectionError, match="got: a damaged file, which is deleted; run again$"):
         download.download(REPO)
     assert download.find(REPO) is None
-    hub.flip = False
+    hub.flip = 0
     download.download(REPO)
     assert (download.find(REPO) / download.WEIGHTS).read_bytes() == files[download.WEIGHTS]
+
+
+@pytest.mark.parametrize("length", [9, 10, 20_000])
+def test_a_page_in_the_place_of_the_weights_is_no_part_of_them(hub, monkeypatch, length):
+    answer = hub.RequestHandlerClass.answer
+
+    def page(handler, with_body):
+        if with_body and handler.path.endswith(".safetensors"):
+            return handler.send(200, b"x" * length, {}, with_body)
+        return answer(handler, with_body)
+
+    monkeypatch.setattr(hub.RequestHandlerClass, "answer", page)
+    with pytest.raises(ConnectionError, match="got: a page that is no"):
+        download.download(REPO)
+    assert not [path for path in cache().rglob("*.headlab-part") if path.stat().st_size]
+
+
+def test_it_gives_up_after_five_goes_that_bring_little_and_goes_on_while_they_bring_more(hub, files, monkeypatch):
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    for hub.drop_after, goes in ((99_000, 5), (5_000_000, 7)):
+        shutil.rmtree(cache(), ignore_errors=True)
+        hub.requests.clear()
+        if goes == 5:
+            with pytest.raises(ConnectionError, match="run again to resume$"):
+                download.download(REPO)
+        else:
+            download.download(REPO)
+        sent = [method for method, name, _ in hub.requests if name == download.WEIGHTS and method == "GET"]
+        assert len(sent) == goes
 
 
 def test_a_login_page_is_no_model(hub):
@@ -253,7 +283,7 @@ def test_auto_downloads_where_the_hub_answers(hub, monkeypatch, capsys):
 
 def test_auto_falls_back_where_a_download_breaks(hub, monkeypatch, capsys):
     monkeypatch.delenv("HEADLAB_MODEL", raising=False)
-    hub.flip = True
+    hub.flip = 1
     model, _ = models.load_model("auto")
     said = capsys.readouterr().out.splitlines()
     (line,) = said
