@@ -1,9 +1,12 @@
 """Grading without nbgrader: cases that nobody has seen, tasks of one's own, and what a notebook's function needs."""
 
 import json
+import math
+import operator
 import os
 import re
 import shutil
+import statistics
 import sys
 import time
 import unicodedata
@@ -18,7 +21,6 @@ import pytest
 import torch
 from matplotlib.axes import Axes
 
-from headlab.capture import capture_heads
 from headlab.cli import main
 from headlab.exercises import EXERCISES, LESSONS, own_task
 from headlab.exercises.engine import assess, observe
@@ -30,7 +32,6 @@ from headlab.grading.lesson import Item, lesson_of
 from headlab.grading.own_answers import is_right, right_answer
 from headlab.grading.report import as_csv
 from headlab.grading.slices import program_of
-from headlab.interventions import loss_without_heads
 
 GRADED = range(1, len(LESSONS) + 1)
 
@@ -249,52 +250,92 @@ def test_every_question_has_an_answer_that_depends_on_the_task(lesson, mini):
         assert str(tasks[0]) != str(tasks[1])
 
 
-def test_an_own_answer_by_hand(mini):
-    """One of them from its definition, without the functions that the grader uses."""
-    model, tokenizer = mini
-    task = next(t for t in (own_task(3, f"s{n}") for n in range(100)) if t.question == "raw score")
-    ids = tokenizer(task.text, return_tensors="pt").input_ids[:, : task.n_tokens]
-    block = model.transformer.h[task.layer]
+def head_by_hand(model, ids, layer, head):
+    """A head's (query, key and value vectors, raw scores, pattern) of one text, as lists, without headlab."""
+    block, d_head = model.transformer.h[layer], 64
     with torch.no_grad():
-        states = model(ids, output_hidden_states=True).hidden_states[task.layer]
-        q, k, _ = block.attn.c_attn(block.ln_1(states))[0].split(768, dim=-1)
-    band = slice(64 * task.head, 64 * task.head + 64)
-    assert right_answer(task, "mini") == pytest.approx((q[task.query, band] @ k[task.key, band]).item(), rel=1e-4)
+        states = model(ids, output_hidden_states=True).hidden_states[layer]
+        thirds = block.attn.c_attn(block.ln_1(states))[0].double().split(768, dim=-1)
+    q, k, v = (third[:, d_head * head : d_head * (head + 1)].tolist() for third in thirds)
+    raw = [[sum(map(operator.mul, a, b)) for b in k[: i + 1]] for i, a in enumerate(q)]
+    pattern = []
+    for row in raw:
+        weights = [math.exp((score - max(row)) / 8) for score in row]
+        pattern.append([weight / sum(weights) for weight in weights])
+    return q, k, v, raw, pattern
 
 
-def test_the_strongest_link_by_hand(mini):
-    """To a token before, but the first; the token just before counts."""
-    model, tokenizer = mini
-    tasks = [t for t in (own_task(1, f"s{n}") for n in range(200)) if t.question == "strongest link"]
-    just_before = set()
-    for task in tasks[:8]:
-        ids = tokenizer(task.text, return_tensors="pt").input_ids[:, : task.n_tokens]
-        with torch.no_grad():
-            pattern = model(ids, output_attentions=True).attentions[task.layer][0, task.head].tolist()
-        links = {(i, j): pattern[i][j] for i in range(task.n_tokens) for j in range(1, i)}
-        query, key = max(links, key=links.get)
-        just_before.add(query - key == 1)
-        assert right_answer(task, "mini") == pytest.approx(links[query, key], rel=1e-4)
-    assert True in just_before
+def loss_by_hand(model, ids, layer, head, replace):
+    """Nats of each token but the first, with a head's output replaced by `replace(outputs)`, (T, d_head) each."""
+    band = slice(64 * head, 64 * (head + 1))
+
+    def change(module, inputs):
+        outputs = inputs[0].clone()
+        outputs[0, :, band] = replace(outputs[0, :, band])
+        return (outputs,)
+
+    handle = model.transformer.h[layer].attn.c_proj.register_forward_pre_hook(change)
+    with torch.no_grad():
+        logits = model(ids).logits[0, :-1].double()
+    handle.remove()
+    return [-row.log_softmax(-1)[token].item() for row, token in zip(logits, ids[0, 1:], strict=True)]
 
 
-def test_the_loss_of_one_token_is_that_of_its_own_place(mini):
-    model, tokenizer = mini
-    task = next(t for t in (own_task(8, f"s{n}") for n in range(100)) if t.question == "token" and t.query > 1)
+def own_answers_by_hand(task, model, tokenizer):
+    """{question: answer} of all questions of the task's lesson, from their definitions."""
     ids = tokenizer(task.text, return_tensors="pt").input_ids[:, : task.n_tokens]
-    losses = loss_without_heads(model, ids, [(task.layer, task.head)])  # of the second token, the third, ...
-    assert right_answer(task, "mini") == pytest.approx(losses[task.query - 1].item())
+    q, k, v, raw, pattern = head_by_hand(model, ids, task.layer, task.head)
+    query, key, mean = task.query, task.key, statistics.fmean
+    row, shares, scores = raw[query], pattern[query], sum(raw, [])
+    width = statistics.stdev(scores) * len(scores) ** -0.2  # Scott's
+
+    def density(x):
+        return mean(math.exp(-(((x - s) / width) ** 2) / 2) for s in scores) / (width * math.sqrt(2 * math.pi))
+
+    def losses(replace):
+        return loss_by_hand(model, ids, task.layer, task.head, replace)
+
+    def far(i):
+        return sum(share * (i - j) for j, share in enumerate(pattern[i]))
+
+    return {
+        1: lambda: {
+            "first share": mean(shares[0] for shares in pattern[1:]),
+            "strongest link": max(share for i, shares in enumerate(pattern) for share in shares[1:i]),
+            "one share": shares[key],
+        },
+        2: lambda: {f"{name} length": math.hypot(*x[query]) for name, x in {"query": q, "key": k, "value": v}.items()},
+        3: lambda: {"raw score": row[key], "scaled score": row[key] / 8, "looks back": far(query)},
+        4: lambda: {
+            "negative": mean(score < 0 for score in scores),
+            "median": statistics.median(scores),
+            "row mean": mean(row),
+        },
+        5: lambda: {
+            "gap": row[0] - mean(row[1:]),
+            "effective tokens": math.exp(-sum(share * math.log(share) for share in shares)),
+            "centred": row[key] - mean(row),
+        },
+        6: lambda: {"density": density(0.0), "bandwidth": width, "density at its mean": density(mean(scores))},
+        7: lambda: {
+            "step back": mean(map(far, range(2, len(raw)))),
+            "share high": mean(share >= 0.1 for shares in pattern[2:] for share in shares),
+            "without first": shares[key] / sum(shares[1:]),
+        },
+        8: lambda: {
+            "mean": mean(losses(lambda x: x.mean(0).expand_as(x))) - mean(losses(lambda x: x)),
+            "zero": mean(losses(torch.zeros_like)) - mean(losses(lambda x: x)),
+            "token": losses(lambda x: x.mean(0).expand_as(x))[query - 1],
+        },
+    }[task.lesson]()
 
 
-def test_the_share_of_high_weights_by_hand(mini):
-    """Of the keys that a query sees, from the third query on."""
-    model, tokenizer = mini
-    task = next(t for t in (own_task(7, f"s{n}") for n in range(100)) if t.question == "share high")
-    ids = tokenizer(task.text, return_tensors="pt").input_ids[:, : task.n_tokens]
-    rows = capture_heads(model, ids).pattern(task.layer, task.head).tolist()
-    seen = [share for query in range(2, len(rows)) for share in rows[query][: query + 1]]
-    high = sum(share >= 0.1 for share in seen) / len(seen)
-    assert right_answer(task, "mini") == pytest.approx(high)
+@pytest.mark.parametrize(("lesson", "question"), [(lesson, name) for lesson in QUESTIONS for name in QUESTIONS[lesson]])
+def test_an_own_answer_is_what_the_question_defines(lesson, question, mini):
+    tasks = (own_task(lesson, f"s{n}") for n in range(100))
+    for task in [task for task in tasks if task.question == question][:3]:
+        expected = own_answers_by_hand(task, *mini)[question]
+        assert right_answer(task, "mini") == pytest.approx(expected, rel=1e-3, abs=1e-4)
 
 
 def test_two_students_rarely_have_the_same_task_and_a_name_has_one():
