@@ -24,7 +24,9 @@ TAKE_OVER = "HEADLAB_UPDATE=1 takes the new figure over"
 def artists(ax):
     """What is drawn on axes, a line for each artist: its kind, its points in short, its look."""
     for image in ax.images:
-        yield f"image {image.get_array().shape} at {numbers(image.get_extent())}, from {numbers(image.get_clim())}"
+        values = np.ma.masked_invalid(image.get_array())
+        ends = f"from {numbers(image.get_clim())}, mean {numbers([np.ma.filled(values.mean(), np.nan)])}"
+        yield f"image {values.shape} at {numbers(image.get_extent())}, {ends}"
     for line in ax.lines:
         look = f"{to_hex(line.get_color())} {line.get_linestyle()} {line.get_marker()}"
         yield f"line {places(line.get_xydata())}, {look} {numbers([line.get_linewidth(), line.get_markersize()])}"
@@ -34,7 +36,8 @@ def artists(ax):
     for patch in ax.patches:
         corners = patch.get_path().vertices @ patch.get_patch_transform().get_matrix()[:2, :2].T
         corners = corners + patch.get_patch_transform().get_matrix()[:2, 2]
-        yield f"patch {places(corners)}, {to_hex(patch.get_facecolor(), keep_alpha=True)}"
+        look = f"{to_hex(patch.get_facecolor(), keep_alpha=True)} {numbers([patch.get_linewidth()])}"
+        yield f"patch {places(corners)}, {look if patch.get_fill() else 'empty'}"
     for text in ax.texts:
         yield f"text {text.get_text()} at {numbers(text.get_position())}, {text.get_ha()} {numbers([text.get_size()])}"
 
@@ -63,6 +66,24 @@ def described(figure):
         yield from artists(ax)
 
 
+def states(explorer):
+    """{in words: settings} of an explorer: as it starts, and with every control moved, twice."""
+    moved = {"as it starts": {}, "all moved": {}, "moved again": {}}
+    for name, control in explorer.controls.items():
+        offered = control.get("options", control.get("values"))
+        if offered:
+            values = offered[-1], offered[1]
+        elif "min" in control:
+            low, high, step = control["min"], control["max"], control["step"]
+            values = high, low + (high - low) // step // 3 * step
+        else:
+            values = not getattr(explorer, name), getattr(explorer, name)
+        moved["all moved"][name], moved["moved again"][name] = values
+    if hasattr(explorer, "heads"):
+        moved["all moved"]["heads"], moved["moved again"]["heads"] = [(0, 5), (3, 2)], [(2, 11)]
+    return moved
+
+
 @pytest.fixture(scope="module")
 def drawn(mini):
     """{figure: what it draws}, of each of headlab's plots, each explorer's still picture and the data-flow drawing."""
@@ -73,9 +94,12 @@ def drawn(mini):
         plt.close(figure)
     for name, made in sample.explorers().items():
         explorer = made(*mini, f"{sample.TEXT} {sample.OTHER}")
-        figure = HouseFigure(figsize=explorer.size, layout="constrained")
-        explorer.draw(figure, *explorer.compute())
-        found[name] = list(described(figure))
+        for how, settings in states(explorer).items():
+            for setting, value in settings.items():
+                setattr(explorer, setting, value)
+            figure = HouseFigure(figsize=explorer.size, layout="constrained")
+            explorer.draw(figure, *explorer.compute())
+            found[f"{name}, {how}"] = [*explorer.lines(), *described(figure)]
     found["data_flow"] = re.findall(r"<[^>]+>[^<]*", data_flow("heads", model=mini[0]).svg)
     return found
 
