@@ -411,6 +411,22 @@ def test_what_is_no_result_comes_back_as_its_type_alone():
             sandbox.decode(forged)
 
 
+def test_only_as_much_of_a_result_comes_back_as_an_answer_needs():
+    def back(value):
+        return sandbox.decode(json.loads(json.dumps(sandbox.encode(value))))
+
+    assert back("x" * 3000) == "x" * 2000
+    assert back([0] * 10_000) == [0] * 10_000 and type(back([0] * 10_001)).__name__ == "list"
+    assert back([[[[[1]]]]]) == [[[[[1]]]]] and type(back([[[[[[1]]]]]])[0][0][0][0][0]).__name__ == "list"
+    assert back(2**999 - 1) == 2**999 - 1 and type(back(2**999)).__name__ == "int" != back(2**999)
+
+
+def test_a_function_in_two_broken_cells_is_told_of_the_last():
+    cells = ["def mask(:\n    return 1", "def mask(n):\n    return ]"]
+    missing = sandbox.run_function(cells, "mask", "1.1", 1)["missing"]
+    assert missing.startswith("Python cannot read line 2 of this cell, `return ]`: ")
+
+
 @pytest.mark.timeout(60)  # without the limit, the grader would wait for ever
 def test_nothing_starts_programs_or_outlives_its_time():
     cells = ["import os\ndef my_causal_mask(n):\n    os.system('touch gone')"]

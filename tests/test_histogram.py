@@ -10,6 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headlab import histogram
 from headlab.density import choose_bandwidth, kde
 from headlab.histogram import ScoreHistogram
 
@@ -235,3 +236,14 @@ def test_bad_input_is_told_in_one_line(call, error, line):
     with pytest.raises(error) as caught:
         call()
     assert str(caught.value) == line
+
+
+def test_all_layers_together_have_at_most_10_000_heads(monkeypatch):
+    monkeypatch.setattr(histogram, "_VALUES", histogram._VALUES[:1])  # so that the counts stay small
+    for layers, n_heads in (((0,), 10_000), (range(3), 3333), (range(10_000), 1)):
+        assert len(ScoreHistogram(layers, n_heads).layers) == len(layers)
+        with pytest.raises(ValueError, match="n_heads: expected 1 to 10000 heads in all layers together, got "):
+            ScoreHistogram(layers, n_heads + 1)
+    for n_heads in (0, -1):
+        with pytest.raises(ValueError, match="n_heads: expected 1 to 10000 heads"):
+            ScoreHistogram([0], n_heads)

@@ -618,3 +618,18 @@ def test_a_model_that_drops_by_chance_or_is_none_is_refused(odd_gpt2):
         loss("mini", torch.arange(3))
     still = odd_gpt2(resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0).train()
     assert close(loss(still, torch.arange(3)), loss(odd_gpt2(), torch.arange(3)))
+
+
+def test_neighbouring_texts_run_together_as_long_as_they_fit_when_padded(monkeypatch):
+    monkeypatch.setattr(interventions, "TOKENS_AT_ONCE", 12)
+    for lengths, together in (
+        ((3, 3, 3, 3, 3), [4, 1]),
+        ((3, 3, 5, 1), [2, 2]),  # three of up to 5 would be 15
+        ((1, 12, 1, 20, 1), [1, 1, 1, 1, 1]),  # one that is too long runs alone
+        ((6, 6, 1), [2, 1]),
+        ((5,), [1]),
+    ):
+        texts = [torch.arange(n) for n in lengths]
+        batches = list(interventions._batches(texts))
+        assert [len(batch) for batch in batches] == together
+        assert all(a is b for a, b in zip(sum(batches, []), texts, strict=True))
