@@ -13,6 +13,7 @@ import pytest
 import settings_sample as sample
 from lesson_runs import NUMBER, UPDATE
 from matplotlib.colors import to_hex
+from matplotlib.quiver import Quiver
 
 from headlab.diagram import data_flow
 from headlab.plots import HouseFigure
@@ -33,6 +34,8 @@ def artists(ax):
     for some in ax.collections:
         corners = np.concatenate([path.vertices for path in some.get_paths()] or [np.zeros((0, 2))])
         yield f"collection {places(corners)}, {places(some.get_offsets())}, {numbers(some.get_linewidths()[:1])}"
+        if isinstance(some, Quiver):
+            yield f"arrows {places(np.column_stack([some.U, some.V]))}, {numbers([some.width, some.scale])}"
     for patch in ax.patches:
         corners = patch.get_path().vertices @ patch.get_patch_transform().get_matrix()[:2, :2].T
         corners = corners + patch.get_patch_transform().get_matrix()[:2, 2]
