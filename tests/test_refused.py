@@ -42,6 +42,7 @@ ARRAYS = {
     "transposed": lambda x: x.swapaxes(0, -1),
     "whole numbers": lambda x: x.astype(int) if isinstance(x, np.ndarray) else x.long(),
     "minus 3": lambda x: x * 1.0 - 3,
+    "a twentieth more": lambda x: x * 1.05,
     "NaN": lambda x: x * np.nan,
 }
 

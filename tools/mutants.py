@@ -72,7 +72,7 @@ def places_of(path):
     if path.name.startswith("__"):
         return
     source = path.read_text(encoding="utf-8")
-    nodes, left_out = list(ast_nodes(get_ast(source))), lines_of_wrong_answers(path, source)
+    nodes, left_out = list(ast_nodes(get_ast(source))), lines_of_mistakes(path, source)
     for name in sorted(operator_names()):
         if get_operator(name).arguments():
             continue
@@ -82,13 +82,15 @@ def places_of(path):
                 yield path, name, occurrence, line
 
 
-def lines_of_wrong_answers(path, source):
-    """The lines of an exercise's functions that are wrong on purpose: their docstrings do not start with a capital."""
+def lines_of_mistakes(path, source):
+    """The lines of the functions that an exercise lists as its mistakes."""
     if path.parent.name != "exercises":
         return set()
-    functions = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef))
-    wrong = (function for function in functions if not (ast.get_docstring(function) or "A")[0].isupper())
-    return {line for function in wrong for line in range(function.lineno, function.end_lineno + 1)}
+    nodes = list(ast.walk(ast.parse(source)))
+    lists = (node.value for node in nodes if isinstance(node, ast.keyword) and node.arg == "mistakes")
+    names = {name.id for each in lists for name in ast.walk(each) if isinstance(name, ast.Name)}
+    mistakes = (node for node in nodes if isinstance(node, ast.FunctionDef) and node.name in names)
+    return {line for function in mistakes for line in range(function.lineno, function.end_lineno + 1)}
 
 
 def mutant_at(place):
