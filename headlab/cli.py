@@ -106,7 +106,7 @@ def lessons(folder):
     except OSError as error:
         print(error, file=sys.stderr)
         return 1
-    print(f"{folder}: {len(copied)} lessons copied, {len(stay)} that were there stay as they are")
+    print(f"{folder}: lessons copied: {len(copied)}; there already, and left as they are: {len(stay)}")
     first = str(Path(folder, min(copied + stay)))
     print(f"To open the first: {shlex.join([sys.executable, '-m', 'jupyterlab', first])}")
     return 0

@@ -215,7 +215,7 @@ def layer_densities(scores, n_grid=None, bandwidth="scott"):
     >>> grid.shape, densities.shape
     ((512,), (2, 512))
     """
-    scores = expect_list(scores, "scores", "those of each layer")
+    scores = expect_list(scores, "scores", "an array of scores for each layer")
     least, most = (POINTS, MOST_POINTS) if n_grid is None else (expect_points(n_grid),) * 2
     curves = [fine_kde(layer, max(least, 4096), bandwidth) for layer in scores]
     low, high = min(x[0] for x, _ in curves), max(x[-1] for x, _ in curves)

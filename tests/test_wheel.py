@@ -10,9 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from headlab import lessons
-from headlab.cli import main
-
 ROOT = Path(__file__).parents[1]
 USES = """
 from pathlib import Path
@@ -79,28 +76,3 @@ def test_the_lessons_come_with_the_wheel_and_the_doctor_finds_them(installed):
     ]
     doctor = run(installed, "-m", "headlab", "doctor")
     assert doctor.returncode == 0 and "The lessons will run here." in doctor.stdout, doctor.stdout
-
-
-def test_a_lesson_that_is_there_stays_as_it_is(tmp_path, capsys):
-    assert main(["lessons", str(tmp_path / "mine")]) == 0
-    copies = sorted((tmp_path / "mine").glob("*.ipynb"))
-    copies[1].write_text("my answers")
-    copies[2].unlink()
-    assert main(["lessons", str(tmp_path / "mine")]) == 0
-    assert copies[1].read_text() == "my answers" and copies[2].exists()
-    said = capsys.readouterr().out
-    assert f"{len(copies)} lessons copied, 0 that were there" in said
-    assert f"1 lessons copied, {len(copies) - 1} that were there" in said
-    assert not list((tmp_path / "mine").rglob(".*"))
-
-
-def test_what_cannot_be_copied_is_one_line(tmp_path, capsys, monkeypatch):
-    (tmp_path / "file").write_text("")
-    assert main(["lessons", str(tmp_path / "file")]) == 1
-    assert capsys.readouterr().err.splitlines() == [
-        f"{tmp_path / 'file'}: expected a folder that can be written, got: File exists"
-    ]
-    monkeypatch.setattr(lessons, "HERE", tmp_path / "nowhere" / "headlab")
-    monkeypatch.setattr(lessons.metadata, "files", lambda name: [])
-    assert main(["lessons", str(tmp_path / "mine")]) == 1
-    assert "install headlab again" in capsys.readouterr().err

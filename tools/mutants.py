@@ -122,8 +122,8 @@ def what_runs(source):
 def tests_of(mutant):
     """pytest's arguments for a mutant: its test files, and which of their tests.
 
-    Those named after its module come first, then those that import it, those named after a module that imports it, and
-    at the end the slow ones.
+    Those named after its module come first, then those that import it, those named after a module that imports it,
+    those that import one of all these, and at the end the slow ones.
     """
     words = mutant.module.split(".")[1:]
     named = [test for word in reversed(words) for test in sorted(ROOT.glob(f"tests/test_{word.strip('_')}*.py"))]
@@ -136,9 +136,12 @@ def tests_of(mutant):
         path for path in sorted((ROOT / "headlab").rglob("*.py")) if imports.search(path.read_text(encoding="utf-8"))
     ]
     through = [test for user in users for test in sorted(ROOT.glob(f"tests/test_{user.stem.strip('_')}*.py"))]
+    found = [*named, *importing, *through]
+    imported = re.compile(rf"^(?:from|import) (?:{'|'.join(test.stem for test in found)})\b", re.MULTILINE)
+    helped = [test for test in sorted(ROOT.glob("tests/*.py")) if imported.search(test.read_text(encoding="utf-8"))]
     files = dict.fromkeys(
         test.relative_to(ROOT).as_posix()
-        for test in [*named, *importing, *through]
+        for test in [*found, *helped]
         if test.name.startswith("test_") and not LEFT_OUT.match(test.name)
     )
     lesson = re.search(r"exercises/lesson(\d)", mutant.path)
