@@ -270,6 +270,8 @@ def test_three_groups_have_the_share_of_an_analysis_of_variance():
     assert found.share[0] == pytest.approx(f * 2 / (f * 2 + 12)) and found.p_any == pytest.approx(p, abs=0.03)
     assert found.p_any == found.p[0] and found.means.shape == (3, 1)
     assert compare_groups([group[:, 0] for group in groups]).p == pytest.approx(found.p)
+    tiny = [1e-200 * group for group in groups]  # whose squares are 0
+    assert compare_groups(tiny).share == pytest.approx(found.share)
 
 
 def test_with_no_difference_some_layer_is_called_different_once_in_twenty():
