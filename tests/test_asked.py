@@ -13,6 +13,8 @@ import torch
 from lesson_runs import NUMBER, UPDATE
 
 from headlab.exercises import EXERCISES
+from headlab.exercises.lesson6 import made_up_heads
+from headlab.exercises.lesson7 import ridgeline_puzzle
 from headlab.grading.fresh import fresh_exercise
 
 ASKED = Path(__file__).with_name("asked.csv")
@@ -22,6 +24,7 @@ GIVEN = {  # to the functions that are themselves the cases of an exercise
     "2.4": (torch.linspace(-9, 9, 120).sin().reshape(5, 24), 2),
     "3.4": (IDS,),
 }
+SHOWN = {"6.7": lambda: made_up_heads().values(), "7.2": ridgeline_puzzle}  # in the figure that an exercise asks about
 SEEDS = ("", "0", "1")  # of a grading; "" stands for the cases of the check itself
 
 
@@ -48,6 +51,8 @@ def asked(number):
     for seed in SEEDS:
         cases = fresh_exercise(number, int(seed)).cases if seed else EXERCISES[number].cases
         yield from ([number, seed, in_short(case, GIVEN.get(number))] for case in cases)
+    if number in SHOWN:
+        yield [number, "figure", in_short(list(SHOWN[number]()), None)]
 
 
 @pytest.fixture(scope="module")

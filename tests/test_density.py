@@ -495,3 +495,18 @@ def test_bad_input_is_told_in_one_line(call, error, line):
     with pytest.raises(error) as caught:
         call()
     assert str(caught.value) == line
+
+
+@pytest.mark.parametrize("rule", ["scott", "silverman", "cross-validation", "sheather-jones"])
+def test_scores_that_hardly_differ_count_as_equal(rule):
+    steps = np.arange(9.0)
+    assert choose_bandwidth(1e-99 * steps, rule) == pytest.approx(1e-99 * choose_bandwidth(steps, rule))
+    with pytest.raises(ValueError, match=f"samples: expected different values for the rule {rule}, .* got 0 through"):
+        choose_bandwidth(1e-101 * steps, rule)
+
+
+@pytest.mark.parametrize("unit", [1e-3, 1e3])
+def test_bandwidths_wider_than_the_sample_are_scored_alike_in_every_unit(unit):
+    samples, bandwidths = np.random.default_rng(0).normal(size=200), np.array([0.2, 1.0, 20.0])
+    scores = cross_validation_scores(unit * samples, unit * bandwidths)
+    assert unit * scores == pytest.approx(cross_validation_scores(samples, bandwidths))

@@ -525,7 +525,11 @@ UNEVEN = torch.full((2, 4, 4), 0.25).tril()
             ValueError,
             "pattern: expected queries that look at some other key too, got one with all on the first",
         ),
-        (lambda: layer_densities([]), ValueError, "scores: expected an array of scores for each layer, at least one, got none"),
+        (
+            lambda: layer_densities([]),
+            ValueError,
+            "scores: expected an array of scores for each layer, at least one, got none",
+        ),
         (
             lambda: layer_densities([[1.0, 2.0]], n_grid=1),
             ValueError,
