@@ -86,6 +86,8 @@ WORDS = (
     ("7.2", lambda: (3, 2), r"return three layer numbers, such as \(0, 1, 2\), not 2"),
     ("7.2", lambda: (np.int64(3), 2.0, 1000), r"2 of the three are right: .*"),
     ("7.2", lambda: (0, 0, 1000), r"0 of the three are right: .*"),
+    ("7.2", lambda: (0, 2, 1000), r"1 of the three is right: .*"),
+    ("7.2", lambda: ("3", "2", "4"), r"return three layer numbers, such as \(0, 1, 2\)"),
 )
 
 

@@ -34,7 +34,7 @@ def _mean_step(pattern):
 
 
 def _forward(pattern):
-    """this comes out negative: the step goes back from the query to the key, i - j"""
+    """the steps are negative: subtract the key's position from the query's, i - j"""
     return -_mean_step(pattern)
 
 
@@ -44,7 +44,7 @@ def _from_first_query(pattern):
 
 
 def _key_position(pattern):
-    """this is the mean position of the key: the step is the query's position minus the key's"""
+    """this is the mean position of the key: subtract it from the query's position"""
     return (pattern * torch.arange(pattern.shape[-1])).sum(-1)[..., 2:].mean(-1)
 
 
@@ -60,12 +60,12 @@ def _unweighted(pattern):
 
 
 def _heads_together(pattern):
-    """the heads are averaged too: keep every axis but the last two"""
+    """the heads are averaged too: return one number for each head, so keep every axis but the last two"""
     return _mean_step(pattern).mean()
 
 
 def _rows_and_columns(pattern):
-    """the sum runs over the queries: a query's shares are a row, so sum over the last axis"""
+    """keys 0 and 1 are left out: sum each row over all its keys, the last axis, and leave out queries 0 and 1"""
     return (pattern * _distance(pattern)).sum(-2)[..., 2:].mean(-1)
 
 
@@ -79,17 +79,27 @@ def _summed_over_queries(pattern):
     return (pattern * _distance(pattern)).sum(-1)[..., 2:].sum(-1)
 
 
+def _mean_over_keys(pattern):
+    """the mean over the keys divides each row by T: the shares are the weights, so sum over the keys"""
+    return (pattern * _distance(pattern)).mean(-1)[..., 2:].mean(-1)
+
+
+def _rows_numbered_anew(pattern):
+    """the rows that are left count from 0 again: the first of them is query 2, so cut after you sum over the keys"""
+    return _mean_step(pattern) - 2
+
+
 def _share_high(pattern, level):
     return torch.from_numpy(share_above(pattern, [level])[..., 0])
 
 
 def _of_the_square(pattern, level):
-    """the future is counted among the pairs: query i has i + 1 keys, not T"""
+    """the future is counted among the pairs: divide by the number of causal pairs, which is i + 1 for query i"""
     return (pattern[..., 2:, :] >= level).double().mean((-2, -1))
 
 
 def _first_queries_too(pattern, level):
-    """queries 0 and 1 are counted, whose weights are high without any choice: start with query 2"""
+    """queries 0 and 1 are counted too: start with the third query, number 2"""
     return (pattern[..., causal_mask(pattern.shape[-1])] >= level).double().mean(-1)
 
 
@@ -121,41 +131,47 @@ def _more_than(pattern, level):
 
 
 def _heads_counted_together(pattern, level):
-    """the heads are counted together: keep every axis but the last two"""
+    """the heads are counted together: return one number for each head, so keep every axis but the last two"""
     return _share_high(pattern, level).mean()
 
 
+def _mean_of_rows(pattern, level):
+    """the rows' shares are averaged, so a short row weighs as much as a long one: pool all pairs"""
+    visible = causal_mask(pattern.shape[-1])[2:].sum(-1)
+    return ((pattern[..., 2:, :] >= level).double().sum(-1) / visible).mean(-1)
+
+
 def _not_shared_out_again(pattern):
-    """the rows no longer sum to 1: divide each by its sum"""
+    """the rows no longer sum to 1: divide each by the sum of the shares that are left"""
     return pattern[..., 1:, 1:]
 
 
 def _column_only(pattern):
-    """the first query is still there, with nothing to look at (0 / 0 gives nan): drop row 0 along with column 0"""
+    """row 0 is still there, with no key left (0 / 0 gives nan): drop it along with column 0"""
     others = pattern[..., :, 1:]
     return others / others.sum(-1, keepdim=True)
 
 
 def _emptied(pattern):
-    """column 0 is emptied but still there: cut it off, and row 0 with it"""
+    """column 0 is set to 0 but still there: cut it off"""
     others = pattern.clone()
     others[..., 0] = 0
     return (others / others.sum(-1, keepdim=True))[..., 1:, :]
 
 
 def _softmax_again(pattern):
-    """a second softmax evens the shares out: they have been through one; divide them by their sum"""
+    """a second softmax makes the shares more even: divide each row by its sum instead"""
     return attention_pattern(pattern[..., 1:, 1:], 1.0)
 
 
 def _shared_evenly(pattern):
-    """the first key's share is given to the others in equal parts: they keep their proportions, so divide by the sum"""
+    """the first key's share goes to the others in equal parts: keep their proportions, so divide each row by its sum"""
     n = torch.arange(1, pattern.shape[-1])[:, None]
     return (pattern[..., 1:, 1:] + pattern[..., 1:, :1] / n).tril()
 
 
 def _by_column(pattern):
-    """the columns are made to sum to 1: a query's shares have to, so use dim=-1"""
+    """each column sums to 1: divide each row by its own sum, with dim=-1"""
     return pattern[..., 1:, 1:] / pattern[..., 1:, 1:].sum(-2, keepdim=True)
 
 
@@ -166,7 +182,7 @@ def _last_token_dropped(pattern):
 
 
 def _row_only(pattern):
-    """only row 0 is dropped: the others still look at the first token, so drop column 0 too and divide by the sum"""
+    """only row 0 is dropped: drop column 0 too, and divide each row by its sum"""
     return pattern[..., 1:, :]
 
 
@@ -192,60 +208,64 @@ def _read():
 
 
 def _tallest():
-    """a tall peak belongs to a narrow layer: all areas are the same, so wide layers are low. Look at the first again"""
+    """all areas are the same, so the layer with the tallest peak is the narrowest: look at your first number again"""
     return 1, 2, 4
 
 
 def _two_hills_are_wide():
-    """two hills lie apart, but the scores of another layer reach farther on both sides: look at the first again"""
+    """another layer reaches farther on both sides than the one with two hills: look at your first number again"""
     return 2, 2, 4
 
 
 def _wide_for_two():
-    """a wide hill is still one: look for a layer whose curve falls and rises again. Look at the second again"""
+    """a wide hill is still one hill: for your second number, find the curve that falls and rises again"""
     return 3, 3, 4
 
 
 def _second_hill_above():
-    """the second hill lies right of the dashed line, but it is small: compare areas. Look at the third again"""
+    """the hill right of the dashed line is small: for your third number, compare areas"""
     return 3, 2, 2
 
 
 def _farthest_right():
-    """that layer reaches farthest to the right, but most of its area lies left of zero. Look at the third again"""
+    """the layer that reaches farthest right has most of its area left of zero: for your third number, compare areas"""
     return 3, 2, 3
 
 
 def _tall_for_many():
-    """the tallest peak lies wholly left of the dashed line: compare the areas right of it. Look at the third again"""
+    """the tallest peak lies left of the dashed line: for your third number, compare the areas right of it"""
     return 3, 2, 1
 
 
 def _from_the_bottom():
-    """you counted from the bottom: the first layer, 0, stands at the top"""
+    """you counted from the bottom: count from the top, where layer 0 is"""
     return 1, 2, 0
 
 
 def _from_one():
-    """you counted from 1: the first layer is layer 0"""
+    """you counted from 1: count from 0, as the labels do"""
     return 4, 3, 5
 
 
 def _other_order():
-    """the last two are swapped: first the widest, then the one with two hills, then the one with most above zero"""
+    """the last two are swapped: return the layer with two hills second, and the one with most above zero third"""
     return 3, 4, 2
 
 
 def _misread(results, cases):
     """What to say of a reading that is not a known mistake, without giving the answer away."""
+    wanted = "return three layer numbers, such as (0, 1, 2)"
     try:
         read = [int(layer) for layer in results[0]]
     except (TypeError, ValueError):
-        return "return three layer numbers, such as (0, 1, 2)"
+        return wanted
     if len(read) != 3:
-        return f"return three layer numbers, such as (0, 1, 2), not {len(read)}"
+        return f"{wanted}, not {len(read)}"
     right = sum(a == b for a, b in zip(read, _read(), strict=True))
-    return f"{right} of the three are right: width is how far a curve reaches, amount is area, and 0 is at the top"
+    if right == 3:  # in words, or not whole
+        return wanted
+    told = f"{right} of the three {'is' if right == 1 else 'are'} right"
+    return f"{told}: compare how far curves reach, their hills, their areas right of zero; layer 0 is at the top"
 
 
 def _misled(values):
@@ -255,26 +275,26 @@ def _misled(values):
 
 
 def _above_only(values):
-    """only layers whose mean lies above the median are found: a mean can be pulled down as well (np.abs)"""
+    """only means above their median count: a mean can be pulled down as well, so take np.abs of the difference"""
     middles = np.median(values, 1)
     layer = (values.mean(1) - middles).argmax()
     return int(layer), int(np.abs(values[layer] - middles[layer]).argmax())
 
 
 def _widest_layer(values):
-    """this is the layer whose heads differ most: a mean can be right there, if they differ equally to both sides"""
+    """this is the layer whose heads differ most, but its mean may be right: compare mean and median"""
     layer = values.std(1).argmax()
     return int(layer), int(np.abs(values[layer] - np.median(values[layer])).argmax())
 
 
 def _highest_head(values):
-    """the layer is right, but the head is the one with the highest value: the odd one may lie below the others"""
+    """the layer is right, but the head is the highest one: find the one farthest from the median, above or below"""
     layer = _misled(values)[0]
     return layer, int(values[layer].argmax())
 
 
 def _lowest_head(values):
-    """the layer is right, but the head is the one with the lowest value: the odd one may lie above the others"""
+    """the layer is right, but the head is the lowest one: find the one farthest from the median, above or below"""
     layer = _misled(values)[0]
     return layer, int(values[layer].argmin())
 
@@ -309,6 +329,38 @@ def _middle_head(values):
     return layer, int(np.abs(values[layer] - np.median(values[layer])).argmin())
 
 
+def _farthest_from_mean(values):
+    """the layer is right, but the head is the one farthest from the mean: find the one farthest from the median"""
+    layer = _misled(values)[0]
+    return layer, int(np.abs(values[layer] - values[layer].mean()).argmax())
+
+
+def _largest_in_size(values):
+    """the layer is right, but the head is the one with the largest absolute value: subtract the median first"""
+    layer = _misled(values)[0]
+    return layer, int(np.abs(values[layer]).argmax())
+
+
+def _from_overall_median(values):
+    """the layer is right, but the head is the one farthest from the median of all values: take its layer's median"""
+    layer = _misled(values)[0]
+    return layer, int(np.abs(values[layer] - np.median(values)).argmax())
+
+
+def _sizes_compared(values):
+    """the signs of mean and median are lost, and they may differ: subtract first, then take np.abs"""
+    middles = np.median(values, 1)
+    layer = np.abs(np.abs(values.mean(1)) - np.abs(middles)).argmax()
+    return int(layer), int(np.abs(values[layer] - middles[layer]).argmax())
+
+
+def _lower_middle(values):
+    """of an even number of heads the median lies halfway between the two in the middle: use np.median"""
+    middles = np.sort(values, 1)[:, (values.shape[1] - 1) // 2]
+    layer = np.abs(values.mean(1) - middles).argmax()
+    return int(layer), int(np.abs(values[layer] - middles[layer]).argmax())
+
+
 def _groups_case(seed, n_first, n_second, n_layers, n_draws):
     """Whole numbers, four or eight texts in a group, so that means are exact and some draws tie with the real ones."""
     rng = np.random.default_rng(seed)
@@ -338,7 +390,7 @@ def _each_layer_alone(first, second, draws):
 
 
 def _best_layer(first, second, draws):
-    """this is the smallest of the layers' p, and one of many is small by chance: take the largest of each draw"""
+    """this is the smallest of the layers' p, and one of many is small by chance: take each draw's largest difference"""
     return _each_layer_alone(first, second, draws).min()
 
 
@@ -373,9 +425,15 @@ def _other_share(first, second, draws):
 
 
 def _any_layer_beats_its_own(first, second, draws):
-    """each layer is compared with its own real difference, which is small somewhere: take the largest real one"""
+    """each layer is compared with its own real difference: compare each draw's largest with the largest real one"""
     real, others = _dealt(first, second, draws)
     return (1 + (np.abs(others) >= np.abs(real)).any(1).sum()) / (1 + len(draws))
+
+
+def _layer_chosen_first(first, second, draws):
+    """only the layer with the largest real difference is looked at: take the largest over all layers in each draw"""
+    real, others = np.abs(_dealt(first, second, draws)[0]), np.abs(_dealt(first, second, draws)[1])
+    return (1 + (others[:, real.argmax()] >= real.max()).sum()) / (1 + len(draws))
 
 
 def _one_more_below(first, second, draws):
@@ -395,7 +453,7 @@ def _interval(values, draws):
 
 
 def _not_drawn(values, draws):
-    """the resamples are not used: this is where 95% of single texts lie, much wider than an interval of their mean"""
+    """the resamples are not used, so this is where 95% of single texts lie: average the texts of each resample first"""
     return tuple(np.quantile(np.median(values, -1), [0.025, 0.975], axis=0))
 
 
@@ -410,12 +468,12 @@ def _median_of_means(values, draws):
 
 
 def _ninety(values, draws):
-    """this is a 90% interval: 95% leaves 2.5% out on each side"""
+    """this is a 90% interval: take the quantiles 0.025 and 0.975"""
     return tuple(np.quantile(np.median(values, -1)[draws].mean(1), [0.05, 0.95], axis=0))
 
 
 def _over_draws(values, draws):
-    """averaged over the resamples, not over the texts of each: after indexing, the axes are (resample, text, layer)"""
+    """the mean runs over the resamples: take it over the texts, axis 1 of (resample, text, layer)"""
     return tuple(np.quantile(np.median(values, -1)[draws].mean(0), [0.025, 0.975], axis=0))
 
 
@@ -426,13 +484,18 @@ def _normal(values, draws):
 
 
 def _layers_together(values, draws):
-    """the quantiles are taken over all layers at once: give np.quantile axis=0, the resamples, to keep the layers"""
+    """the quantiles are taken over all layers at once: pass axis=0, the resamples, to np.quantile"""
     return tuple(np.quantile(np.median(values, -1)[draws].mean(1), [0.025, 0.975]))
 
 
 def _median_over_texts(values, draws):
-    """the median over the drawn texts is taken: median over heads, but mean over texts"""
+    """the median over the drawn texts is taken: take the median over heads, but the mean over texts"""
     return tuple(np.quantile(np.median(np.median(values, -1)[draws], 1), [0.025, 0.975], axis=0))
+
+
+def _in_percent(values, draws):
+    """np.percentile counts in percent: pass it 2.5 and 97.5, or use np.quantile"""
+    return tuple(np.quantile(np.median(values, -1)[draws].mean(1), [0.00025, 0.00975], axis=0))
 
 
 def _head_share(values):
@@ -453,14 +516,14 @@ def _swapped(values):
 
 
 def _inner_variance(values):
-    """this is the variance within each head, across texts: the heads' share is the variance of the heads' means"""
+    """these are variances within heads and within texts: take the variance of their means"""
     total = values.var()
     heads, texts = values.var(0).mean() / total, values.var(1).mean() / total
     return heads, texts, 1 - heads - texts
 
 
 def _of_a_sample(values):
-    """these variances divide by n - 1: here the values are all there are, so divide by n (np.var does)"""
+    """these variances divide by n - 1: divide by n, as np.var does"""
     heads, texts = (values.mean(axis).var(ddof=1) / values.var(ddof=1) for axis in (0, 1))
     return heads, texts, 1 - heads - texts
 
@@ -471,7 +534,7 @@ def _not_divided(values):
 
 
 def _not_centred(values):
-    """the squares are taken about 0: take them about the mean of all (np.var does)"""
+    """the squares are taken about 0: subtract the mean first, as np.var does"""
     heads, texts, total = ((v**2).mean() for v in (values.mean(0), values.mean(1), values))
     return heads / total, texts / total, 1 - (heads + texts) / total
 
@@ -482,6 +545,12 @@ def _rest_with_texts(values):
     return heads, texts, 1 - heads
 
 
+def _texts_with_the_rest(values):
+    """the second number holds the rest too: divide the variance of the texts' means by the variance of all values"""
+    heads = _head_share(values)[0]
+    return heads, 1 - heads, 0.0
+
+
 def _against_the_rest(values):
     """the heads' and the texts' variances are divided by the rest: divide by the variance of all the values"""
     heads, texts, rest = _head_share(values)
@@ -490,6 +559,10 @@ def _against_the_rest(values):
 
 # Heads that lie far apart, but evenly, in layers 0 and 2, and an odd one below the others in layer 1.
 EVEN_AND_ODD = np.array([[-9.0, -9.5, 9.0, 9.5, 0.5], [1.0, 1.1, 0.9, 1.05, -5.0], [-11.0, 0.1, 0.0, 0.0, 11.2]])
+# Layer 1 is right in both. In the first its mean and median have opposite signs, and another head than the one farthest
+# from the median lies farthest from the mean; in the second one of the two middle heads would make layer 0 the answer.
+ACROSS_ZERO = np.array([[3.0, 3.1, 2.9, 3.2, 1.3], [5.0, 1.0, 0.5, -4.5, -4.4]])
+TWO_MIDDLES = np.array([[38.6, 38.62, 38.8, 41.2, 41.25, 44.6], [-10.0, -9.9, -9.8, -9.7, -9.6, -5.9]])
 EVEN = attention_pattern(torch.zeros(4, 4), 1.0)  # the last row is a quarter for each key, exactly
 
 EXERCISES = {
@@ -506,6 +579,8 @@ EXERCISES = {
             _rows_and_columns,
             _second_query_too,
             _summed_over_queries,
+            _mean_over_keys,
+            _rows_numbered_anew,
         ),
     ),
     "7.2": Exercise(
@@ -532,6 +607,8 @@ EXERCISES = {
             (_values(4, 9),),
             (-np.abs(_values(4, 7)),),
             (EVEN_AND_ODD,),
+            (ACROSS_ZERO,),
+            (TWO_MIDDLES,),
         ),
         mistakes=(
             _above_only,
@@ -543,6 +620,11 @@ EXERCISES = {
             _head_first,
             _oddest_of_all,
             _middle_head,
+            _farthest_from_mean,
+            _largest_in_size,
+            _from_overall_median,
+            _sizes_compared,
+            _lower_middle,
         ),
     ),
     "7.4": Exercise(
@@ -557,6 +639,7 @@ EXERCISES = {
             _count_high,
             _more_than,
             _heads_counted_together,
+            _mean_of_rows,
         ),
     ),
     "7.5": Exercise(
@@ -572,6 +655,7 @@ EXERCISES = {
             _other_share,
             _any_layer_beats_its_own,
             _one_more_below,
+            _layer_chosen_first,
         ),
     ),
     "7.6": Exercise(
@@ -585,6 +669,7 @@ EXERCISES = {
             _not_divided,
             _not_centred,
             _rest_with_texts,
+            _texts_with_the_rest,
             _against_the_rest,
         ),
     ),
@@ -614,6 +699,7 @@ EXERCISES = {
             _normal,
             _layers_together,
             _median_over_texts,
+            _in_percent,
         ),
     ),
 }

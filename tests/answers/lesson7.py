@@ -87,6 +87,12 @@ def misled_in_a_loop(values):
     return found
 
 
+def misled_by(values, middle):
+    """The layer whose mean lies farthest from what middle returns for it, and the head farthest from that."""
+    layer = max(range(len(values)), key=lambda i: abs(values[i].mean() - middle(values[i])))
+    return layer, np.abs(values[layer] - middle(values[layer])).argmax()
+
+
 def misled_in_torch(values):
     values = torch.tensor(values)
     middles = values.quantile(0.5, dim=1)
@@ -196,6 +202,8 @@ WRONG = {
         lambda: 3,
         lambda: "layer 3",
         lambda: {3, 2, 4},
+        lambda: ("3", "2", "4"),
+        lambda: (3.5, 2, 4),
         lambda: ([3], [2], [4, 1]),
     ),
     "7.3": (
@@ -203,6 +211,12 @@ WRONG = {
         lambda v: misled_in_a_loop(v)[0],
         lambda v: misled_in_a_loop(np.abs(v)),
         lambda v: misled_in_a_loop(v - v.mean(0)),
+        lambda v: misled_by(v, lambda heads: sorted(heads)[len(heads) // 2]),
+        lambda v: misled_by(v, lambda heads: torch.tensor(heads).median().item()),
+        lambda v: (at := misled_in_a_loop(v)[0], np.abs(v[at] - v[at].mean()).argmax()),
+        lambda v: (at := misled_in_a_loop(v)[0], np.abs(v[at] - v.mean()).argmax()),
+        lambda v: (at := misled_in_a_loop(v)[0], np.abs(v[at] - np.median(v)).argmax()),
+        lambda v: (at := misled_in_a_loop(v)[0], np.abs(v[at]).argmax()),
     ),
     "7.5": (
         lambda a, b, draws: 1.0,
