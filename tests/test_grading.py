@@ -409,6 +409,8 @@ def test_what_is_no_result_comes_back_as_its_type_alone():
     for forged in ({"array": {"dtype": "O", "shape": [1], "content": ""}}, {"pickle": "x"}, 5, {"plain": [1]}):
         with pytest.raises(ValueError, match="^result: expected"):
             sandbox.decode(forged)
+    with pytest.raises(ValueError, match="^result: expected one kind and a value, got x{80}$"):
+        sandbox.decode("x" * 99)
 
 
 def test_only_as_much_of_a_result_comes_back_as_an_answer_needs():
@@ -419,6 +421,12 @@ def test_only_as_much_of_a_result_comes_back_as_an_answer_needs():
     assert back([0] * 10_000) == [0] * 10_000 and type(back([0] * 10_001)).__name__ == "list"
     assert back([[[[[1]]]]]) == [[[[[1]]]]] and type(back([[[[[[1]]]]]])[0][0][0][0][0]).__name__ == "list"
     assert back(2**999 - 1) == 2**999 - 1 and type(back(2**999)).__name__ == "int" != back(2**999)
+
+
+def test_a_function_that_takes_too_much_memory_is_told_how_much_there_is():
+    cells = ["import torch\ndef my_causal_mask(n):\n    return torch.ones(2**31)"]  # 8 GB
+    told = sandbox.run_function(cells, "my_causal_mask", "1.1", 1)
+    assert told["visible"].fault == "your function needs more than 3 GB of memory"
 
 
 def test_a_function_in_two_broken_cells_is_told_of_the_last():
