@@ -16,12 +16,13 @@ import torch
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
-from headlab.contrast import row_contrast
+from headlab.contrast import below_first_key, effective_tokens, row_contrast
 from headlab.density import choose_bandwidth
 from headlab.exercises import EXERCISES, check, tell_syntax_error
 from headlab.exercises.engine import AGAIN, Exercise, judge
 from headlab.grading.fresh import fresh_exercise
 from headlab.masking import causal_mask
+from headlab.scores import attention_pattern
 
 PLANTED = [(number, mistake) for number, exercise in EXERCISES.items() for mistake in exercise.mistakes]
 
@@ -57,16 +58,29 @@ WORDS = (
     (
         "5.2",
         lambda q, k: torch.zeros(k.shape[1]),
-        r"with your vector \d+ of \d+ causal scores are not positive, .* -\d\S+",
+        r"with your vector \d+ of \d+ causal scores are not positive: the lowest is (-\d\S+), without it \1",
     ),
-    ("5.2", lambda q, k: torch.full((k.shape[1],), torch.nan), r"expected one finite vector of shape \(8,\), .*"),
-    ("5.2", lambda q, k: torch.zeros(k.shape[1] + 1), r"expected one finite vector of shape \(8,\), .*"),
-    ("5.3", lambda raw: raw.mean(-1), r"expected one finite number for each head \(query, key\)"),
-    ("5.3", lambda raw: visible(raw).median(), r".* when 50 is subtracted from every score: a gauge moves it"),
-    ("5.3", lambda raw: visible(raw).std(), r".* when each row gets a constant of its own: a gauge moves it"),
+    ("5.2", lambda q, k: torch.full((k.shape[1],), torch.nan), r"your vector is not finite: it holds nan or inf"),
+    ("5.2", lambda q, k: torch.zeros(k.shape[1] + 1), r"expected one vector of shape \(8,\), .*, got .* \(9,\)"),
+    ("5.3", lambda raw: raw.mean(-1), r"expected one finite number for each head \(query, key\), got .* \(7,\)"),
+    ("5.3", lambda raw: raw.mean() / 0, r"expected one finite number for each head \(query, key\), got -?inf"),
+    (
+        "5.3",
+        lambda raw: visible(raw).median(),
+        r".* when 50 is subtracted from every score: use differences within rows",
+    ),
+    (
+        "5.3",
+        lambda raw: visible(raw).std(),
+        r".* when each row gets its own constant: use differences within rows",
+    ),
     ("5.3", lambda raw: (raw.amax(-1) - raw.amin(-1)).max(), r"your number changes with the scores of the future, .*"),
     ("5.3", lambda raw: 3.0, r"your number is the same for three different heads: .*"),
     ("5.3", lambda raw: row_contrast(raw).gap, r".*, but it is section 2's gap: invent another one"),
+    ("5.3", lambda raw: -row_contrast(raw).gap / 8, r".*, but it is section 2's gap: invent another one"),
+    ("5.3", lambda raw: 1 - below_first_key(raw), r".*, but it is section 2's share below the first key: .*"),
+    ("5.3", lambda raw: effective_tokens(attention_pattern(raw, 64)).mean(), r".* section 2's number of effective .*"),
+    ("5.3", lambda raw: attention_pattern(raw, 1)[2:, 0].mean(), r".* section 2's share of the first key: .*"),
     ("5.3", lambda raw: row_contrast(raw).spread, r".*, but it is section 2's spread: invent another one"),
     ("6.2", lambda samples: widest(samples)[:2], r"return three numbers: your bandwidth, .*"),
     ("6.2", lambda samples: (1.0, 2.0, 3.0), r"the order is your bandwidth, .*, all above 0"),

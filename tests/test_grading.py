@@ -391,10 +391,10 @@ RESULTS = [
 
 @pytest.mark.parametrize("value", RESULTS, ids=repr)
 def test_a_result_comes_back_as_it_went(value):
-    from headlab.exercises.engine import _describe, _same
+    from headlab.exercises.engine import _same, describe
 
     found = sandbox.decode(json.loads(json.dumps(sandbox.encode(value))))
-    assert _same(found, value, 0.0) and _describe(found) == _describe(value) and type(found) is type(value)
+    assert _same(found, value, 0.0) and describe(found) == describe(value) and type(found) is type(value)
 
 
 def test_what_is_no_result_comes_back_as_its_type_alone():

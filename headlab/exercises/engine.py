@@ -314,12 +314,12 @@ def _difference(results, exercise):
         if isinstance(expected, tuple | list):
             number = len(expected)
             if not _several(result, number):
-                return f"expected {number} results, got {_describe(result)}"
+                return f"expected {number} results, got {describe(result)}"
             pairs = enumerate(zip(result, expected, strict=True))
             place, (result, expected) = next((i, p) for i, p in pairs if not _same(*p, exercise.tolerance))
             which = f"result {place + 1} of {number}: "
-        if _describe(result) != _describe(expected):
-            return f"{which}expected {_describe(expected)}, got {_describe(result)}"
+        if describe(result) != describe(expected):
+            return f"{which}expected {describe(expected)}, got {describe(result)}"
         if isinstance(expected, str):  # The right name would be the whole answer.
             return f"{which}{result!r:.60} is not right{_arguments(case) or ' in one of the cases'}"
         if isinstance(expected, bool) and not which:
@@ -356,7 +356,8 @@ def _number(value):
     return f"{value:.4g}" if value.dtype.kind == "f" else str(value)
 
 
-def _describe(value):
+def describe(value):
+    """The kind and the shape of a reader's result in a few words."""
     if isinstance(value, tuple | list):
         return f"a {type(value).__name__} of {len(value)}"
     if isinstance(value, torch.Tensor | np.ndarray):

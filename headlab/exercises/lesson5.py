@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from headlab.contrast import below_first_key, below_row_mean, effective_tokens, row_contrast
-from headlab.exercises.engine import Exercise
+from headlab.exercises.engine import Exercise, describe
 from headlab.masking import causal_mask
 from headlab.scores import attention_pattern
 
@@ -27,14 +27,14 @@ def _mean_with_future(raw):
 
 
 def _one_mean(raw):
-    """one mean is taken over the whole head: each row has its own constant that softmax does not see"""
+    """one mean is subtracted from the whole head: subtract from each row the mean of its own visible scores"""
     visible = causal_mask(raw.shape[-1])
     mean = raw[..., visible].mean(-1)[..., None, None]
     return (raw - mean).masked_fill(~visible, -torch.inf)
 
 
 def _column_means(raw):
-    """the columns are centred, which removes just what softmax does see. Centre the rows"""
+    """the columns are centred, which changes the differences that softmax sees: centre the rows"""
     visible = causal_mask(raw.shape[-1])
     means = (raw * visible).sum(-2, keepdim=True) / visible.sum(-2, keepdim=True)
     return (raw - means).masked_fill(~visible, -torch.inf)
@@ -47,12 +47,12 @@ def _not_masked(raw):
 
 
 def _never_masked(raw):
-    """nothing is masked: the future is in the rows' means and still in the result. Leave it out of both"""
+    """nothing is masked: leave the future out of the rows' means, and set it to -inf in the result"""
     return raw - raw.mean(-1, keepdim=True)
 
 
 def _by_width(raw):
-    """the sum of a row is divided by T: row i has i + 1 visible keys"""
+    """each row's sum is divided by T: row i has i + 1 visible keys, so divide by i + 1"""
     visible = causal_mask(raw.shape[-1])
     return (raw - (raw * visible).mean(-1, keepdim=True)).masked_fill(~visible, -torch.inf)
 
@@ -62,6 +62,29 @@ def _median_of_row(raw):
     visible = causal_mask(raw.shape[-1])
     middle = raw.double().masked_fill(~visible, torch.nan).nanquantile(0.5, dim=-1, keepdim=True)
     return (raw - middle).masked_fill(~visible, -torch.inf).to(raw.dtype)
+
+
+def _highest_zero(raw):
+    """each row's highest score is subtracted: softmax does not mind, but the exercise asks for the mean"""
+    scores = raw.masked_fill(~causal_mask(raw.shape[-1]), -torch.inf)
+    return scores - scores.amax(-1, keepdim=True)
+
+
+def _first_zero(raw):
+    """the first key's score is subtracted: softmax does not mind, but the exercise asks for the mean of the row"""
+    return (raw - raw[..., :1]).masked_fill(~causal_mask(raw.shape[-1]), -torch.inf)
+
+
+def _masked_first(raw):
+    """the future is -inf before the mean is taken, so the means are -inf: average the visible scores, then mask"""
+    scores = raw.masked_fill(~causal_mask(raw.shape[-1]), -torch.inf)
+    return scores - scores.mean(-1, keepdim=True)
+
+
+def _mean_of_all_heads(raw):
+    """one mean is subtracted from all heads: subtract from each row the mean of its own visible scores"""
+    visible = causal_mask(raw.shape[-1])
+    return (raw - raw[..., visible].mean()).masked_fill(~visible, -torch.inf)
 
 
 def _divided(raw):
@@ -92,13 +115,16 @@ def _not_positive(results, cases):
     """What is wrong with vectors that should make all causal scores positive."""
     for result, (q, k) in zip(results, cases, strict=True):
         vector = _numbers(result)
-        if vector is None or vector.shape != (q.shape[1],) or not np.isfinite(vector).all():
-            return f"expected one finite vector of shape ({q.shape[1]},), one number for each channel"
-        scores = (q.double() @ (k.double() + torch.from_numpy(vector)).T)[causal_mask(len(q))]
+        if vector is None or vector.shape != (q.shape[1],):
+            return f"expected one vector of shape ({q.shape[1]},), a number for each channel, got {describe(result)}"
+        if not np.isfinite(vector).all():
+            return "your vector is not finite: it holds nan or inf"
+        before, scores = (
+            (q.double() @ keys.T)[causal_mask(len(q))] for keys in (k.double(), k + torch.from_numpy(vector))
+        )
         if scores.min() <= 0:
-            n_low = int((scores <= 0).sum())
-            told = f"{n_low} of {len(scores)} causal scores are not positive, the lowest {scores.min():.4g}"
-            return f"with your vector {told}"
+            told = f"{int((scores <= 0).sum())} of {len(scores)} causal scores are not positive"
+            return f"with your vector {told}: the lowest is {scores.min():.4g}, without it {before.min():.4g}"
     return None
 
 
@@ -112,22 +138,27 @@ def _numbers(result):
 
 
 def _pushed_down(q, k):
-    """all causal scores are negative: the direction is right, its sign is not"""
+    """your vector moves the scores down, not up: change its sign"""
     return -_lifted(q, k)
 
 
 def _mean_query(q, k):
-    """this points along the mean query: queries that point away from it get lower scores. Solve for all queries"""
+    """your vector points along the mean query, so other queries can get lower scores: solve for all queries at once"""
     return 100 * q.mean(0)
 
 
 def _lift_of_one(q, k):
-    """its product with every query is 1, so all scores rise by only 1: how far down does the lowest one lie?"""
+    """all scores rise by only 1: multiply your vector so that the lowest score rises above 0"""
     return _unit_lift(q)
 
 
+def _to_zero(q, k):
+    """the lowest score rises to 0, which is not positive: lift it a little more"""
+    return (q @ k.T)[causal_mask(len(q))].min().abs() * _unit_lift(q)
+
+
 def _ones(q, k):
-    """the same number in every channel lifts a query only if its channels sum to more than 0"""
+    """the same number in every channel lifts a query only if its channels sum to more than 0: solve for all queries"""
     return 100 * torch.ones(q.shape[1])
 
 
@@ -147,17 +178,17 @@ def _a_column(q, k):
 
 
 def _along_keys(q, k):
-    """its product with every key is constant, but it is multiplied with the queries: solve for those"""
+    """your vector has the same product with every key, but the queries multiply it: solve for the queries"""
     return (1 + (q @ k.T).abs().max()) * _unit_lift(k)
 
 
 def _by_the_mean(q, k):
-    """the scores rise by the size of their mean: the lowest ones are still below zero"""
+    """the scores rise by the size of their mean, which is too little: lift the lowest one above 0"""
     return (1 + (q @ k.T)[causal_mask(len(q))].mean().abs()) * _unit_lift(q)
 
 
 def _centred_keys(q, k):
-    """the mean key is subtracted: then the scores of each row sum to about zero, and many are negative"""
+    """the mean key is subtracted, which leaves scores on both sides of 0: lift the scores of all queries"""
     return -k.mean(0)
 
 
@@ -170,31 +201,49 @@ def _invariant_cases():
     return tuple((raw,) for raw in (*heads, heads[0] - 50, *(heads[0] + constants), future))
 
 
-KNOWN = {
-    "share below the first key": below_first_key,
-    "share below the row's mean": below_row_mean,
-    "spread": lambda raw: row_contrast(raw).spread,
-    "gap": lambda raw: row_contrast(raw).gap,
-}
+def _of_section_2(raw):
+    """(name, value) of what section 2 measures in one head, with each choice of scaling and first query."""
+    yield "share below the first key", below_first_key(raw)
+    yield "share below the first key", 1 - below_first_key(raw)
+    yield "share below the row's mean", below_row_mean(raw)
+    rows = [row[: i + 1] for i, row in enumerate(raw)]
+    for start in (1, 2):
+        yield "spread", np.mean([row.std(correction=0) for row in rows[start:]])
+        yield "spread", np.mean([row.std() for row in rows[start:]])
+        yield "gap", np.mean([row[0] - row[1:].mean() for row in rows[start:]])
+    for d_head in (1, 64):
+        pattern = attention_pattern(raw, d_head)
+        for start in (0, 1, 2):
+            yield "number of effective tokens", effective_tokens(pattern)[start:].mean()
+            yield "share of the first key", pattern[start:, 0].mean().item()
 
 
 def _moved(results, cases):
     """What is wrong with a number that should not depend on the gauge."""
     numbers = [_numbers(result) for result in results]
-    if any(number is None or number.ndim != 0 or not np.isfinite(number) for number in numbers):
-        return "expected one finite number for each head (query, key)"
+    for result, number in zip(results, numbers, strict=True):
+        if number is None or number.ndim != 0 or not np.isfinite(number):
+            got = describe(result) if number is None or number.ndim else number
+            return f"expected one finite number for each head (query, key), got {got}"
+    numbers = np.stack(numbers)
     same = [np.isclose(number, numbers[0], rtol=1e-4, atol=1e-4) for number in numbers]
-    for place, change in ((3, "50 is subtracted from every score"), (4, "each row gets a constant of its own")):
+    changes = {
+        3: "when 50 is subtracted from every score",
+        4: "when each row gets its own constant",
+        5: "in another gauge",
+    }
+    for place, change in changes.items():
         if not same[place]:
-            return f"your number goes from {numbers[0]:.4g} to {numbers[place]:.4g} when {change}: a gauge moves it"
-    if not same[5]:
-        return f"your number goes from {numbers[0]:.4g} to {numbers[5]:.4g} in another gauge"
+            moves = f"from {numbers[0]:.4g} to {numbers[place]:.4g} {change}"
+            return f"your number goes {moves}: use differences within rows"
     if not same[6]:
-        return "your number changes with the scores of the future, which no query sees"
+        return "your number changes with the scores of the future, which no query sees: mask it"
     if same[1] and same[2]:
-        return "your number is the same for three different heads: it says nothing about the scores"
-    for name, known in KNOWN.items():
-        if all(np.isclose(n, known(raw), rtol=1e-4, atol=1e-4) for n, (raw,) in zip(numbers, cases, strict=True)):
+        return "your number is the same for three different heads: choose one that changes with the scores"
+    for known in zip(*(_of_section_2(raw) for (raw,) in cases), strict=True):
+        name, values = known[0][0], np.array([value for _, value in known])
+        multiple = (numbers @ values) / (values @ values)
+        if np.allclose(numbers, multiple * values, rtol=1e-4, atol=1e-6):
             return f"this number does not depend on the gauge, but it is section 2's {name}: invent another one"
     return None
 
@@ -206,32 +255,32 @@ def _range_of_rows(raw):
 
 
 def _negative_again(raw):
-    """this is the fraction of negative scores: a change of gauge can move it anywhere, from 0 to 1"""
+    """this is the fraction of negative scores, which a gauge can move from 0 to 1: use differences within rows"""
     return (raw[causal_mask(len(raw))] < 0).double().mean()
 
 
 def _mean_again(raw):
-    """this is the mean of the scores: it moves with every constant that a row gets"""
+    """this is the mean of the scores, which moves with the constant of each row: use differences within rows"""
     return raw[causal_mask(len(raw))].mean()
 
 
 def _median_again(raw):
-    """this is the median of the scores: it moves with the constants of the rows"""
+    """this is the median of the scores, which moves with the constants of the rows: use differences within rows"""
     return raw[causal_mask(len(raw))].quantile(0.5)
 
 
 def _std_of_all(raw):
-    """this is the deviation of all scores together: constants that differ from row to row change it. Go row by row"""
+    """this is the deviation of all scores together, which changes if each row gets its own constant: go row by row"""
     return raw[causal_mask(len(raw))].std(correction=0)
 
 
 def _highest(raw):
-    """this is the highest score: it moves with the constant of its row"""
+    """this is the highest score, which moves with the constant of its row: subtract another score of the same row"""
     return raw[causal_mask(len(raw))].max()
 
 
 def _range_of_all(raw):
-    """highest minus lowest score of the whole head: the two are in different rows, whose constants do not cancel"""
+    """the highest and the lowest score of a head are in different rows, whose constants do not cancel: go row by row"""
     scores = raw[causal_mask(len(raw))]
     return scores.max() - scores.min()
 
@@ -242,7 +291,7 @@ def _spread_with_future(raw):
 
 
 def _how_many(raw):
-    """this counts the pairs: it is the same for every head of a text, so it says nothing about the scores"""
+    """this counts the pairs, so it is the same for every head of a text: use the scores"""
     return causal_mask(len(raw)).sum()
 
 
@@ -252,19 +301,23 @@ def _one_per_row(raw):
 
 
 def _columns(raw):
-    """these are differences within columns: a column has scores of different rows, whose constants do not cancel"""
+    """these differences are between rows, whose constants do not cancel: subtract scores of the same row"""
     return (raw[:, 0] - raw[-1, 0]).mean()
 
 
 def _lead_case(seed, n_layers, n_heads, n_tokens):
-    """Raw scores and their query-bias term (layer, head, query, key) in which first keys stand out for two reasons."""
+    """Raw scores and their query-bias term (layer, head, query, key) in which first keys stand out for two reasons.
+
+    The future differs from head to head, so that counting it shows.
+    """
     random = torch.Generator().manual_seed(seed)
     content = 5 * torch.randn(n_layers, n_heads, n_tokens, n_tokens, generator=random)
     bias = 5 * torch.randn(n_layers, n_heads, 1, n_tokens, generator=random).expand_as(content).clone()
     content[..., 0] += 20 * torch.randn(n_layers, n_heads, 1, generator=random)
     bias[..., 0] += 30 * torch.randn(n_layers, n_heads, 1, generator=random)
     level = 40 * torch.randn(n_layers, n_heads, n_tokens, 1, generator=random)
-    return content + bias + level, bias
+    future = 40 * torch.randn(n_layers, n_heads, 1, 1, generator=random).expand_as(content).triu(1)
+    return content + bias + level + future, bias
 
 
 def _place(values):
@@ -287,17 +340,17 @@ def _lead_of_the_bias(raw, query_bias):
 
 
 def _least_lead(raw, query_bias):
-    """this is the smallest gap: look for the largest"""
+    """this is the smallest gap: look for the largest one of raw - query_bias"""
     return _place(-row_contrast(raw - query_bias).gap)
 
 
 def _size_of_lead(raw, query_bias):
-    """this is the size of the gap, whatever its sign: a first key far below the others does not lead"""
+    """the sign of the gap is dropped, but a first key far below the others does not lead: keep the sign"""
     return _place(np.abs(row_contrast(raw - query_bias).gap))
 
 
 def _widest(raw, query_bias):
-    """this is the widest spread: a row can be wide even if its first key does not stand above the others"""
+    """this is the widest spread, but a row can be wide without a high first key: use the gap"""
     return _place(row_contrast(raw - query_bias).spread)
 
 
@@ -312,8 +365,13 @@ def _head_first(raw, query_bias):
 
 
 def _flat_place(raw, query_bias):
-    """this counts through all heads: turn it into (layer, head), for example with divmod or unravel_index"""
+    """this is one number, counted through all heads: turn it into (layer, head) with divmod or unravel_index"""
     return int(row_contrast(raw - query_bias).gap.argmax())
+
+
+def _all_gaps(raw, query_bias):
+    """these are the gaps of all heads: return the (layer, head) of the largest"""
+    return row_contrast(raw - query_bias).gap
 
 
 def _added_again(raw, query_bias):
@@ -325,6 +383,52 @@ def _with_the_future(raw, query_bias):
     """the future is in the means: average over the keys that each query sees"""
     left = (raw - query_bias)[..., 2:, :]
     return _place((left[..., 0] - left[..., 1:].mean(-1)).mean(-1))
+
+
+def _gap_by_hand(raw, first=2, self_too=False):
+    """The first key's score minus the mean of the other visible ones, or of all, summed over queries from `first`."""
+    left = range(first, raw.shape[-1])
+    return sum(raw[..., i, 0] - raw[..., i, (0 if self_too else 1) : i + 1].mean(-1) for i in left)
+
+
+def _from_the_second(raw, query_bias):
+    """the second query is in the mean, but section 2's gap starts from the third"""
+    return _place(_gap_by_hand(raw - query_bias, first=1))
+
+
+def _last_query_alone(raw, query_bias):
+    """only the last query is used: average over all queries from the third on"""
+    return _place(_gap_by_hand(raw - query_bias, first=raw.shape[-1] - 1))
+
+
+def _first_among_others(raw, query_bias):
+    """the first key is in the mean of its row: subtract the mean of the other keys alone"""
+    return _place(_gap_by_hand(raw - query_bias, self_too=True))
+
+
+def _over_the_highest(raw, query_bias):
+    """the highest of the other keys is subtracted: subtract their mean"""
+    left = raw - query_bias
+    leads = [left[..., i, 0] - left[..., i, 1 : i + 1].amax(-1) for i in range(2, left.shape[-1])]
+    return _place(sum(leads))
+
+
+def _largest_share(raw, query_bias):
+    """here the first key gets the largest share of attention: compare the gaps of the raw scores"""
+    return _place(attention_pattern((raw - query_bias).double(), 64)[..., 2:, 0].mean(-1))
+
+
+def _fresh_leads(draw):
+    """A case for each near miss that shows it."""
+    near_misses = _from_the_second, _last_query_alone, _first_among_others, _over_the_highest, _largest_share
+    return tuple(_lead_that_shows(near_miss, draw) for near_miss in near_misses)
+
+
+def _lead_that_shows(near_miss, draw):
+    while True:
+        case = _lead_case(draw.randrange(10**6), draw.randint(2, 5), draw.randint(2, 5), draw.randint(5, 8))
+        if near_miss(*case) != _lead_without_bias(*case):
+            return case
 
 
 NAMES = ("content", "query_bias", "key_bias", "constant")
@@ -359,7 +463,7 @@ def _breaks_the_sink(content, query_bias, key_bias, constant):
 
 
 def _all_queries(content, query_bias, key_bias, constant):
-    """the first two queries are in the mean: start from the third, because the first has no choice"""
+    """the first two queries are in the mean: start from the third"""
     terms = (content, query_bias, key_bias, constant)
     return _least(_left_without_each(terms, lambda raw: attention_pattern(raw, 64.0)[:, 0].mean()))
 
@@ -371,7 +475,7 @@ def _no_mask(content, query_bias, key_bias, constant):
 
 
 def _no_scaling(content, query_bias, key_bias, constant):
-    """the scores are not divided by the root of d_head, so the softmax is far too sharp"""
+    """the scores are not scaled: divide them by the square root of d_head, 8, before the softmax"""
     terms = (content, query_bias, key_bias, constant)
     return _least(_left_without_each(terms, lambda raw: attention_pattern(raw, 1.0)[2:, 0].mean()))
 
@@ -383,12 +487,12 @@ def _by_d_head(content, query_bias, key_bias, constant):
 
 
 def _each_alone(content, query_bias, key_bias, constant):
-    """each term is tried alone: what matters is how the others do without it. Remove one, keep three"""
+    """each term is tried alone: remove one term at a time and keep the other three"""
     return _least([-float(_first_share(term)) for term in (content, query_bias, key_bias, constant)])
 
 
 def _largest_gap(content, query_bias, key_bias, constant):
-    """this term has the largest gap, but shares are not linear in the scores. Remove each term and take the softmax"""
+    """this term has the largest gap, but another may cost more share: remove each in turn and take the softmax"""
     return _least([-float(row_contrast(term).gap) for term in (content, query_bias, key_bias, constant)])
 
 
@@ -399,26 +503,31 @@ def _last_query(content, query_bias, key_bias, constant):
 
 
 def _sparsity(content, query_bias, key_bias, constant):
-    """this removal costs the most sparsity: the question is about the first key's share"""
+    """this removal costs the most sparsity: measure the first key's share instead"""
     terms = (content, query_bias, key_bias, constant)
     tokens = [effective_tokens(attention_pattern(sum(terms) - term, 64.0))[2:].mean() for term in terms]
     return _least([-value for value in tokens])
 
 
 def _most_negative(content, query_bias, key_bias, constant):
-    """this term has the lowest mean, which says nothing about what softmax sees of it. Remove each in turn"""
+    """this term has the lowest mean, but softmax sees only differences within rows: remove each term in turn"""
     return _least([t[causal_mask(len(t))].mean().item() for t in (content, query_bias, key_bias, constant)])
 
 
 def _strengthens_the_sink(content, query_bias, key_bias, constant):
-    """after this removal the first key gets the most: look for the least"""
+    """after this removal the first key keeps the most: look for the removal after which it keeps the least"""
     left = _left_without_each((content, query_bias, key_bias, constant), _first_share)
     return _least([-share for share in left])
 
 
 def _highest_at_first(content, query_bias, key_bias, constant):
-    """this term is the largest at the first key: what counts is its lead over the other keys of the row"""
+    """this term is the largest at the first key, but only differences within rows count: remove each term in turn"""
     return _least([-t[:, 0].mean().item() for t in (content, query_bias, key_bias, constant)])
+
+
+def _number_of_the_term(content, query_bias, key_bias, constant):
+    """this is a number: return the name of the term, one of four words"""
+    return NAMES.index(_breaks_the_sink(content, query_bias, key_bias, constant))
 
 
 def _with_a_blank(content, query_bias, key_bias, constant):
@@ -463,10 +572,15 @@ SINK_CASES = tuple(
 
 
 def _fresh_sinks(draw):
-    gaps = ((draw.uniform(-10, 40), draw.uniform(-10, 40)) for _ in range(8))
-    return tuple(
-        _sink_case(seed, draw.randint(5, 9), *gap, draw.choice((-90.0, 30.0))) for seed, gap in enumerate(gaps)
-    )
+    """Eight cases in which one removal takes clearly more than any other: a tie has no right answer."""
+    cases, seed = [], 0
+    while len(cases) < 8:
+        gaps = draw.uniform(-10, 40), draw.uniform(-10, 40)
+        case = _sink_case(seed, draw.randint(5, 9), *gaps, draw.choice((-90.0, 30.0)))
+        least, next_least, *_ = sorted(_left_without_each(case, _first_share))
+        cases += [case] * (next_least - least > 0.01)
+        seed += 1
+    return tuple(cases)
 
 
 EXERCISES = {
@@ -484,6 +598,10 @@ EXERCISES = {
             _never_masked,
             _by_width,
             _median_of_row,
+            _highest_zero,
+            _first_zero,
+            _masked_first,
+            _mean_of_all_heads,
             _divided,
         ),
     ),
@@ -495,6 +613,7 @@ EXERCISES = {
             _pushed_down,
             _mean_query,
             _lift_of_one,
+            _to_zero,
             _ones,
             _lifted_scores,
             _lifted_keys,
@@ -524,8 +643,9 @@ EXERCISES = {
     ),
     "5.4": Exercise(
         answer=_lead_without_bias,
-        cases=(_lead_case(2, 2, 5, 7), _lead_case(5, 3, 5, 7), _lead_case(105, 3, 3, 5)),
-        fresh=lambda draw: tuple(_lead_case(seed, draw.randint(2, 5), draw.randint(2, 5), 6) for seed in (11, 12, 13)),
+        # Chosen so that each of the mistakes, and each pair of them, gives itself away in at least one case.
+        cases=tuple(_lead_case(*case) for case in ((220, 5, 3, 7), (398, 4, 4, 6), (458, 4, 4, 6), (99, 2, 5, 7))),
+        fresh=_fresh_leads,
         mistakes=(
             _lead_as_it_is,
             _lead_of_the_bias,
@@ -535,7 +655,13 @@ EXERCISES = {
             _highest_first,
             _head_first,
             _flat_place,
+            _all_gaps,
             _added_again,
+            _from_the_second,
+            _last_query_alone,
+            _first_among_others,
+            _over_the_highest,
+            _largest_share,
             _with_the_future,
         ),
     ),
@@ -555,6 +681,7 @@ EXERCISES = {
             _most_negative,
             _strengthens_the_sink,
             _highest_at_first,
+            _number_of_the_term,
             _with_a_blank,
             _always_query_bias,
             _always_content,

@@ -169,6 +169,10 @@ WRONG = {
         lambda raw: scores_of(raw),
         lambda raw: np.mean([(raw[i, 1 : i + 1] < raw[i, 0]).double().sum() for i in range(1, 7)]) * 6 / 21,
         lambda raw: gap(raw),
+        lambda raw: -2 * gap(raw),
+        lambda raw: np.exp(torch.special.entr((scores_of(raw) / 8).softmax(-1)).sum(-1)).mean(),
+        lambda raw: np.mean([row[: i + 1].std() for i, row in enumerate(raw)][1:]),
+        lambda raw: first_share(raw, start=0),
         lambda raw: "gap",
     ),
     "5.4": (
@@ -176,6 +180,7 @@ WRONG = {
         lambda raw, bias: lead_in_loops(raw, 2 * bias),
         lambda raw, bias: lead_in_loops(raw.mT, bias.mT),
         lambda raw, bias: lead_in_loops(raw, bias)[:1],
+        lambda raw, bias: [i + 1 for i in lead_in_loops(raw, bias)],
     ),
     "5.5": (
         maker(lambda raw: -first_share(raw)),
