@@ -27,37 +27,37 @@ def _loss(logits, ids):
 
 
 def _same_position(logits, ids):
-    """row t is compared with token t, which the model has just read: it predicts token t + 1"""
+    """row t is compared with token t, which the model has just read: compare it with token t + 1"""
     return -_at(logits.log_softmax(-1)[1:], ids[1:])
 
 
 def _own_tokens(logits, ids):
-    """each row is scored on the token it has read, ids[:-1]: what comes next is ids[1:]"""
+    """each row is scored on the token that it has read, ids[:-1]: score it on the next one, ids[1:]"""
     return -_at(logits.log_softmax(-1)[:-1], ids[:-1])
 
 
 def _backwards(logits, ids):
-    """the shift goes the wrong way: row t predicts token t + 1, and this pairs it with token t - 1"""
+    """the shift goes the wrong way, so row t meets token t - 1: compare it with token t + 1"""
     return -_at(logits.log_softmax(-1)[1:], ids[:-1])
 
 
 def _no_minus(logits, ids):
-    """the sign is wrong: the logarithm of a probability is negative, and the loss is its opposite"""
+    """the losses are negative: take minus the logarithm of the probability"""
     return -_loss(logits, ids)
 
 
 def _probabilities(logits, ids):
-    """these are the probabilities themselves: the loss is minus their logarithm"""
+    """these are the probabilities themselves: take minus their logarithm"""
     return (-_loss(logits, ids)).exp()
 
 
 def _surprise(logits, ids):
-    """1 - p is not the loss: it cannot tell one in a hundred from one in a million. Take minus the logarithm of p"""
+    """1 - p is nearly the same for one in a hundred and one in a million: take minus the logarithm of p"""
     return 1 - _probabilities(logits, ids)
 
 
 def _inverse(logits, ids):
-    """1 / p is how many tokens the model hesitates between: the loss is the logarithm of that"""
+    """this is 1 / p: take its logarithm"""
     return _loss(logits, ids).exp()
 
 
@@ -87,7 +87,7 @@ def _bare_logits(logits, ids):
 
 
 def _from_the_best(logits, ids):
-    """this is how far the logit lies below the row's best: all tokens of the row count, so use softmax"""
+    """this is how far the logit lies below the row's largest: turn the row into probabilities first"""
     return logits[:-1].amax(-1) - _at(logits[:-1], ids[1:])
 
 
@@ -97,12 +97,12 @@ def _of_the_best(logits, ids):
 
 
 def _over_positions(logits, ids):
-    """the softmax runs over the positions: the tokens of one row, the last axis, share a probability of 1"""
+    """the softmax runs over the positions: take it over the last axis, so that each row sums to 1"""
     return -_at(logits.log_softmax(0)[:-1], ids[1:])
 
 
 def _over_everything(logits, ids):
-    """the softmax runs over the whole table: each row needs its own probabilities, which sum to 1"""
+    """the softmax runs over the whole table: take it over the last axis, so that each row sums to 1"""
     return -_at(logits.flatten().log_softmax(0).view_as(logits)[:-1], ids[1:])
 
 
@@ -118,18 +118,23 @@ def _overflows(logits, ids):
     return -_at((weights / weights.sum(-1, keepdim=True)).log()[:-1], ids[1:])
 
 
+def _overflows_to_inf(logits, ids):
+    """exp of large logits overflows to inf: use log_softmax, or subtract each row's largest logit first"""
+    return logits.exp().sum(-1).log()[:-1] - _at(logits[:-1], ids[1:])
+
+
 def _underflows(logits, ids):
     """softmax rounds a very small probability to 0, and its logarithm is -inf: use log_softmax"""
     return -_at(logits.softmax(-1).log()[:-1], ids[1:])
 
 
 def _one_too_many(logits, ids):
-    """there is one number too many: nothing predicts the first token, so T tokens have T - 1 losses"""
+    """there is one number too many: nothing predicts the first token, so return T - 1 losses"""
     return -_at(logits.log_softmax(-1), ids.roll(-1))
 
 
 def _one_too_few(logits, ids):
-    """the loss of the second token is missing: row 0 predicts it"""
+    """the loss of token 1 is missing: begin with row 0, which predicts it"""
     return _loss(logits, ids)[1:]
 
 
@@ -165,36 +170,43 @@ def _ten_thousand(layer, raw):
     return changed
 
 
+def _minus_a_billion(layer, raw):
+    """-1e9 takes the key away only if no other score is as low (lesson 1): use -inf"""
+    changed = raw.clone()
+    changed[:, 1:, 0] = -1e9
+    return changed
+
+
 def _lowest_number(layer, raw):
-    """the lowest finite number overflows where it is scaled or summed: -torch.inf says what you mean"""
+    """the lowest finite number may overflow when the model goes on with it: use -torch.inf"""
     changed = raw.clone()
     changed[:, 1:, 0] = torch.finfo(raw.dtype).min
     return changed
 
 
 def _plus_infinity(layer, raw):
-    """+inf gives the first key everything: -inf takes it away"""
+    """+inf makes the softmax of its row nan: use -inf, which takes the key away"""
     changed = raw.clone()
     changed[:, 1:, 0] = torch.inf
     return changed
 
 
 def _not_a_number(layer, raw):
-    """nan spoils the whole row: -inf is what softmax turns into exactly 0"""
+    """nan makes the whole row nan: use -inf, which softmax turns into exactly 0"""
     changed = raw.clone()
     changed[:, 1:, 0] = torch.nan
     return changed
 
 
 def _first_query(layer, raw):
-    """this takes the first query's keys away: the key is the last axis, the query the one before it"""
+    """this takes the first query's keys away: the queries are axis 1, the keys axis 2"""
     changed = raw.clone()
     changed[:, 0, 1:] = -torch.inf
     return changed
 
 
 def _first_head(layer, raw):
-    """axis 0 holds the heads: the key is the last axis"""
+    """this takes all keys of head 0 away: the heads are axis 0, the keys axis 2"""
     changed = raw.clone()
     changed[0] = -torch.inf
     return changed
@@ -208,31 +220,31 @@ def _one_head_only(layer, raw):
 
 
 def _first_layer_only(layer, raw):
-    """only layer 0 is changed: whatever the layer, the key goes"""
+    """only layer 0 is changed: take the key away in every layer"""
     return _without_first(layer, raw) if layer == 0 else raw.clone()
 
 
 def _not_layer_0(layer, raw):
-    """layer 0 is spared: whatever the layer, the key goes"""
+    """layer 0 is left as it was: take the key away in every layer"""
     return _without_first(layer, raw) if layer else raw.clone()
 
 
 def _last_key(layer, raw):
-    """this takes the last key away: the first is number 0"""
+    """this takes the last key away: take away the first, number 0"""
     changed = raw.clone()
     changed[:, :-1, -1] = -torch.inf
     return changed
 
 
 def _second_key(layer, raw):
-    """this takes key 1 away: the first is number 0"""
+    """this takes key 1 away: take away the first, number 0"""
     changed = raw.clone()
     changed[:, 2:, 1] = -torch.inf
     return changed
 
 
 def _itself(layer, raw):
-    """this takes away each query's own key: take the first one, column 0"""
+    """this takes away each query's own key: take away the first, column 0"""
     changed = raw.clone()
     changed.diagonal(dim1=-2, dim2=-1)[:, 1:] = -torch.inf
     return changed
@@ -246,7 +258,7 @@ def _two_rows_spared(layer, raw):
 
 
 def _one_row_only(layer, raw):
-    """only query 1 loses the key: every query but the first does"""
+    """only query 1 loses the key: take it away from every query but the first"""
     changed = raw.clone()
     changed[:, 1, 0] = -torch.inf
     return changed
@@ -282,7 +294,7 @@ def _softmaxed(layer, raw):
 
 
 def _unchanged(layer, raw):
-    """the scores come back as they were: put -inf into column 0"""
+    """the scores come back as they were: put -inf into the copy, and return that copy"""
     return raw.clone()
 
 
@@ -305,14 +317,14 @@ def _every_head(outputs, head):
 
 
 def _all_others(outputs, head):
-    """the other heads are replaced and this one is kept: do it the other way round"""
+    """the other heads are replaced and this one is kept: replace this one and keep the others"""
     changed = _every_head(outputs, head).clone()
     changed[head] = outputs[head]
     return changed
 
 
 def _over_channels(outputs, head):
-    """the mean runs over the channels: average over the tokens, axis 1, to give each channel its own mean"""
+    """the mean runs over the channels: average over the tokens, axis 0 of outputs[head]"""
     changed = outputs.clone()
     changed[head] = outputs[head].mean(-1, keepdim=True)
     return changed
@@ -340,7 +352,7 @@ def _mean_of_everything(outputs, head):
 
 
 def _token_for_head(outputs, head):
-    """this replaces a token of every head: heads are axis 0, tokens axis 1"""
+    """this replaces one token of every head: the heads are axis 0, the tokens axis 1"""
     changed = outputs.clone()
     changed[:, head % outputs.shape[1]] = outputs.mean(1)
     return changed
@@ -428,14 +440,14 @@ def _wrong_head(outputs, head):
 
 
 def _shuffled(outputs, head):
-    """the head's outputs change places: that is a kind of resampling, use the mean"""
+    """the head's outputs change places: put their mean at every token"""
     changed = outputs.clone()
     changed[head] = outputs[head].flip(0)
     return changed
 
 
 def _kept(outputs, head):
-    """nothing has changed: replace outputs[head]"""
+    """nothing has changed: put the mean into the copy, at the head's number, and return the copy"""
     return outputs.clone()
 
 
@@ -458,7 +470,7 @@ def _best_mean(costs):
 
 
 def _best_median(costs):
-    """this is the largest median: in half of the texts such a head may cost nothing. Take the smallest over texts"""
+    """this is the largest median, and half of the texts may lie far below it: take the smallest over the texts"""
     return _place(costs.median(0).values)
 
 
@@ -478,12 +490,12 @@ def _last_text_only(costs):
 
 
 def _in_size(costs):
-    """the sign counts: a head whose removal lowers the loss has a negative cost, however large. Do not use abs"""
+    """a negative cost means a lower loss without the head: do not use abs"""
     return _place(costs.abs().amin(0))
 
 
 def _steadiest(costs):
-    """this head's cost varies least, but a constant cost may be near 0. Take the largest of the smallest"""
+    """this is the head whose cost varies least, and it may be near 0: take the largest of the smallest costs"""
     return _place(-costs.std(0))
 
 
@@ -528,6 +540,11 @@ def _flat(costs):
     return costs.amin(0).argmax()
 
 
+def _divided_by_layers(costs):
+    """the flattened position is divided by the number of layers: divide by the number of heads, the length of a row"""
+    return divmod(int(costs.amin(0).argmax()), costs.shape[1])
+
+
 def _the_cost(costs):
     """this is the cost itself: return its position, (layer, head)"""
     return costs.amin(0).max()
@@ -544,7 +561,7 @@ def _layer_alone(costs):
 
 
 def _best_layer_first(costs):
-    """this takes the best layer on average and then its best head: compare single heads"""
+    """this takes the best layer on average and then its best head: compare all heads of all layers at once"""
     layer = int(costs.amin(0).mean(1).argmax())
     return layer, int(costs.amin(0)[layer].argmax())
 
@@ -575,7 +592,7 @@ def _signed_parts(direct, cost):
 
 
 def _loud_half(direct, cost):
-    """the half with the larger direct parts is searched: search the other one"""
+    """the half with the larger direct parts is searched: search the half with the smaller ones"""
     return _place(cost.masked_fill(direct.abs() <= direct.abs().median(), -torch.inf))
 
 
@@ -585,17 +602,17 @@ def _costliest(direct, cost):
 
 
 def _quietest(direct, cost):
-    """this is the smallest direct part: among the smaller half, look for the largest cost"""
+    """this is the smallest direct part: look for the largest cost in the half with the smaller direct parts"""
     return _place(-direct.abs())
 
 
 def _cheapest(direct, cost):
-    """this is the smallest cost: look for the largest"""
+    """this is the smallest cost among the kept heads: look for the largest"""
     return _place((-cost).masked_fill(direct.abs() > direct.abs().median(), -torch.inf))
 
 
 def _largest_part(direct, cost):
-    """this is the largest direct part: look for a large cost without one"""
+    """this is the largest direct part: look for the largest cost in the half with the smaller direct parts"""
     return _place(direct.abs())
 
 
@@ -610,12 +627,12 @@ def _difference_of_both(direct, cost):
 
 
 def _swapped_tables(direct, cost):
-    """the tables are swapped: the first holds the direct parts, the second the costs"""
+    """the tables are swapped: direct parts come first, costs second"""
     return _indirect(cost, direct)
 
 
 def _cost_in_size(direct, cost):
-    """the cost's sign counts: without a head of negative cost the loss is lower. Do not use abs for the costs"""
+    """a negative cost means a lower loss without the head: do not use abs for the costs"""
     return _place(cost.abs().masked_fill(direct.abs() > direct.abs().median(), -torch.inf))
 
 
@@ -623,6 +640,22 @@ def _half_of_each_layer(direct, cost):
     """the half is taken within each layer: compare with the median of all heads"""
     median = direct.abs().median(1, keepdim=True).values
     return _place(cost.masked_fill(direct.abs() > median, -torch.inf))
+
+
+def _median_left_out(direct, cost):
+    """the head whose direct part is the median is left out: keep all that are at most the median"""
+    return _place(cost.masked_fill(direct.abs() >= direct.abs().median(), -torch.inf))
+
+
+def _half_rounded_down(direct, cost):
+    """of an odd number of heads the one at the median is kept too: keep all that are at most the median"""
+    kept = direct.abs().flatten().argsort()[: direct.numel() // 2]
+    return divmod(int(kept[cost.flatten()[kept].argmax()]), cost.shape[1])
+
+
+def _median_of_signed(direct, cost):
+    """the bound is the median of the signed direct parts: take the median of their sizes, direct.abs()"""
+    return _place(cost.masked_fill(direct.abs() > direct.median(), -torch.inf))
 
 
 def _below_the_mean(direct, cost):
@@ -663,7 +696,7 @@ def _within_the_kept(direct, cost):
 
 
 def _zeros_for_the_rest(direct, cost):
-    """the rest is filled with 0, which beats negative costs: fill with -inf"""
+    """the other half gets 0 or another number that can be the largest: fill it with -inf"""
     return _place(cost.masked_fill(direct.abs() > direct.abs().median(), 0.0))
 
 
@@ -673,10 +706,10 @@ def _first_layer(direct, cost):
 
 
 def _all_costs_negative():
-    """A case in which every quiet head has a negative cost, and the costliest of them is not in layer 0."""
+    """A case in which every quiet head has a cost far below 0, and the costliest of them is not in layer 0."""
     direct, cost = _parts(3, 4)
-    cost = cost - 3
-    cost[1, 2], direct[1, 2] = -0.5, 0.01
+    cost = cost - 5
+    cost[1, 2], direct[1, 2] = -2.5, 0.01
     return direct, cost
 
 
@@ -684,6 +717,13 @@ def _by_rows():
     """A case in which layer 0 holds only loud heads, layer 2 only quiet ones, and one part outweighs all others."""
     direct = torch.tensor([[9.0, 2.0, -2.2, 2.4], [0.3, -0.4, 1.1, 1.2], [0.1, 0.05, -0.2, 0.15]])
     cost = torch.tensor([[0.9, 0.8, 0.7, 0.6], [0.2, -4.0, 0.5, 0.4], [0.1, 0.15, 0.12, 0.35]])
+    return direct, cost
+
+
+def _median_head():
+    """A case with an odd number of heads, of which the one at the median is right."""
+    direct = torch.tensor([[0.5, -0.2, 3.0], [1.0, -1.1, 0.1], [2.0, -2.5, 0.3]])
+    cost = torch.tensor([[0.8, 0.6, 0.1], [0.9, 1.5, 0.35], [2.0, -0.3, 0.2]])
     return direct, cost
 
 
@@ -711,6 +751,7 @@ EXERCISES = {
             _over_everything,
             _entropy,
             _overflows,
+            _overflows_to_inf,
             _underflows,
             _one_too_many,
             _one_too_few,
@@ -727,6 +768,7 @@ EXERCISES = {
             _first_row_too,
             _zero_score,
             _ten_thousand,
+            _minus_a_billion,
             _lowest_number,
             _plus_infinity,
             _not_a_number,
@@ -800,6 +842,7 @@ EXERCISES = {
             _from_one,
             _with_the_text,
             _flat,
+            _divided_by_layers,
             _the_cost,
             _head_alone,
             _layer_alone,
@@ -809,11 +852,19 @@ EXERCISES = {
     ),
     "8.5": Exercise(
         answer=_indirect,
-        cases=(_parts(3, 4), _parts(2, 5), _all_costs_negative(), _by_rows(), (2 * _drawn(4, 3), _drawn(3, 4).T)),
+        cases=(
+            _parts(3, 4),
+            _parts(2, 5),
+            _all_costs_negative(),
+            _by_rows(),
+            (2 * _drawn(4, 3), _drawn(3, 4).T),
+            _median_head(),
+        ),
         fresh=lambda draw: (
             _parts(4, 5),
             _parts(3, 6),
             _all_costs_negative(),
+            _median_head(),
             (2 * _drawn(n := draw.randint(3, 6), 3), _drawn(n, 3)),
         ),
         mistakes=(
@@ -828,6 +879,9 @@ EXERCISES = {
             _swapped_tables,
             _cost_in_size,
             _half_of_each_layer,
+            _median_left_out,
+            _half_rounded_down,
+            _median_of_signed,
             _below_the_mean,
             _swapped_place,
             _place_from_one,

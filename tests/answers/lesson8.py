@@ -281,6 +281,8 @@ WRONG = {
         lambda direct, cost: among(direct.abs() <= direct.abs().quantile(1 / 3), cost),
         lambda direct, cost: among(direct.abs() <= direct.abs().quantile(2 / 3), cost),
         lambda direct, cost: among(direct.abs() <= direct.abs().quantile(0.75), cost),
+        lambda direct, cost: among(direct.abs() < direct.abs().flatten().sort().values[direct.numel() // 2], cost),
+        lambda direct, cost: place(cost.masked_fill(direct.abs() > direct.abs().median(), -1.0)),
         lambda direct, cost: among(direct.abs() <= 0.5, cost),
         lambda direct, cost: among(direct.abs() <= 0.3, cost),
         lambda direct, cost: among(direct.abs() <= direct.abs().max() / 2, cost),
