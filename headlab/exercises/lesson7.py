@@ -74,6 +74,11 @@ def _second_query_too(pattern):
     return (pattern * _distance(pattern)).sum(-1)[..., 1:].mean(-1)
 
 
+def _from_fourth_query(pattern):
+    """the third query is left out: it is number 2, so start there"""
+    return (pattern * _distance(pattern)).sum(-1)[..., 3:].mean(-1)
+
+
 def _summed_over_queries(pattern):
     """this is the sum over the queries: take their mean"""
     return (pattern * _distance(pattern)).sum(-1)[..., 2:].sum(-1)
@@ -101,6 +106,21 @@ def _of_the_square(pattern, level):
 def _first_queries_too(pattern, level):
     """queries 0 and 1 are counted too: start with the third query, number 2"""
     return (pattern[..., causal_mask(pattern.shape[-1])] >= level).double().mean(-1)
+
+
+def _second_query_counted(pattern, level):
+    """query 1 is counted too: start with the third query, number 2"""
+    return (pattern[..., 1:, :][..., causal_mask(pattern.shape[-1])[1:]] >= level).double().mean(-1)
+
+
+def _third_query_left_out(pattern, level):
+    """the third query is left out: it is number 2, so start there"""
+    return (pattern[..., 3:, :][..., causal_mask(pattern.shape[-1])[3:]] >= level).double().mean(-1)
+
+
+def _of_all_pairs(pattern, level):
+    """the count is divided by all causal pairs: leave out the three pairs of queries 0 and 1 there too"""
+    return (pattern[..., 2:, :] >= level).double().sum((-2, -1)) / causal_mask(pattern.shape[-1]).sum()
 
 
 def _queries_with(pattern, level):
@@ -288,13 +308,13 @@ def _widest_layer(values):
 
 
 def _highest_head(values):
-    """the layer is right, but the head is the highest one: find the one farthest from the median, above or below"""
+    """the layer is right, but the head has the highest value: find the one farthest from the median, above or below"""
     layer = _misled(values)[0]
     return layer, int(values[layer].argmax())
 
 
 def _lowest_head(values):
-    """the layer is right, but the head is the lowest one: find the one farthest from the median, above or below"""
+    """the layer is right, but the head has the lowest value: find the one farthest from the median, above or below"""
     layer = _misled(values)[0]
     return layer, int(values[layer].argmin())
 
@@ -355,7 +375,7 @@ def _sizes_compared(values):
 
 
 def _lower_middle(values):
-    """of an even number of heads the median lies halfway between the two in the middle: use np.median"""
+    """with an even number of heads, the median lies halfway between the middle two: use np.median"""
     middles = np.sort(values, 1)[:, (values.shape[1] - 1) // 2]
     layer = np.abs(values.mean(1) - middles).argmax()
     return int(layer), int(np.abs(values[layer] - middles[layer]).argmax())
@@ -440,6 +460,12 @@ def _one_more_below(first, second, draws):
     """1 is added only to the number of draws: the real groups are one more draw, so add 1 to both counts"""
     real, others = _dealt(first, second, draws)
     return (np.abs(others).max(1) >= np.abs(real).max()).sum() / (1 + len(draws))
+
+
+def _one_more_above(first, second, draws):
+    """1 is added only to the number of draws that reach the real difference: divide by one draw more, too"""
+    real, others = _dealt(first, second, draws)
+    return (1 + (np.abs(others).max(1) >= np.abs(real).max()).sum()) / len(draws)
 
 
 def _interval_case(n_texts, n_layers, n_heads, n_resamples):
@@ -578,6 +604,7 @@ EXERCISES = {
             _heads_together,
             _rows_and_columns,
             _second_query_too,
+            _from_fourth_query,
             _summed_over_queries,
             _mean_over_keys,
             _rows_numbered_anew,
@@ -633,6 +660,9 @@ EXERCISES = {
         mistakes=(
             _of_the_square,
             _first_queries_too,
+            _second_query_counted,
+            _third_query_left_out,
+            _of_all_pairs,
             _queries_with,
             _weight_above,
             _share_low,
@@ -655,6 +685,7 @@ EXERCISES = {
             _other_share,
             _any_layer_beats_its_own,
             _one_more_below,
+            _one_more_above,
             _layer_chosen_first,
         ),
     ),

@@ -421,21 +421,21 @@ def _one_token_only(outputs, head):
 
 
 def _first_token_left_out(outputs, head):
-    """the first token is left out of the mean: all tokens count"""
+    """the first token is left out of the mean: average over all tokens"""
     changed = outputs.clone()
     changed[head] = outputs[head, -max(1, outputs.shape[1] - 1) :].mean(0)
     return changed
 
 
 def _other_heads_mean(outputs, head):
-    """the head before it is averaged: take outputs[head] itself (heads count from 0)"""
+    """the mean is that of outputs[head - 1]: average outputs[head], for heads count from 0"""
     changed = outputs.clone()
     changed[head] = outputs[head - 1].mean(0)
     return changed
 
 
 def _wrong_head(outputs, head):
-    """the head before it is replaced: heads count from 0"""
+    """outputs[head - 1] is replaced: replace outputs[head], for heads count from 0"""
     return _mean_ablated(outputs, head - 1)
 
 
@@ -571,6 +571,11 @@ def _over_the_layers(costs):
     return _place(costs.amin(1))
 
 
+def _over_the_heads(costs):
+    """the smallest is taken over the heads: the texts are axis 0"""
+    return _place(costs.amin(2))
+
+
 def _parts(n_layers, n_heads):
     """Direct parts and costs (layer, head): a large direct part, a large cost, and a head with only the second."""
     direct, cost = 0.3 * _drawn(n_layers, n_heads), 0.05 * _drawn(n_heads, n_layers).T.clone()
@@ -648,7 +653,7 @@ def _median_left_out(direct, cost):
 
 
 def _half_rounded_down(direct, cost):
-    """of an odd number of heads the one at the median is kept too: keep all that are at most the median"""
+    """with an odd number of heads, the one at the median is left out: keep all that are at most the median"""
     kept = direct.abs().flatten().argsort()[: direct.numel() // 2]
     return divmod(int(kept[cost.flatten()[kept].argmax()]), cost.shape[1])
 
@@ -701,7 +706,7 @@ def _zeros_for_the_rest(direct, cost):
 
 
 def _first_layer(direct, cost):
-    """only layer 0 is searched: heads of all layers count"""
+    """only layer 0 is searched: search all layers"""
     return 0, int(cost[0].masked_fill(direct[0].abs() > direct.abs().median(), -torch.inf).argmax())
 
 
@@ -848,6 +853,7 @@ EXERCISES = {
             _layer_alone,
             _best_layer_first,
             _over_the_layers,
+            _over_the_heads,
         ),
     ),
     "8.5": Exercise(
