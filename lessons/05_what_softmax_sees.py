@@ -688,7 +688,7 @@ check("5.2", my_key_bias, q[strongest][:some], keys[:some])
 #
 # Invent a number that describes the raw scores (query, key) of one head and that **does not depend on the gauge**:
 # return one number. It must not be one of section 2's, it must ignore the future, and it must not be the same for all
-# heads. The check adds constants to the rows, and it also changes a single score to see whether your number notices
+# heads. The check adds constants to the rows, and it also compares three heads to see whether your number notices
 # anything at all. Then write down in one line *why* it does not depend on the gauge.
 
 # %% [markdown] tags=["hint"]
