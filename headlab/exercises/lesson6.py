@@ -22,7 +22,7 @@ def _bumps(samples, grid, bandwidth):
 
 
 def _sum_not_mean(samples, grid, bandwidth):
-    """the area is the number of samples, not 1: each Gaussian counts 1/n, so take the mean of them and not the sum"""
+    """the area is the number of samples, not 1: take the mean of the Gaussians, not their sum"""
     return _bumps(samples, grid, bandwidth).sum(1)
 
 
@@ -32,12 +32,12 @@ def _without_width(samples, grid, bandwidth):
 
 
 def _without_root(samples, grid, bandwidth):
-    """the area is 2.5 and not 1: a Gaussian's height is 1 / (bandwidth * sqrt(2 pi))"""
+    """the area is 2.5, not 1: divide by sqrt(2 pi) too"""
     return ROOT * kde(samples, grid, bandwidth)
 
 
 def _without_half(samples, grid, bandwidth):
-    """the half in the exponent is missing: exp(-z**2 / 2), with z the distance in bandwidths"""
+    """the half in the exponent is missing: use exp(-z**2 / 2), where z is the distance in bandwidths"""
     return np.exp(-(((grid[:, None] - samples) / bandwidth) ** 2)).mean(1) / (bandwidth * ROOT)
 
 
@@ -52,7 +52,7 @@ def _one_per_sample(samples, grid, bandwidth):
 
 
 def _over_one_less(samples, grid, bandwidth):
-    """the sum is divided by n - 1, so the area is above 1: each of the n Gaussians counts 1/n"""
+    """the sum is divided by n - 1, so the area is above 1: divide it by n"""
     return _bumps(samples, grid, bandwidth).sum(1) / (len(samples) - 1)
 
 
@@ -62,8 +62,28 @@ def _nearest_only(samples, grid, bandwidth):
 
 
 def _root_of_pi(samples, grid, bandwidth):
-    """a 2 is missing under the root, so the area is 1.4: a Gaussian's height is 1 / (bandwidth * sqrt(2 pi))"""
+    """a 2 is missing under the root, so the area is 1.4: divide by bandwidth * sqrt(2 pi)"""
     return math.sqrt(2) * kde(samples, grid, bandwidth)
+
+
+def _height_one(samples, grid, bandwidth):
+    """each Gaussian has the height 1: divide by bandwidth * sqrt(2 pi) to make its area 1"""
+    return bandwidth * ROOT * kde(samples, grid, bandwidth)
+
+
+def _sum_of_height_one(samples, grid, bandwidth):
+    """these Gaussians of height 1 are only added: take their mean, and divide it by bandwidth * sqrt(2 pi)"""
+    return len(samples) * _height_one(samples, grid, bandwidth)
+
+
+def _root_multiplied(samples, grid, bandwidth):
+    """in a / b * c Python divides by b alone: put bandwidth * sqrt(2 pi) in brackets"""
+    return 2 * math.pi * kde(samples, grid, bandwidth)
+
+
+def _width_multiplied(samples, grid, bandwidth):
+    """in a / 2 * b Python divides by 2 alone: put 2 * bandwidth**2 in brackets"""
+    return kde(samples, grid, 1 / bandwidth) / bandwidth**2
 
 
 def _counts_case(n_bins, step, bandwidth):
@@ -93,7 +113,7 @@ def _kernel_of_sum_one(counts, step, bandwidth):
 
 
 def _width_in_bins(counts, step, bandwidth):
-    """the distances are counted in bins, the bandwidth is not: multiply them by the step"""
+    """the distances are counted in bins, the bandwidth is not: multiply the distances by the step"""
     return _binned(counts, 1.0, bandwidth)
 
 
@@ -103,7 +123,7 @@ def _not_smoothed(counts, step, bandwidth):
 
 
 def _too_long(counts, step, bandwidth):
-    """the convolution is longer than the counts: keep the part whose middle is the bins' own, one value for each bin"""
+    """the convolution is longer than the counts: keep one value for each bin, as mode="valid" does"""
     return np.convolve(counts / counts.sum(), _kernel(len(counts), step, bandwidth))
 
 
@@ -127,6 +147,11 @@ def _divided_by_bins(counts, step, bandwidth):
     return _binned(counts, step, bandwidth) * counts.sum() / len(counts)
 
 
+def _step_divided_too(counts, step, bandwidth):
+    """the shares are divided by the step, but a sum of Gaussians of area 1 is a density already: leave the step out"""
+    return _binned(counts, step, bandwidth) / step
+
+
 def _bounded_case(n, bandwidth):
     samples = np.random.default_rng(n).exponential(0.3, n)
     # No point of the grid is 0, where the density jumps: both its values would be right there.
@@ -138,7 +163,7 @@ def _reflected(samples, grid, bandwidth):
 
 
 def _leaking(samples, grid, bandwidth):
-    """there is density below 0: what leaked there has to be added to what lies above"""
+    """there is density below 0: add it, mirrored, to what lies above, and set it to 0"""
     return kde(samples, grid, bandwidth)
 
 
@@ -158,23 +183,29 @@ def _mirrored_not_chopped(samples, grid, bandwidth):
 
 
 def _rescaled(samples, grid, bandwidth):
-    """what leaked is spread over the whole density, too little of it near 0: put it back where it leaked, mirrored"""
+    """what leaked is spread over the whole density: add it near 0, where it leaked, as a mirror image"""
     leaked = np.array([math.erfc(x / bandwidth / math.sqrt(2)) / 2 for x in samples]).mean()
     return _chopped(samples, grid, bandwidth) / (1 - leaked)
 
 
+def _rescaled_on_the_grid(samples, grid, bandwidth):
+    """the density is divided by its area: add what leaked near 0, where it leaked, as a mirror image"""
+    chopped = _chopped(samples, grid, bandwidth)
+    return chopped / np.trapezoid(chopped, grid)
+
+
 def _doubled(samples, grid, bandwidth):
-    """everything above 0 is doubled, but each sample leaks by its own distance from 0: add the mirror image instead"""
+    """everything above 0 is doubled, but only samples near 0 leak: add the mirror image instead"""
     return 2 * _chopped(samples, grid, bandwidth)
 
 
 def _mirrored_grid(samples, grid, bandwidth):
-    """the density above 0 is repeated below it: nothing may be left there, and what leaked belongs above"""
+    """the density above 0 is repeated below it: set it to 0 there, and add what leaked to what lies above"""
     return kde(samples, np.abs(grid), bandwidth)
 
 
 def _level_below(samples, grid, bandwidth):
-    """below 0 the density keeps its value at 0: it has to be 0 there, and what leaked belongs above"""
+    """below 0 the density keeps its value at 0: set it to 0 there, and add what leaked to what lies above"""
     return kde(samples, np.maximum(grid, 0.0), bandwidth)
 
 
@@ -189,7 +220,7 @@ def _merged(counts, step):
 
 
 def _mean_of_densities(counts, step):
-    """the texts' densities are averaged, so a short text weighs as much as a long one: add up the counts first"""
+    """the texts' densities are averaged, so a short text weighs as much as a long one: sum the counts first"""
     return (counts / counts.sum(1, keepdims=True) / step).mean(0)
 
 
@@ -201,6 +232,16 @@ def _share_of_each_bin(counts, step):
 def _counts_only(counts, step):
     """these are counts, and the area is the number of scores: divide by their sum and by the step"""
     return counts.sum(0)
+
+
+def _by_step_alone(counts, step):
+    """the counts are divided by the step alone, so the area is the number of scores: divide by their sum too"""
+    return counts.sum(0) / step
+
+
+def _sum_of_densities(counts, step):
+    """the texts' densities are added, so the area is the number of texts: sum the counts first"""
+    return (counts / counts.sum(1, keepdims=True) / step).sum(0)
 
 
 def _one_per_text(counts, step):
@@ -244,7 +285,7 @@ def _parts(samples, bandwidth):
 
 
 def _with_itself(samples, bandwidth):
-    """each sample counts itself among the others, so the narrowest bandwidth always wins: leave the diagonal out"""
+    """each sample counts itself among the others: set the diagonal of the second term's Gaussians to 0"""
     square, bumps, _ = _parts(samples, bandwidth)
     return square - 2 * bumps.mean()
 
@@ -256,24 +297,42 @@ def _others_over_n(samples, bandwidth):
 
 
 def _counted_once(samples, bandwidth):
-    """the mean density from the others counts twice: (f - g)**2 has the middle term -2 f g"""
+    """the second term is half as large as it should be: it has a factor of 2, and i, j and j, i both count"""
     square, bumps, n = _parts(samples, bandwidth)
     return square - (bumps.sum() - np.trace(bumps)) / (n * (n - 1))
 
 
 def _same_width(samples, bandwidth):
-    """two Gaussians, multiplied and integrated, give one that is sqrt(2) times as wide: use that in the first term"""
+    """the first term's Gaussians are too narrow: use the standard deviation sqrt(2) * bandwidth"""
     _, bumps, n = _parts(samples, bandwidth)
     return bumps.mean() - 2 * (bumps.sum() - np.trace(bumps)) / (n * (n - 1))
 
 
+def _twice_the_width(samples, bandwidth):
+    """the first term's Gaussians are too wide: use the standard deviation sqrt(2) * bandwidth"""
+    square, _, _ = _parts(samples, bandwidth)
+    return _score(samples, bandwidth) - square + _bumps(samples, samples, 2 * bandwidth).mean()
+
+
+def _zero_distances(samples, bandwidth):
+    """each sample counts itself among the others: set the diagonal of the Gaussians to 0, not that of the distances"""
+    square, bumps, n = _parts(samples, bandwidth)
+    return square - 2 * bumps.sum() / (n * (n - 1))
+
+
+def _sums_over_others(samples, bandwidth):
+    """the density from the others is their sum, not their mean: divide by n - 1 too"""
+    square, _, n = _parts(samples, bandwidth)
+    return square - (n - 1) * (square - _score(samples, bandwidth))
+
+
 def _upside_down(samples, bandwidth):
-    """the sign is reversed: the lowest score has to be the best"""
+    """the sign is reversed: take the first term minus the second, so that the lowest score is the best"""
     return -_score(samples, bandwidth)
 
 
 def _of_the_logarithm(samples, bandwidth):
-    """this is the cross-validated likelihood, with logarithms: the formula asks for squared distances"""
+    """this is the cross-validated likelihood, with logarithms: use the formula of the exercise, which has none"""
     _, bumps, n = _parts(samples, bandwidth)
     return -np.log((bumps.sum(1) - np.diag(bumps)) / (n - 1)).mean()
 
@@ -291,7 +350,7 @@ def _added(samples, bandwidth):
 
 
 def _pairs_with_others_only(samples, bandwidth):
-    """the first term leaves out a sample's pair with itself: i = j counts there, but not in the second term"""
+    """the first term leaves out the pairs i = j: they count there, but not in the second term"""
     square, _, n = _parts(samples, bandwidth)
     others = (n * square - 1 / (bandwidth * math.sqrt(2) * ROOT)) / (n - 1)
     return _score(samples, bandwidth) - square + others
@@ -305,7 +364,7 @@ def _normal(x, mean, std):
 
 
 # What the samples were drawn from: (share, mean, standard deviation) of each cluster.
-TRUTHS = (((0.85, -20, 8), (0.15, 15, 3)), ((1.0, -6, 4),), ((0.75, -18, 5), (0.25, 4, 1.5)))
+TRUTHS = (((0.85, -20, 8), (0.15, 15, 3)), ((1.0, -6, 4),), ((0.75, -4.5, 1.25), (0.25, 1.0, 0.375)))
 STEPS = 80  # from a quarter of a bandwidth to four times it
 EXCUSED = 2.0  # times the least possible squared error
 OFF = 0.15  # of an end of the range
@@ -319,7 +378,8 @@ def _drawn_from(clusters, n):
 
 
 def _squared_error(samples, clusters, bandwidth):
-    grid = np.linspace(-70, 40, 441)
+    _, means, stds = np.array(clusters).T
+    grid = np.linspace((means - 6 * stds).min(), (means + 6 * stds).max(), 441)
     truth = sum(share * _normal(grid, mean, std) for share, mean, std in clusters)
     return np.trapezoid((kde(samples, grid, bandwidth) - truth) ** 2, grid)
 
@@ -349,13 +409,13 @@ def _defended(samples):
 
 
 def _defended_scott(samples):
-    """Scott's bandwidth is far too wide where scores form two clusters: their distance makes up most of the spread"""
+    """Scott's bandwidth is far too wide where scores form two clusters: take another rule of section 4"""
     bandwidth = choose_bandwidth(samples)
     return bandwidth, *_ranged(samples, bandwidth)
 
 
 def _defended_silverman(samples):
-    """this is Silverman's rule, which assumes that the scores form one Gaussian: too wide for two clusters"""
+    """Silverman's bandwidth is far too wide where scores form two clusters: take another rule of section 4"""
     bandwidth = choose_bandwidth(samples, "silverman")
     return bandwidth, *_ranged(samples, bandwidth)
 
@@ -395,7 +455,7 @@ def _all_looked_at(samples):
 
 
 def _with_ripples(samples):
-    """you count every ripple as a hill: `peaks` leaves out what rises by less than 5% of the highest"""
+    """every ripple counts as a hill: count with `peaks`, which leaves out what rises by less than 5% of the highest"""
     bandwidth = choose_bandwidth(samples, "sheather-jones")
     return bandwidth, *_ranged(samples, bandwidth, 1e-6)
 
@@ -408,18 +468,21 @@ def _undefended(results, cases):
         except (TypeError, ValueError):
             return "return three numbers: your bandwidth, the lowest and the highest of the range"
         if not 0 < low <= bandwidth <= high < math.inf:
-            return "the order is your bandwidth, then the lowest, then the highest of the range, all above 0"
+            told = f"your range, {low:.3g} to {high:.3g}, does not hold your bandwidth, {bandwidth:.3g}"
+            return f"sample {number}: {told}. Return the bandwidth, the lowest and the highest, all above 0"
         tried = choose_bandwidth(samples, "sheather-jones") * np.geomspace(1 / 4, 4, 33)
         errors = [_squared_error(samples, clusters, width) for width in tried]
         ratio = _squared_error(samples, clusters, bandwidth) / min(errors)
         if not ratio <= EXCUSED:
-            side = "wide" if bandwidth > tried[np.argmin(errors)] else "narrow"
-            return f"sample {number}: {bandwidth:.3g} is too {side}; its squared error is {ratio:.3g} times the least"
-        for name, end, right in zip(("lowest", "highest"), (low, high), _ranged(samples, bandwidth), strict=True):
+            side, other = ("wide", "narrower") if bandwidth > tried[np.argmin(errors)] else ("narrow", "wider")
+            told = f"{bandwidth:.3g} is too {side}, its squared error is {ratio:.3g} times the least possible"
+            return f"sample {number}: {told}: choose a {other} one"
+        ends = zip(("down", "up"), ("lowest", "highest"), (low, high), _ranged(samples, bandwidth), strict=True)
+        for way, name, end, right in ends:
             if abs(math.log(end / right)) > math.log(1 + OFF):
                 hills = _n_hills(samples, bandwidth)
-                found = f"the density keeps its {hills} hill{'s' * (hills > 1)} to about {right:.2g}"
-                return f"sample {number}: around {bandwidth:.3g} {found}, but your {name} is {end:.3g}"
+                found = f"the density keeps its {hills} hill{'s' * (hills > 1)} {way} to about {right:.2g}"
+                return f"sample {number}: from {bandwidth:.3g} {found}, but your {name} is {end:.3g}"
     return None
 
 
@@ -465,47 +528,47 @@ def _real_hill(samples):
 
 
 def _under_scott(samples):
-    """Scott's bandwidth is not enough: a few far scores widen it, which hides hills, and one odd text fools it"""
+    """a few far scores widen Scott's bandwidth, and one odd text fools it: use Sheather-Jones, and draw texts anew"""
     return _n_hills(samples, "scott") > 1
 
 
 def _once(samples):
-    """one bandwidth is not enough: ask for the hill at a wider one too, and in draws of other texts"""
+    """hills pass that one narrow bandwidth or one text makes: test a wider bandwidth, and draw whole texts anew"""
     return _cached_verdict(samples.tobytes(), (1.0,), False)
 
 
 def _under_cross_validation(samples):
-    """cross-validation is not enough: now and then it sees many hills where there is one"""
+    """cross-validation may see many hills where there is one: use Sheather-Jones, and test a wider bandwidth too"""
     return _n_hills(samples, "cross-validation") > 1
 
 
 def _too_narrow(samples):
-    """half of the Sheather-Jones bandwidth turns single scores into hills: test wider ones"""
+    """half of the Sheather-Jones bandwidth turns single scores into hills: test the whole and 1.5 times it"""
     return _cached_verdict(samples.tobytes(), (0.5,), False)
 
 
 def _one_odd_text(samples):
-    """a hill made by a single text passes: draw whole texts anew (drawing single scores does not show it)"""
+    """a hill made by a single text passes: draw whole texts, not scores, and ask for it in nearly all of the draws"""
     return _cached_verdict(samples.tobytes(), (1.0, 1.5), False)
 
 
 def _one_bandwidth(samples):
-    """texts are drawn anew, but at one bandwidth: ask for the hill at 1.5 times that too"""
+    """a hill passes that only narrow bandwidths show: ask for it at 1.5 times the Sheather-Jones bandwidth too"""
     return _cached_verdict(samples.tobytes(), (1.0,), True)
 
 
 def _too_wide(samples):
-    """four times the Sheather-Jones bandwidth hides hills that are real"""
+    """four times the Sheather-Jones bandwidth hides real hills: test up to 1.5 times it"""
     return _cached_verdict(samples.tobytes(), (4.0,), True)
 
 
 def _always(samples):
-    """you believe every hill: some of these heads have only one"""
+    """you believe every hill: test each one with other bandwidths and other texts"""
     return True
 
 
 def _never(samples):
-    """you believe none: some of these heads have two hills at every sensible bandwidth and in every text"""
+    """you believe none: return True for a hill that wider bandwidths and other texts show too"""
     return False
 
 
@@ -521,9 +584,9 @@ def _heads_case(seed):
     """Scores (head, n): one with two far hills, and others that are wide, skewed, far from zero or have close hills."""
     random = np.random.default_rng([seed, 66])
     kinds = [
-        np.repeat([-18.0, 4.0], 150) + random.normal(0, 5, 300),  # the answer
-        random.normal(-4, 90, 300),  # the widest
-        random.exponential(30, 300) - 14,  # mean and median differ
+        np.repeat([-20.0, 5.0], [195, 105]) + random.normal(0, 4.5, 300),  # the answer: its median lies in a hill
+        random.normal(-4, 120, 300),  # the widest
+        random.exponential(45, 300) - 14,  # mean and median differ
         np.where(random.random(300) < 0.4, random.normal(-20, 3, 300), random.normal(-9, 3, 300)),
         random.normal(40, 2, 300),  # far from zero
         np.concatenate([random.normal(-6, 4, 298), [-600, 600]]),  # the longest range
@@ -565,8 +628,13 @@ def _widest(scores):
     return int(scores.std(-1).argmax())
 
 
+def _lowest_share(scores):
+    """this is the lowest share itself: return the number of its head"""
+    return _at(scores.mean(-1), scores).min()
+
+
 def _skewed(scores):
-    """here mean and median differ most, but scores are dense around both: compute the density at the mean"""
+    """this head is skewed, but many scores lie near its mean: compute the density there"""
     return int(np.abs(scores.mean(-1) - np.median(scores, -1)).argmax())
 
 
@@ -576,22 +644,22 @@ def _from_one(scores):
 
 
 def _at_zero(scores):
-    """this is the density at zero: compute it at each head's own mean"""
+    """all densities are taken at the same score: compute each at its head's own mean"""
     return int(_at(np.zeros(len(scores)), scores).argmin())
 
 
 def _most_hills(scores):
-    """this head has the most hills, but one of them lies at its mean"""
+    """this head has the most hills, but one of them lies at its mean: compute the density there"""
     return int(np.argmax([_solved(sample)[2] for sample in scores]))
 
 
 def _highest_peak(scores):
-    """this is the head with the highest density: compare the density at the mean with the highest of the same head"""
+    """this head has the highest density: compare the density at the mean with the highest of the same head"""
     return int(np.argmax([_solved(sample)[1] for sample in scores]))
 
 
 def _the_density(scores):
-    """these are the densities: return the number of the head where it is lowest"""
+    """this is one number for each head: return the number of the head that has the lowest"""
     return _at(scores.mean(-1), scores)
 
 
@@ -623,22 +691,22 @@ def _reading():
 
 
 def _highest_ridge():
-    """the highest ridge is the narrowest, not the one with the highest median: look how far right it lies"""
+    """the highest ridge is the narrowest: for the highest median, look for the ridge that lies farthest right"""
     return "DACF"
 
 
 def _median_of_two():
-    """the second hill of C lies far to the right, but most of C's area lies left of zero, and so does its median"""
+    """most of C's area is in its left hill, and so is its median: look for the ridge whose middle is farthest right"""
     return "CACF"
 
 
 def _tail_as_median():
-    """B's tail reaches to the right, but little area lies in it: its median is below zero"""
+    """B's tail reaches far right, but little area lies in it: look for the ridge whose middle is farthest right"""
     return "BACF"
 
 
 def _gap_as_spread():
-    """C's hills lie apart, but look where the tails of the lowest, longest ridge end"""
+    """C's hills lie apart, but another ridge reaches farther to both sides: look for the lowest one"""
     return "ECCF"
 
 
@@ -653,17 +721,17 @@ def _high_as_wide():
 
 
 def _ripples():
-    """A's top is uneven, but its ripples hardly rise above their valleys: look for two hills with a deep valley"""
+    """A has only ripples with shallow valleys: look for two hills with a deep valley between them"""
     return "EAAF"
 
 
 def _tail_as_hill():
-    """B falls off in a tail, without a valley: that is one hill"""
+    """B has one hill that falls off in a tail: look for two hills with a deep valley between them"""
     return "EABF"
 
 
 def _close_but_positive():
-    """D is narrow, but it lies right of the dashed line at zero"""
+    """D is narrow, but it lies right of the dashed line at zero: look for a narrow ridge left of it"""
     return "EACD"
 
 
@@ -697,6 +765,10 @@ EXERCISES = {
             _over_one_less,
             _nearest_only,
             _root_of_pi,
+            _height_one,
+            _sum_of_height_one,
+            _root_multiplied,
+            _width_multiplied,
         ),
     ),
     "6.2": Exercise(
@@ -748,6 +820,7 @@ EXERCISES = {
             _mirrored_and_halved,
             _mirrored_not_chopped,
             _rescaled,
+            _rescaled_on_the_grid,
             _doubled,
             _mirrored_grid,
             _level_below,
@@ -760,6 +833,8 @@ EXERCISES = {
             _mean_of_densities,
             _share_of_each_bin,
             _counts_only,
+            _by_step_alone,
+            _sum_of_densities,
             _one_per_text,
             _divided_by_texts,
             _sum_for_each_text,
@@ -777,6 +852,7 @@ EXERCISES = {
             _skewed,
             _from_one,
             _at_zero,
+            _lowest_share,
             _most_hills,
             _highest_peak,
             _the_density,
@@ -807,6 +883,9 @@ EXERCISES = {
             _others_over_n,
             _counted_once,
             _same_width,
+            _twice_the_width,
+            _zero_distances,
+            _sums_over_others,
             _upside_down,
             _of_the_logarithm,
             _second_term_alone,
@@ -828,6 +907,7 @@ EXERCISES = {
             _same,
             _kernel_of_height_one,
             _divided_by_bins,
+            _step_divided_too,
         ),
     ),
 }

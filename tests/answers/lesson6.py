@@ -259,6 +259,8 @@ WRONG = {
         lambda samples: (np.nan,) * 3,
         lambda samples: (-1.0, -2.0, 3.0),
         lambda samples: (1.0, 1.0, np.inf),
+        lambda samples: (1.5, *range_around(samples, 1.5)),
+        lambda samples: (2.0, *range_around(samples, 2.0)),
     ),
     "6.3": (
         by_hills(lambda at: at(1) == 2),
@@ -283,6 +285,9 @@ WRONG = {
         lambda scores: len(scores) - 1,
         lambda scores: scores.mean(-1),
         lambda scores: -misleading_in_a_loop(scores) - 1,
+        lambda scores: int(np.argmin([kde(x, np.median(x)) / kde(x, x).max() for x in scores])),
+        lambda scores: int(np.argmin([kde(x, x.mean(), choose_bandwidth(x, "sheather-jones")) for x in scores])),
+        lambda scores: int(np.argmax([abs(x.mean() - x[kde(x, x).argmax()]) / x.std() for x in scores])),
     ),
     "6.7": (
         *map(letters, ("FCAE", "ACFE", "EAC", "EACFB", "", "EEEE", "EACE", "FACF", "EFCF", "EADF", "XACF")),
