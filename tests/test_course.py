@@ -20,7 +20,7 @@ import planted_class  # noqa: E402
 
 from headlab.cli import main  # noqa: E402
 from headlab.grading.coursework import MOST_OUTPUT, _plain_output, repaired  # noqa: E402
-from headlab.grading.submissions import read_notebook  # noqa: E402
+from headlab.grading.submissions import OTHER_VERSION, read_notebook  # noqa: E402
 
 # What is done to the file and its cells is nbgrader's matter; what the code does is judged alike without it.
 BY_NBGRADER = """
@@ -165,6 +165,7 @@ def test_each_planted_student_gets_the_same_without_nbgrader(students, tmp_path,
     for student, one in students.items():
         page = html.unescape((out / "feedback" / f"{student}.html").read_text(encoding="utf-8"))
         assert one.said in page, student
+        assert (OTHER_VERSION in page) == (student == "old-version"), student
         if student != "unreadable":
             assert int(rows[student]["points"]) == one.points, student
     assert rows["unreadable"]["points"] == "" and "cannot be read" in rows["unreadable"]["remarks"]

@@ -33,7 +33,8 @@ def artists(ax):
         yield f"line {places(line.get_xydata())}, {look} {numbers([line.get_linewidth(), line.get_markersize()])}"
     for some in ax.collections:
         corners = np.concatenate([path.vertices for path in some.get_paths()] or [np.zeros((0, 2))])
-        yield f"collection {places(corners)}, {places(some.get_offsets())}, {numbers(some.get_linewidths()[:1])}"
+        sizes = numbers([*some.get_linewidths()[:1], *getattr(some, "_sizes", ())[:1]])
+        yield f"collection {places(corners)}, {places(some.get_offsets())}, {sizes}"
         if isinstance(some, Quiver):
             yield f"arrows {places(np.column_stack([some.U, some.V]))}, {numbers([some.width, some.scale])}"
     for patch in ax.patches:

@@ -260,11 +260,15 @@ def with_broken_index(folder):
     (folder / "model.safetensors.index.json").write_text("{")
 
 
-def with_shards_elsewhere(folder):
+def with_shards_elsewhere(folder, name="../model.safetensors"):
     in_shards(folder)
     index = json.loads((folder / "model.safetensors.index.json").read_text())
-    index["weight_map"]["transformer.wte.weight"] = "../model.safetensors"
+    index["weight_map"]["transformer.wte.weight"] = name
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+def with_shards_in_a_folder(folder):
+    with_shards_elsewhere(folder, "weights/model.safetensors")
 
 
 def no_tokenizer(folder):
@@ -380,6 +384,10 @@ REFUSED = [
     ),
     (
         with_shards_elsewhere,
+        "the names of the weights' files in .*index.json, got none that can be read; c",
+    ),
+    (
+        with_shards_in_a_folder,
         "the names of the weights' files in .*index.json, got none that can be read; c",
     ),
     (no_tokenizer, r"got no tokenizer.json; save it beside the model: tokenizer.save_pretrained\(...\)"),
