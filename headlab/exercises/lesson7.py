@@ -386,6 +386,8 @@ def _groups_case(seed, n_first, n_second, n_layers, n_draws):
     rng = np.random.default_rng(seed)
     first, second = rng.integers(-3, 4, (n_first, n_layers)), rng.integers(-3, 4, (n_second, n_layers))
     first[:, 0] -= 2
+    for group in (first, second):  # where scores spread, differences are large by chance
+        group[:, -1] *= 2
     draws = np.stack([rng.permutation(n_first + n_second) for _ in range(n_draws - 2)])
     same = np.arange(n_first + n_second)  # two draws that give the real groups again, one of them in another order
     draws = np.concatenate([draws, [same, np.concatenate([same[:n_first][::-1], same[n_first:][::-1]])]])
@@ -410,7 +412,7 @@ def _each_layer_alone(first, second, draws):
 
 
 def _best_layer(first, second, draws):
-    """this is the smallest of the layers' p, and one of many is small by chance: take each draw's largest difference"""
+    """this is the p of the best layer, and the best of many is small by chance: take each draw's largest difference"""
     return _each_layer_alone(first, second, draws).min()
 
 
@@ -587,7 +589,7 @@ def _against_the_rest(values):
 EVEN_AND_ODD = np.array([[-9.0, -9.5, 9.0, 9.5, 0.5], [1.0, 1.1, 0.9, 1.05, -5.0], [-11.0, 0.1, 0.0, 0.0, 11.2]])
 # Layer 1 is right in both. In the first its mean and median have opposite signs, and another head than the one farthest
 # from the median lies farthest from the mean; in the second one of the two middle heads would make layer 0 the answer.
-ACROSS_ZERO = np.array([[3.0, 3.1, 2.9, 3.2, 1.3], [5.0, 1.0, 0.5, -4.5, -4.4]])
+ACROSS_ZERO = np.array([[23.0, 23.1, 22.9, 23.2, 21.3], [5.0, 1.0, 0.5, -4.5, -4.4], [0.8, 0.9, 1.0, 1.1, 1.2]])
 TWO_MIDDLES = np.array([[38.6, 38.62, 38.8, 41.2, 41.25, 44.6], [-10.0, -9.9, -9.8, -9.7, -9.6, -5.9]])
 EVEN = attention_pattern(torch.zeros(4, 4), 1.0)  # the last row is a quarter for each key, exactly
 
@@ -674,7 +676,13 @@ EXERCISES = {
     ),
     "7.5": Exercise(
         answer=_p,
-        cases=(_groups_case(1, 4, 4, 3, 40), _groups_case(2, 4, 8, 5, 60), _groups_case(3, 8, 4, 2, 50)),
+        cases=(
+            _groups_case(1, 4, 4, 3, 40),
+            _groups_case(2, 4, 8, 5, 240),
+            _groups_case(3, 8, 4, 2, 200),
+            _groups_case(4, 4, 4, 6, 100),
+            _groups_case(5, 8, 4, 4, 160),
+        ),
         mistakes=(
             _each_layer_alone,
             _best_layer,

@@ -736,7 +736,7 @@ EXERCISES = {
     "8.1": Exercise(
         answer=_loss,
         cases=(_text(2, 5), _text(6, 9), _text(5, 7, spread=100)),
-        fresh=lambda draw: tuple(_text(n, draw.randint(6, 12)) for n in (2, 5, 9)),
+        fresh=lambda draw: tuple(_text(n, draw.randint(6, 12), spread) for n, spread in ((2, 3), (5, 3), (9, 100))),
         mistakes=(
             _same_position,
             _own_tokens,
