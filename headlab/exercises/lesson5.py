@@ -280,7 +280,7 @@ def _highest(raw):
 
 
 def _range_of_all(raw):
-    """the highest and the lowest score of a head are in different rows, whose constants do not cancel: go row by row"""
+    """the head's highest and lowest score may lie in different rows, whose constants do not cancel: go row by row"""
     scores = raw[causal_mask(len(raw))]
     return scores.max() - scores.min()
 
@@ -392,7 +392,7 @@ def _gap_by_hand(raw, first=2, self_too=False):
 
 
 def _from_the_second(raw, query_bias):
-    """the second query is in the mean, but section 2's gap starts from the third"""
+    """the second query is in the mean: average over the queries from the third on, as section 2 does"""
     return _place(_gap_by_hand(raw - query_bias, first=1))
 
 
