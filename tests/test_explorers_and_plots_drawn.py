@@ -30,10 +30,11 @@ def artists(ax):
         yield f"image {values.shape} at {numbers(image.get_extent())}, {ends}"
     for line in ax.lines:
         look = f"{to_hex(line.get_color())} {line.get_linestyle()} {line.get_marker()}"
-        yield f"line {places(line.get_xydata())}, {look} {numbers([line.get_linewidth(), line.get_markersize()])}"
+        sizes = numbers([line.get_linewidth(), line.get_markersize(), line.get_zorder()])
+        yield f"line {places(line.get_xydata())}, {look} {sizes}"
     for some in ax.collections:
         corners = np.concatenate([path.vertices for path in some.get_paths()] or [np.zeros((0, 2))])
-        sizes = numbers([*some.get_linewidths()[:1], *getattr(some, "_sizes", ())[:1]])
+        sizes = numbers([*some.get_linewidths()[:1], *getattr(some, "_sizes", ())[:1], some.get_zorder()])
         yield f"collection {places(corners)}, {places(some.get_offsets())}, {sizes}"
         if isinstance(some, Quiver):
             yield f"arrows {places(np.column_stack([some.U, some.V]))}, {numbers([some.width, some.scale])}"
