@@ -32,6 +32,7 @@ from headlab.grading.lesson import Item, lesson_of
 from headlab.grading.own_answers import is_right, right_answer
 from headlab.grading.report import as_csv
 from headlab.grading.slices import program_of
+from headlab.grading.submissions import read_notebook
 
 GRADED = range(1, len(LESSONS) + 1)
 
@@ -503,6 +504,17 @@ def test_two_notebooks_that_differ_are_not_graded_and_stop_nobody(handed_in, tmp
     faults = {result.student: result.fault for result in results}
     assert "there are 2 notebooks of this lesson that differ" in faults["a"] and faults["b"] == ""
     assert faults["c"] == "there is no notebook of lesson 1 among what you handed in"
+
+
+@pytest.mark.parametrize(
+    ("megabytes", "said"),
+    [(199, "cannot be read as a notebook: open it in"), (201, "is larger than 200 MB: clear its")],
+)
+def test_a_file_that_is_too_large_is_not_read(tmp_path, megabytes, said):
+    with open(tmp_path / "lesson.ipynb", "wb") as file:
+        file.truncate(megabytes * 2**20)
+    notebook, fault = read_notebook(tmp_path / "lesson.ipynb")
+    assert fault.startswith(f"lesson.ipynb {said}") and notebook == {"metadata": {}, "cells": []}
 
 
 def test_an_interrupted_grading_keeps_what_it_has(handed_in, tmp_path, monkeypatch, capsys):
