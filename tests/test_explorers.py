@@ -133,8 +133,13 @@ def test_the_splitting_explorer_cuts_out_every_head(mini, truth):
 
 def test_activations_that_half_precision_cannot_hold_are_refused(mini):
     model = copy.deepcopy(mini[0])
-    model.transformer.h[0].attn.c_attn.bias.data[5] = 1e6
-    with pytest.raises(ValueError, match=r"^model: expected activations that half precision holds, below 65504, got"):
+    module = model.transformer.h[0].attn.c_attn
+    module.weight.data[:, 5] = 0.0
+    module.bias.data[5] = 65504.0
+    SplittingExplorer(model, mini[1], TEXT)
+    module.bias.data[5] = 65505.0
+    line = r"^model: expected activations that half precision holds, up to 65504, got 65505$"
+    with pytest.raises(ValueError, match=line):
         SplittingExplorer(model, mini[1], TEXT)
 
 

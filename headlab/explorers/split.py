@@ -40,7 +40,7 @@ class SplittingExplorer(PageExplorer):
     def prepare(self, fused, labels):
         """The fused matrix of every layer, and the largest value of the colour scale, the same for all layers."""
         largest = fused.abs().max().item()
-        expect(largest < 65504, "model", "activations that half precision holds, below 65504", f"{largest:.3g}")
+        expect(largest <= 65504, "model", "activations that half precision holds, up to 65504", f"{largest:.6g}")
         self._limit = np.quantile(np.abs(fused.numpy()), 0.99).item()
         return {"fused": as_bytes(fused, "<f2"), "limit": self._limit}
 
