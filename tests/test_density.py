@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import brentq
-from scipy.stats import gaussian_kde
+from scipy.stats import gaussian_kde, norm
 
 from headlab.density import choose_bandwidth, cross_validation_scores, fast_kde, kde, mode_tree, peaks
 
@@ -510,3 +510,12 @@ def test_bandwidths_wider_than_the_sample_are_scored_alike_in_every_unit(unit):
     samples, bandwidths = np.random.default_rng(0).normal(size=200), np.array([0.2, 1.0, 20.0])
     scores = cross_validation_scores(unit * samples, unit * bandwidths)
     assert unit * scores == pytest.approx(cross_validation_scores(samples, bandwidths))
+
+
+@pytest.mark.parametrize(("share", "rounding"), [(1 / 2000, 2e-3), (1 / 200, 1e-4), (1 / 10, 1e-6), (10, 1e-6)])
+def test_cross_validation_is_that_of_all_pairs(share, rounding):
+    samples = np.random.default_rng(0).normal(size=60)
+    n, width, steps = len(samples), share * np.ptp(samples), samples[:, None] - samples  # (sample, sample)
+    squared = norm.pdf(steps, scale=math.sqrt(2) * width).mean()  # the integral of the squared density
+    others = norm.pdf(steps, scale=width)[~np.eye(n, dtype=bool)].mean()
+    assert cross_validation_scores(samples, [width]) == pytest.approx([squared - 2 * others], rel=rounding)

@@ -313,6 +313,8 @@ def test_the_command_downloads_once(hub, capsys):
     assert main(["download", REPO]) == 0
     assert capsys.readouterr().out.startswith(f"{REPO} is on this machine: ")
     hub.html = True
+    assert main(["download", "gpt2"]) == 1
+    assert capsys.readouterr().out == ""
     assert main(["download", "someone/else"]) == 1
     assert main(["download", "nonsense"]) == 1
     lines = capsys.readouterr().err.splitlines()

@@ -430,6 +430,14 @@ def test_a_function_that_takes_too_much_memory_is_told_how_much_there_is():
     assert told["visible"].fault == "your function needs more than 3 GB of memory"
 
 
+def test_a_function_that_needs_a_name_is_told_of_the_line_that_failed():
+    cells = ["import nothing", "scale = 1 / 0", "def my_causal_mask(n):\n    return scale"]
+    told = sandbox.run_function(cells, "my_causal_mask", "1.1", 1)
+    assert told["visible"].fault == (
+        "your function needs a line that failed: `scale = 1 / 0`: ZeroDivisionError: division by zero"
+    )
+
+
 def test_a_function_in_two_broken_cells_is_told_of_the_last():
     cells = ["def mask(:\n    return 1", "def mask(n):\n    return ]"]
     missing = sandbox.run_function(cells, "mask", "1.1", 1)["missing"]
