@@ -65,7 +65,7 @@ def main(arguments=None):
     return profile(options.model, options.texts, options.out, options.workers, options.scheduler)
 
 
-def download_model(name, if_reachable=False):
+def download_model(name, if_reachable):
     """Download a model unless it is here; 0 if it is here at the end or need not be, else 1 and one line."""
     from headlab import download
 
