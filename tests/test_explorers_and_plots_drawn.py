@@ -43,6 +43,9 @@ def artists(ax):
         corners = corners + patch.get_patch_transform().get_matrix()[:2, 2]
         look = f"{to_hex(patch.get_facecolor(), keep_alpha=True)} {numbers([patch.get_linewidth()])}"
         yield f"patch {places(corners)}, {look if patch.get_fill() else 'empty'}"
+    if legend := ax.get_legend():
+        look = f"frame {legend.get_frame_on()}, {numbers([text.get_size() for text in legend.get_texts()])}"
+        yield f"legend {[text.get_text() for text in legend.get_texts()]}, {look}"
     for text in ax.texts:
         yield f"text {text.get_text()} at {numbers(text.get_position())}, {text.get_ha()} {numbers([text.get_size()])}"
 

@@ -544,6 +544,13 @@ def test_an_interrupted_grading_keeps_what_it_has(handed_in, tmp_path, monkeypat
     assert "1 of 2 were graded before" in capsys.readouterr().out
 
 
+def test_what_was_graded_by_other_rules_is_graded_anew(tmp_path):
+    kept = tmp_path / "ann.json"
+    kept.write_text(json.dumps({"rules": "b", "student": "ann", "marks": [], "fault": "", "notes": [], "digest": "d"}))
+    assert grade._read(kept, "b") == grade.Graded("ann", (), "", (), "d")
+    assert grade._read(kept, "a") is grade._read(kept, "c") is grade._read(tmp_path / "ben.json", "b") is None
+
+
 def test_no_cell_of_a_table_is_a_formula():
     found = as_csv([["=cmd()", "+1", "Ada", 5]]).decode("utf-8-sig")
     assert found == "'=cmd(),'+1,Ada,5\n"
