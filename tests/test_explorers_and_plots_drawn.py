@@ -63,6 +63,11 @@ def numbers(values):
     return " ".join(f"{value + 0.0:.4g}" for value in np.ravel(values).astype(float))
 
 
+def shown(ticks, ends):
+    """The ticks that lie between the ends of an axis; matplotlib's versions differ in what they set beyond."""
+    return numbers([tick for tick in ticks if min(ends) - 1e-9 <= tick <= max(ends) + 1e-9])
+
+
 def described(figure):
     """The figure's size, and of each of its axes what it says, where it ends and what is drawn."""
     yield f"figure {numbers(figure.get_size_inches())}"
@@ -70,7 +75,7 @@ def described(figure):
         ends = numbers([*ax.get_xlim(), *ax.get_ylim()])
         yield f"axes {ax.get_title()} | {ax.get_xlabel()} | {ax.get_ylabel()}: {ends}"
         grid = [line.get_visible() for line in [*ax.get_xgridlines()[:1], *ax.get_ygridlines()[:1]]]
-        yield f"grid {grid}, ticks {numbers(ax.get_xticks())}, {numbers(ax.get_yticks())}"
+        yield f"grid {grid}, ticks {shown(ax.get_xticks(), ax.get_xlim())}, {shown(ax.get_yticks(), ax.get_ylim())}"
         yield from artists(ax)
 
 
