@@ -137,10 +137,24 @@ def differences(heard, expected):
 
 def alike(a, b):
     """Whether two sentences say the same of numbers that are about the same: other machines round differently."""
-    if a is None or b is None or a[0] != b[0] or NUMBER.sub("#", a[1]) != NUMBER.sub("#", b[1]):
+    return a is not None and b is not None and a[0] == b[0] and same_text(a[1], b[1], 0.05, 0.02)
+
+
+def same_text(a, b, relative, absolute):
+    """Whether two texts differ by no more than their numbers, and these by no more than this."""
+    if NUMBER.sub("#", a) != NUMBER.sub("#", b):
         return False
-    numbers = ([float(n.replace(",", "")) for n in NUMBER.findall(text)] for _, text in (a, b))
-    return all(math.isclose(x, y, rel_tol=0.05, abs_tol=0.02) for x, y in zip(*numbers, strict=True))
+    numbers = ([float(n.replace(",", "")) for n in NUMBER.findall(text)] for text in (a, b))
+    return all(math.isclose(x, y, rel_tol=relative, abs_tol=absolute) for x, y in zip(*numbers, strict=True))
+
+
+def kept(table, heading, rows):
+    """The rows that a table holds, as lists of texts; with HEADLAB_UPDATE=1 it is rewritten with these rows first."""
+    if UPDATE:
+        with open(table, "w", newline="", encoding="utf-8") as file:
+            csv.writer(file, lineterminator="\n").writerows([heading, *rows])
+    with open(table, newline="", encoding="utf-8") as file:
+        return list(csv.reader(file))[1:]
 
 
 def said(name, model):

@@ -261,7 +261,7 @@ NOT_FUZZED = {
         *("logit_attribution", "logit_terms", "score_terms"),
     },
     "seaborn draws it, in half a second: tests/test_plots_heads.py": {"plot_head_clusters"},
-    "it takes whole numbers and no array: tests/test_plots.py, test_scores.py": {"plot_bands", "score_divisor"},
+    "it takes whole numbers and no array: tests/test_plots.py, test_capture.py": {"plot_bands", "score_divisor"},
 }
 
 

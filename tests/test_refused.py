@@ -1,11 +1,10 @@
 """What each public function refuses, and in which words: the table shows a changed check or message in review.
 
-The functions are called as in the sample, each time with one argument spoiled. With HEADLAB_UPDATE=1 the table is
-rewritten before it is compared.
+The functions are called as in test_containers.py, each time with one argument spoiled. With HEADLAB_UPDATE=1 the table
+is rewritten before it is compared.
 """
 
 import contextlib
-import csv
 import inspect
 import io
 import re
@@ -17,7 +16,7 @@ import numpy as np
 import pytest
 import settings_sample as sample
 import torch
-from lesson_runs import UPDATE
+from lesson_runs import kept
 from public import public
 from test_containers import CALLS, row
 
@@ -131,8 +130,5 @@ def test_the_table_says_what_each_function_refuses(called):
         if argument not in ("self", "label")  # matplotlib takes nearly anything as a label
         for way, wrong in spoiled(value)
     ]
-    if UPDATE:
-        with open(REFUSED, "w", newline="", encoding="utf-8") as file:
-            csv.writer(file, lineterminator="\n").writerows([("function", "argument", "spoiled", "words"), *heard])
-    with open(REFUSED, newline="", encoding="utf-8") as file:
-        assert list(csv.reader(file))[1:] == heard, "HEADLAB_UPDATE=1 takes the new words over"
+    expected = kept(REFUSED, ("function", "argument", "spoiled", "words"), heard)
+    assert heard == expected, "HEADLAB_UPDATE=1 takes the new words over"
